@@ -41,7 +41,8 @@ def parse(arguments=None):
         "--fused-every",
         type=int,
         default=2,
-        help="measure the co-decision of baselines every so many rounds (default 2)",
+        help="measure the co-decision of baselines every so many rounds (default 2); "
+        "0 leaves it for a later start, which takes over what was asked for",
     )
     parser.add_argument(
         "--again",
@@ -49,6 +50,12 @@ def parse(arguments=None):
         default=[],
         choices=list(STRATEGIES),
         help="strategies whose results are thrown away and made anew",
+    )
+    parser.add_argument(
+        "--judge-again",
+        action="store_true",
+        help="measure our runs and the co-decision of the baselines anew; what the "
+        "baselines asked for is kept",
     )
     parser.add_argument("--bootstrap", type=int, default=100, help="samples")
     parser.add_argument("--cache", help="folder for embeddings (default: temporary)")
@@ -105,6 +112,7 @@ def main(arguments=None):
                 cache=options.cache,
                 n_jobs=options.jobs,
                 forget=options.again,
+                judge_again=options.judge_again,
                 quiet=options.quiet,
             )
         except FileNotFoundError as error:

@@ -36,12 +36,29 @@ class ResultsFile:
         self.forget([])
 
     def done(self):
-        """Return the runs in the file: their identities with number of rounds."""
+        """Return the runs in the file.
+
+        Returns
+        -------
+        dict
+            Identity with number of rounds -> how often the co-decision was measured.
+        """
         table = read(self.path)
         last = table[table["last"] == 1]
         return {
-            tuple(row)
-            for row in last[[*IDENTITY, "n_rounds"]].itertuples(index=False, name=None)
+            tuple(row[:-1]): row[-1]
+            for row in last[[*IDENTITY, "n_rounds", "fused_every"]].itertuples(
+                index=False, name=None
+            )
+        }
+
+    def recorded(self):
+        """Return the rows of all runs, by identity with number of rounds."""
+        table = read(self.path)
+        keys = [*IDENTITY, "n_rounds"]
+        return {
+            key: rows.to_dict("records")
+            for key, rows in table.groupby(keys, sort=False)
         }
 
     def append(self, rows):
@@ -61,10 +78,27 @@ class ResultsFile:
         """Take out all runs of some strategies, to run them again."""
         lines, table = _parse(self.path)
         kept = table.index[~table["strategy"].isin(strategies)]
+        self._rewrite(lines[i] for i in kept)
+
+    def forget_co_decision(self):
+        """Take out what the co-decision said, to measure it again.
+
+        The samples that were asked for stay, with the scores of the small model.
+        """
+        lines, table = _parse(self.path)
+        said = {"trust", "noise_rate", *(c for c in COLUMNS if c.startswith("fused_"))}
+        fresh = []
+        for i in table.index:
+            row = dict(zip(COLUMNS, lines[i].rstrip("\n").split(",")))
+            row |= dict.fromkeys(said, "") | {"fused_every": "0"}
+            fresh.append(",".join(row.values()) + "\n")
+        self._rewrite(fresh)
+
+    def _rewrite(self, lines):
         fresh = self.path.with_name(self.path.name + ".new")
         with fresh.open("w", newline="") as file:
             # Line by line as they are: numbers would change when they are parsed.
-            file.writelines([",".join(COLUMNS) + "\n", *(lines[i] for i in kept)])
+            file.writelines([",".join(COLUMNS) + "\n", *lines])
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self.path)

@@ -21,7 +21,7 @@ COLUMNS = (
     *("round", "last", "n_labels"),
     *(f"small_{score}" for score in SCORES),
     *(f"fused_{score}" for score in SCORES),
-    *("trust", "noise_rate", "query_seconds", "fit_seconds"),
+    *("trust", "noise_rate", "query_seconds", "fit_seconds", "asked"),
 )
 
 
@@ -58,7 +58,7 @@ def small_model():
     return LogisticRegression(C=1.0, class_weight="balanced", max_iter=300)
 
 
-def execute(run, folder, cache):
+def execute(run, folder, cache, recorded=None):
     """Let a strategy spend its budget.
 
     Parameters
@@ -69,11 +69,15 @@ def execute(run, folder, cache):
     folder, cache : str
         Where data and cached embeddings are.
 
+    recorded : list of dict or None, default=None
+        Rows of a finished run that differs in `fused_every` only: its samples are
+        taken as asked for, its scores of the small model as they are.
+
     Returns
     -------
     list of dict
         One row per round, with the keys `COLUMNS`. The fused scores are None in
-        rounds in which they were not measured.
+        rounds in which they were not measured; `asked` are the rows of the pool.
     """
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
     batch = DATASETS[run.dataset].batch
@@ -87,33 +91,45 @@ def execute(run, folder, cache):
     for k in range(run.n_rounds):
         pool = np.setdiff1d(np.arange(len(split.Z_pool)), asked)
         n = min(batch, len(pool))
-        start = perf_counter()
-        if learner is None:
-            rng = np.random.RandomState(run.seed)
-            picked = rng.choice(len(pool), size=n, replace=False)
-        else:
-            picked = strategy(learner, split.Z_pool[pool], n_instances=n)
-        queried = perf_counter()
-        asked = np.concatenate([asked, pool[picked]])
-        Z, y = split.Z_pool[asked], split.answers[asked]
-        small = fit_small_model(small_model(), TrainingSet(Z, y, split.classes))
         last = k == run.n_rounds - 1 or len(pool) == n
-        row = {**asdict(run), "round": k, "last": int(last), "n_labels": len(asked)}
-        row |= _scores("small", small, split)
-        fused = None
-        if run.strategy == OURS or k % run.fused_every == 0 or last:
+        start = perf_counter()
+        if recorded is not None:
+            picked = np.array(recorded[k]["asked"].split(), dtype=np.int64)
+        elif learner is None:
+            rng = np.random.RandomState(run.seed)
+            picked = pool[rng.choice(len(pool), size=n, replace=False)]
+        else:
+            picked = pool[strategy(learner, split.Z_pool[pool], n_instances=n)]
+        queried = perf_counter()
+        asked = np.concatenate([asked, picked])
+        Z, y = split.Z_pool[asked], split.answers[asked]
+        small = fused = None
+        if recorded is None:
+            row = {"round": k, "last": int(last), "n_labels": len(asked)}
+            row["asked"] = " ".join(map(str, picked))
+            small = fit_small_model(small_model(), TrainingSet(Z, y, split.classes))
+            row |= _scores("small", small, split)
+            row["query_seconds"] = round(queried - start, 4)
+        else:
+            row = dict(recorded[k])
+        row |= asdict(run)
+        if run.strategy == OURS or _measures_fused(run, k, last):
             # A copy of the settings; the frozen prior is shared.
             fused = CoDecisionClassifier(**unfitted.get_params(deep=False)).fit(Z, y)
         row |= _scores("fused", fused, split)
         row["trust"] = None if fused is None else round(fused.trust_, 4)
         row["noise_rate"] = None if fused is None else round(fused.noise_rate_, 4)
-        row["query_seconds"] = round(queried - start, 4)
         row["fit_seconds"] = round(perf_counter() - queried, 4)
         rows.append(row)
         learner = _Learner(fused if run.strategy == OURS else small, Z, y)
         if last:
             break
     return rows
+
+
+def _measures_fused(run, k, last):
+    every = run.fused_every
+    return bool(every) and (k % every == 0 or last)
 
 
 def _scores(name, model, split):

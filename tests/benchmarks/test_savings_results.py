@@ -29,14 +29,14 @@ def rows_of(strategy="margin", seed=0, n_rounds=3, score=0.5):
 
 def test_what_is_appended_is_read_back(tmp_path):
     results = ResultsFile(tmp_path / "r.csv")
-    assert results.done() == set()
+    assert results.done() == {}
     for seed in (0, 1):
         results.append(rows_of(seed=seed))
     table = read(tmp_path / "r.csv")
     assert list(table.columns) == list(COLUMNS)
     assert table["noise"].tolist() == ["0.2"] * 6  # a name, not a number
     assert results.done() == {
-        ("api_docs", "0.2", "described", "margin", seed, 3) for seed in (0, 1)
+        ("api_docs", "0.2", "described", "margin", seed, 3): 2 for seed in (0, 1)
     }
 
 

@@ -1,6 +1,7 @@
 """Savings benchmark: real runs on the API docs with the real encoder."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.savings.data import load, make_split
@@ -86,6 +87,40 @@ def test_matrix_goes_on_where_it_was(cache, tmp_path):
     assert run_all(wanted, path, forget=["random"], **settings) == 1
     assert len(read(path)) == 4
     assert path.with_suffix(".machine.json").exists()
+
+
+def test_co_decision_is_measured_later_on_the_samples_that_were_asked_for(
+    cache, tmp_path
+):
+    settings = {"folder": None, "cache": cache, "n_jobs": 1, "quiet": True}
+
+    def tables(path, every, **more):
+        wanted = plan(
+            datasets=["api_docs"],
+            noises=["0.2"],
+            strategies=[OURS, "margin"],
+            n_seeds=1,
+            n_rounds=3,
+            fused_every=every,
+        )
+        run_all(wanted, path, **settings, **more)
+        table = read(path).drop(columns=["query_seconds", "fit_seconds"])
+        return table.sort_values(["strategy", "prior", "round"], ignore_index=True)
+
+    at_once = tables(tmp_path / "a.csv", 2)
+    first = tables(tmp_path / "b.csv", 0)
+    margin = first["strategy"] == "margin"
+    assert first.loc[margin, "trust"].isna().all()
+    assert first.loc[~margin, "trust"].notna().all()
+    pd.testing.assert_frame_equal(tables(tmp_path / "b.csv", 2), at_once)
+    # Only a replay keeps the time that the query took.
+    took = read(tmp_path / "b.csv").groupby("strategy")["query_seconds"].sum()
+    pd.testing.assert_frame_equal(
+        tables(tmp_path / "b.csv", 2, judge_again=True), at_once
+    )
+    again = read(tmp_path / "b.csv").groupby("strategy")["query_seconds"].sum()
+    assert again["margin"] == pytest.approx(took["margin"], rel=1e-9)
+    assert again[OURS] != pytest.approx(took[OURS], rel=1e-9)
 
 
 def test_missing_data_names_the_option():
