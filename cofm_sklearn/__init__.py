@@ -13,6 +13,7 @@ __version__ = "0.1.0.dev0"
 # public name -> module that defines it
 _EXPORTS = {
     "SentenceTransformerEncoder": "cofm_sklearn.encoders",
+    "OpenCLIPEncoder": "cofm_sklearn.encoders",
     "ZeroShotPrior": "cofm_sklearn.priors",
     "PrecomputedPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",

@@ -13,6 +13,7 @@ from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
     CoDecisionQuery,
+    OpenCLIPEncoder,
     PrecomputedPrior,
     SentenceTransformerEncoder,
     ZeroShotPrior,
@@ -43,6 +44,7 @@ FROM_TABLES = [
 # checks that need no data as well, and their own tests do the rest.
 FROM_ELSEWHERE = [
     SentenceTransformerEncoder(),  # texts
+    OpenCLIPEncoder(),  # images
     ZeroShotPrior({"sport": "a game", "money": "the economy"}),  # texts, embeddings
     PrecomputedPrior([0, 1]),  # rows of probabilities
     CoDecisionQuery(),  # a learner and a pool; has no `fit`; so have the next

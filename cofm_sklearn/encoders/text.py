@@ -20,7 +20,7 @@ from cofm_sklearn.encoders.weights import (
 )
 from cofm_sklearn.utils.texts import check_texts
 
-__all__ = ["SentenceTransformerEncoder"]
+__all__ = ["SentenceTransformerEncoder", "unit_rows"]
 
 # Texts embedded between two writes to the cache: what an interrupted call can lose.
 _BLOCK = 1024
@@ -221,7 +221,7 @@ class SentenceTransformerEncoder(
             return self._run_model(folder, cache.namespace, texts, positions)
 
         Z = cache.fetch(keys, compute)
-        return _unit_rows(Z) if self.normalize else Z
+        return unit_rows(Z) if self.normalize else Z
 
     def _run_model(self, folder, fingerprint, texts, positions):
         model = load_sentence_transformer(
@@ -300,7 +300,7 @@ class SentenceTransformerEncoder(
         return tags
 
 
-def _unit_rows(Z):
+def unit_rows(Z):
     """Scale rows to unit L2 norm; a row of zeros stays as it is."""
     norms = np.linalg.norm(Z, axis=1, keepdims=True)
     return Z / np.where(norms > 0, norms, np.float32(1))

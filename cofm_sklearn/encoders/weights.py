@@ -17,6 +17,9 @@ __all__ = [
     "find_folder",
     "folder_fingerprint",
     "load_sentence_transformer",
+    "read_json",
+    "resolve_device",
+    "sha256_of_file",
 ]
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -102,7 +105,7 @@ def folder_fingerprint(folder):
             and relative.parts[0] not in _OTHER_BACKENDS
             and path.is_file()
         ):
-            digest.update(f"{relative.as_posix()}\0{_sha256(path)}\n".encode())
+            digest.update(f"{relative.as_posix()}\0{sha256_of_file(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -119,8 +122,8 @@ def embedding_width(folder):
     int or None
         None if the configuration does not tell.
     """
-    for module in reversed(_read_json(folder / "modules.json", [])):
-        config = _read_json(folder / module.get("path", "") / "config.json", {})
+    for module in reversed(read_json(folder / "modules.json", [])):
+        config = read_json(folder / module.get("path", "") / "config.json", {})
         if "out_features" in config:  # a dense layer
             return config["out_features"]
         if str(module.get("type")).endswith(".Pooling"):
@@ -164,7 +167,7 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
         If the folder does not hold a model that can be loaded without running code
         or pickles of its own, or if torch cannot use the device.
     """
-    device = _resolve_device(device)
+    device = resolve_device(device)
     with _LOADED_LOCK:
         key = fingerprint, device
         if key not in _LOADED:
@@ -218,7 +221,7 @@ def _embedded_folder():
         return None
     folder = Path(spec.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
-    found = _sha256(weights) if weights.is_file() else "no file"
+    found = sha256_of_file(weights) if weights.is_file() else "no file"
     if found != MINILM_SHA256:
         raise ValueError(
             f"The weights {str(weights)!r} do not have the expected SHA-256 "
@@ -258,7 +261,8 @@ def _snapshot(repository, revision, download):
     return Path(folder)
 
 
-def _sha256(path):
+def sha256_of_file(path):
+    """Return the SHA-256 of a file in hexadecimal; reads it once per version."""
     status = os.stat(path)
     return _sha256_of_version(str(path), status.st_size, status.st_mtime_ns)
 
@@ -276,9 +280,9 @@ def _refuse_custom_code(folder, model_name):
     Some releases of sentence-transformers import such classes from a local folder
     even when remote code is off.
     """
-    names = [module.get("type") for module in _read_json(folder / "modules.json", [])]
+    names = [module.get("type") for module in read_json(folder / "modules.json", [])]
     for path in folder.glob("**/router_config.json"):
-        names.extend(_read_json(path, {}).get("types", {}).values())
+        names.extend(read_json(path, {}).get("types", {}).values())
     for name in names:
         if not str(name).startswith("sentence_transformers."):
             raise ValueError(
@@ -286,7 +290,7 @@ def _refuse_custom_code(folder, model_name):
                 f"run. Choose a model made of sentence-transformers' own modules."
             )
     for path in folder.glob("*/config.json"):
-        name = _read_json(path, {}).get("activation_function")
+        name = read_json(path, {}).get("activation_function")
         if isinstance(name, str) and "." in name and not name.startswith("torch.nn."):
             raise ValueError(
                 f"model_name={model_name!r} needs custom code ({name}), which is never "
@@ -294,7 +298,8 @@ def _refuse_custom_code(folder, model_name):
             )
 
 
-def _read_json(path, default):
+def read_json(path, default):
+    """Return what a JSON file holds, or the default without file or of other type."""
     if not path.is_file():
         return default
     try:
@@ -306,8 +311,9 @@ def _read_json(path, default):
     return content if isinstance(content, type(default)) else default
 
 
-def _resolve_device(device):
-    torch = import_optional("torch", needed_by="SentenceTransformerEncoder")
+def resolve_device(device):
+    """Return a device of torch; "auto" is cuda, else mps, else cpu."""
+    torch = import_optional("torch", needed_by="an encoder")
     if device != "auto":
         try:
             torch.empty(0, device=device)

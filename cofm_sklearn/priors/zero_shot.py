@@ -8,16 +8,21 @@ from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.preprocessing import normalize
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.encoders import SentenceTransformerEncoder
 from cofm_sklearn.priors.base import BasePrior
 from cofm_sklearn.utils.texts import check_texts, is_text
-from cofm_sklearn.utils.validation import check_unit_embeddings, n_rows
+from cofm_sklearn.utils.validation import (
+    check_unit_embeddings,
+    is_numeric,
+    n_rows,
+)
 
 __all__ = ["ZeroShotPrior"]
 
-# The mean of few samples says little about the pool; the mean of the descriptions
+# The mean of few samples says little about the pool; what is known before any sample
 # counts as this many samples beside it.
 _CENTER_SAMPLES = 10
 
@@ -36,8 +41,8 @@ class ZeroShotPrior(BasePrior):
         Label -> one description, or a list of them, whose embeddings are averaged.
 
     encoder : transformer or None, default=None
-        Encoder with ``transform(X)`` and ``encode_prompts(texts)``. None stands for
-        `SentenceTransformerEncoder()`.
+        Encoder with ``transform(X)`` and ``encode_prompts(texts)``, for example
+        `OpenCLIPEncoder`. None stands for `SentenceTransformerEncoder()`.
 
     prompts : sequence of str, default=("{}",)
         Templates; ``{}`` stands for the description, and embeddings are averaged.
@@ -61,10 +66,20 @@ class ZeroShotPrior(BasePrior):
 
     center_ : ndarray of shape (d,), dtype float32
         The mean that is taken off the samples: their own mean, drawn towards that
-        of the descriptions when the samples are few.
+        of the descriptions when the samples are few; for images, towards 0.
+
+    Notes
+    -----
+    Images and texts lie apart in the space of their encoder (the modality gap).
+    Centring each side by its own mean closes the gap. The mean of the descriptions
+    says nothing about that of images, so few images are hardly centred: without any,
+    this is the ordinary zero-shot rule.
 
     References
     ----------
+    Liang, W. et al. (2022). Mind the Gap: Understanding the Modality Gap in
+    Multi-modal Contrastive Representation Learning. NeurIPS.
+
     Radford, A. et al. (2021). Learning Transferable Visual Models From Natural
     Language Supervision. ICML. (zero-shot classification, prompt ensembles)
 
@@ -96,7 +111,7 @@ class ZeroShotPrior(BasePrior):
 default=None
             Unlabelled samples, best the whole pool. Numbers are taken as embeddings
             of `encoder`, anything else goes through it. Without X, the centre is
-            that of the descriptions.
+            that of the descriptions; with an encoder of images, 0.
 
         y : object, default=None
             Ignored.
@@ -131,6 +146,8 @@ default=None
         D = self._embed_descriptions()
         self.description_embeddings_ = D
         center, weight = D.mean(axis=0), 1.0
+        if _is_of_images(self.encoder_):
+            center = np.zeros_like(center)
         if X is not None:
             Z = self.embed(X)
             weight = _CENTER_SAMPLES / (len(Z) + _CENTER_SAMPLES)
@@ -186,7 +203,7 @@ default=None
         check_is_fitted(self, "description_embeddings_")
         if n_rows(X) == 0:
             raise ValueError("X is empty: there is no sample (0 samples) to embed.")
-        if not _is_numeric(X):
+        if not is_numeric(X):
             X = self.encoder_.transform(X)
         Z = check_unit_embeddings(
             X, name="X", n_features=self.description_embeddings_.shape[1]
@@ -205,12 +222,12 @@ default=None
         -------
         ndarray of shape (n_classes, d) or (n_classes,) or None
             Embeddings, moved so that their mean is that of the samples; or texts;
-            or None if X is neither.
+            or None if X is neither, as are images.
         """
         check_is_fitted(self, "center_")
-        if is_text(X):
+        if is_text(X) and not _is_of_images(self.encoder_):
             return np.array([texts[0] for texts in self.descriptions_], dtype=object)
-        if not _is_numeric(X):
+        if not is_numeric(X):
             return None
         D = self.description_embeddings_
         return D - D.mean(axis=0) + self.center_
@@ -236,15 +253,9 @@ default=None
         return tags
 
 
-def _is_numeric(X):
-    """Tell numbers, taken as embeddings, from raw samples such as texts and images."""
-    if sparse.issparse(X):
-        return True
-    if hasattr(X, "columns"):
-        return not is_text(X)
-    # An image turns into an array too, but a list of them is no table.
-    probe = np.asarray(X[:1] if isinstance(X, list | tuple) else X)
-    return probe.dtype.kind in "biuf" and probe.ndim <= 2
+def _is_of_images(encoder):
+    """Tell whether samples are images: then texts lie apart, and str are paths."""
+    return get_tags(encoder).input_tags.three_d_array
 
 
 def _check_descriptions(class_descriptions):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 from scipy import sparse
 
-__all__ = ["check_texts", "is_text"]
+__all__ = ["check_texts", "first_column", "is_frame", "is_missing", "is_text"]
 
 _ACCEPTED = (
     "a list, tuple or array of str, a Series of str, or a data frame with one column"
@@ -96,8 +96,8 @@ def is_text(X):
         return True
     if sparse.issparse(X) or X is None:
         return False
-    if _is_frame(X):
-        return X.shape[1] > 0 and is_text(_first_column(X))
+    if is_frame(X):
+        return X.shape[1] > 0 and is_text(first_column(X))
     if isinstance(X, np.ndarray):
         if X.dtype.kind != "O":
             return X.dtype.kind in "UT"
@@ -107,13 +107,13 @@ def is_text(X):
     for value in X:
         if isinstance(value, list | tuple | np.ndarray):
             return is_text(value)
-        if not _is_missing(value):
+        if not is_missing(value):
             return isinstance(value, str)
     return False
 
 
 def _check_one(value, where):
-    if _is_missing(value):
+    if is_missing(value):
         raise ValueError(
             f'{where} is missing ({value!r}). Drop it or fill it, for example with "".'
         )
@@ -140,9 +140,9 @@ def _as_list(X, name):
         )
     if sparse.issparse(X):
         raise TypeError(f"{name} must be {_ACCEPTED}, got a sparse matrix.")
-    if _is_frame(X):
+    if is_frame(X):
         _check_one_column(X.shape[1], name)
-        return _first_column(X).to_list()
+        return first_column(X).to_list()
     if isinstance(X, np.ndarray):
         if X.dtype.kind not in "OUT":
             raise TypeError(f"{name} must be {_ACCEPTED}, got dtype {X.dtype}.")
@@ -177,16 +177,19 @@ def _check_one_column(n_columns, name):
         )
 
 
-def _is_frame(X):
+def is_frame(X):
+    """Tell whether X is a data frame, of pandas, polars or the like."""
     return hasattr(X, "columns") and len(getattr(X, "shape", ())) == 2
 
 
-def _first_column(X):
+def first_column(X):
+    """Return the first column of a frame."""
     # By position in pandas, whose column names may repeat.
     return X.iloc[:, 0] if hasattr(X, "iloc") else X[X.columns[0]]
 
 
-def _is_missing(value):
+def is_missing(value):
+    """Tell whether a value is None, NaN, NaT or NA."""
     if value is None:
         return True
     if isinstance(value, float | np.floating):

@@ -10,6 +10,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from cofm_sklearn.utils.images import check_images, is_images
 from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
@@ -57,12 +58,12 @@ def stack_rows(first, second):
 
 
 def check_pool(X, name="X_pool"):
-    """Validate a pool of text, numbers or a frame, keeping its kind.
+    """Validate a pool of texts, images, numbers or a frame, keeping its kind.
 
     Returns
     -------
-    ndarray of str (dtype object), ndarray of shape (n_samples, n_features), CSR \
-matrix, or the DataFrame
+    ndarray of str (dtype object), images as `check_images` returns them, ndarray of \
+shape (n_samples, n_features), CSR matrix, or the DataFrame
 
     Raises
     ------
@@ -86,24 +87,27 @@ def check_raw(X, name="X"):
 
     Returns
     -------
-    ndarray of str (dtype object), DataFrame with columns that are not all numeric, \
-or None
+    ndarray of str (dtype object), images as `check_images` returns them, DataFrame \
+with columns that are not all numeric, or None
 
     Raises
     ------
     ValueError, TypeError
-        If there is no sample, or an element among texts is no text.
+        If there is no sample, or an element among texts is no text, or one among
+        images is no image.
     """
     if is_mixed_frame(X):
         if len(X) == 0:
             raise ValueError(f"{name} has 0 samples (rows); at least 1 is required.")
         return X
+    if is_images(X):
+        return check_images(X, name=name)
     return check_texts(X, name=name) if is_text(X) else None
 
 
 def is_numeric(X):
-    """Tell whether X is a table of numbers, rather than texts or a mixed frame."""
-    return not (is_mixed_frame(X) or is_text(X))
+    """Tell whether X is a table of numbers, not texts, images or a mixed frame."""
+    return not (is_mixed_frame(X) or is_text(X) or is_images(X))
 
 
 def is_mixed_frame(X):
