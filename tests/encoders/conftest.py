@@ -1,4 +1,6 @@
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,57 @@ def copy_model(minilm_folder, tmp_path):
             if path.is_file() and relative.as_posix() not in without:
                 (target / relative).parent.mkdir(parents=True, exist_ok=True)
                 (target / relative).symlink_to(path)
+        return target
+
+    return copy
+
+
+CLIP_CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "image_size": 32,
+        "layers": 2,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 8,
+    },
+    "text_cfg": {
+        "context_length": 16,
+        "vocab_size": 49408,
+        "width": 32,
+        "heads": 2,
+        "layers": 1,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory):
+    """Folder of a real open_clip model that is tiny and has random weights."""
+    torch = pytest.importorskip("torch")
+    open_clip = pytest.importorskip("open_clip")
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("a tiny clip")
+    config = {
+        "model_cfg": CLIP_CONFIG,
+        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3},
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**CLIP_CONFIG)
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def copy_clip(clip_folder, tmp_path):
+    """Make a folder with the same files; those named are left out."""
+
+    def copy(*without, name="my clip"):
+        target = tmp_path / name
+        shutil.copytree(clip_folder, target, ignore=shutil.ignore_patterns(*without))
         return target
 
     return copy
