@@ -19,6 +19,7 @@ from cofm_sklearn import (
     ZeroShotPrior,
 )
 from cofm_sklearn.query import (
+    AskAgainQuery,
     DirectQuery,
     GalaxyQuery,
     ModALQuery,
@@ -52,6 +53,7 @@ FROM_ELSEWHERE = [
     GalaxyQuery(),
     DirectQuery(),
     ModALQuery(print),
+    AskAgainQuery(print),
     SkactivemlQuery(None),
     ExactOracle(),  # labels, as the first argument of `fit`
     NoisyOracle(),

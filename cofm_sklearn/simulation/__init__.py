@@ -6,6 +6,7 @@ from cofm_sklearn.simulation.curves import (
     labels_to_reach,
     score_predictions,
 )
+from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
 from cofm_sklearn.simulation.loop import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import (
     BaseOracle,
@@ -19,8 +20,10 @@ __all__ = [
     "BaseOracle",
     "ExactOracle",
     "LearningCurveDisplay",
+    "NoiseMatrixDisplay",
     "NoisyOracle",
     "RecordedVotesOracle",
+    "SuspectsDisplay",
     "label_savings",
     "labels_to_reach",
     "score_predictions",

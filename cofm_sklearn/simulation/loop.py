@@ -19,6 +19,7 @@ from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import ConstantModel
 from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.utils.pipelines import split_pipeline
@@ -78,7 +79,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     query_strategy : callable
         `CoDecisionQuery`, another strategy of this package, or a function of modAL:
-        called as ``strategy(learner, X_pool, n_instances=n)``.
+        called as ``strategy(learner, X_pool, n_instances=n)``. One that has a method
+        `select_again`, such as `AskAgainQuery`, is first asked which labelled samples
+        are worth another answer.
 
     n_initial : "auto" or int, default="auto"
         Labels of the first batch that are drawn at random. ``"auto"`` is 0 for the
@@ -89,7 +92,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Labels asked for per round.
 
     budget : int, default=100
-        Labels to spend altogether; no more than there are samples.
+        Labels to spend altogether; no more than there are samples, unless the strategy
+        asks again: then every answer costs one.
 
     oracle : oracle or None, default=None
         Who answers, for example `NoisyOracle(0.2)`; None stands for `ExactOracle()`.
@@ -118,13 +122,21 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Labels of y and of the estimator, sorted.
 
     queried_indices_ : ndarray of shape (n_labels,), dtype int64
-        Positions in X, in the order of asking.
+        Positions in X, in the order of asking; those asked about again come again.
 
     answers_ : ndarray of shape (n_labels,)
         What the oracle answered.
 
+    labeled_indices_ : ndarray of shape (n_labeled,), dtype int64
+        The distinct positions among them, in the order of the first question.
+
+    labels_ : ndarray of shape (n_labeled,)
+        The label of each that `estimator_` was trained on: its answer, or what
+        `combine_annotators` makes of several.
+
     learning_curve_ : DataFrame
-        A row per round: `strategy`, `seed`, `round`, `n_labels`, and the scores.
+        A row per round: `strategy`, `seed`, `round`, `n_labels`, and the scores; for a
+        `CoDecisionClassifier` also the mean `label_quality` and the `noise_rate`.
 
     oracle_ : oracle
         The fitted oracle.
@@ -235,7 +247,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
-            learner = _teach(estimator, X, asked, answers, y.dtype)
+            learner = _train(estimator, X, self.labeled_indices_, self.labels_)
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
         )
@@ -244,23 +256,31 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 while len(asked) < budget:
                     n = min(self.n_instances, budget - len(asked))
                     pool = np.setdiff1d(np.arange(len(y)), asked)
-                    positions = self._pick(
-                        strategy, learner, X, pool, n, n_initial, seed
-                    )
-                    picked = pool[positions]
+                    again = pick_again(strategy, learner, X, pool, asked, answers, n)
+                    new = pool[:0]
+                    n = min(n - len(again), len(pool))
+                    if n:
+                        positions = self._pick(
+                            strategy, learner, X, pool, n, n_initial, seed
+                        )
+                        new = pool[positions]
+                    picked = np.concatenate([new, again])
+                    if not len(picked):
+                        break  # nothing is left that is worth a question
+                    answers = [*answers, *ask(oracle, picked, asked).tolist()]
                     asked = [*asked, *picked.tolist()]
-                    answers = [*answers, *oracle.answer(picked).tolist()]
-                    learner = _teach(estimator, X, asked, answers, y.dtype)
+                    learner = _teach(estimator, X, asked, answers, y.dtype, learner)
                     row = {
                         "strategy": _name_of(strategy),
                         "seed": seed,
                         "round": len(curve),
                         "n_labels": len(asked),
+                        **_label_quality(learner.estimator),
                         **evaluate(learner.estimator),
                     }
                     curve = [*curve, row]
                     # Only complete rounds are kept, whatever ends the loop.
-                    self._publish(learner, oracle, y, asked, curve)
+                    self._publish(learner, oracle, y, asked, answers, curve)
                     progress.update(len(picked))
             except KeyboardInterrupt:
                 if not curve:
@@ -272,12 +292,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 )
         return self
 
-    def _publish(self, learner, oracle, y, asked, curve):
+    def _publish(self, learner, oracle, y, asked, answers, curve):
         self.estimator_ = learner.estimator
         self.oracle_ = oracle
         self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
         self.queried_indices_ = np.array(asked, dtype=np.int64)
-        self.answers_ = learner.y_training
+        self.answers_ = np.array(answers, dtype=y.dtype)
+        self.labeled_indices_ = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
+        self.labels_ = learner.y_training
         self.learning_curve_ = pd.DataFrame(curve)
 
     def predict(self, X):
@@ -331,7 +353,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         untrained = n_asked == 0 or isinstance(learner.estimator, ConstantModel)
         if n_asked < n_initial or (untrained and not native):
             if n_asked < n_initial:
-                n = min(n_initial - n_asked, self.budget - n_asked)
+                n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
             rng = np.random.RandomState([seed, n_asked])
             return rng.choice(len(pool), size=n, replace=False)
         picked = strategy(learner, take_rows(X, pool), n_instances=n)
@@ -401,6 +423,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if n_initial == "auto":
             native = isinstance(self.query_strategy, BaseQueryStrategy)
             n_initial = 0 if native else self.n_instances
+        if hasattr(self.query_strategy, "select_again"):
+            return n_initial, self.budget
         return n_initial, min(self.budget, n_samples)
 
     def __sklearn_tags__(self):
@@ -410,16 +434,31 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return tags
 
 
-def _teach(estimator, X, asked, answers, dtype):
-    """Train a clone on the labels so far."""
-    X_train, y_train = take_rows(X, asked), np.array(answers, dtype=dtype)
+def _teach(estimator, X, asked, answers, dtype, learner):
+    """Train a clone on the labels that the answers so far amount to."""
+    samples, matrix = group_answers(asked, answers)
+    labels = agree(matrix, learner, take_rows(X, samples))
+    return _train(estimator, X, samples, np.array(labels.tolist(), dtype=dtype))
+
+
+def _train(estimator, X, samples, labels):
+    X_train = take_rows(X, samples)
     knows_classes = isinstance(split_pipeline(estimator)[1], CoDecisionClassifier)
-    if len(np.unique(y_train)) == 1 and not knows_classes:
-        model = ConstantModel(y_train[0])
+    if len(np.unique(labels)) == 1 and not knows_classes:
+        model = ConstantModel(labels[0])
     else:
         with few_labels_per_class():
-            model = clone(estimator).fit(X_train, y_train)
-    return _Learner(model, X_train, y_train)
+            model = clone(estimator).fit(X_train, labels)
+    return _Learner(model, X_train, labels)
+
+
+def _label_quality(estimator):
+    """What the round thinks of its labels, where the estimator has an opinion."""
+    model = split_pipeline(estimator)[1]
+    quality = getattr(model, "label_quality_", None)
+    if quality is None or not len(quality):
+        return {}
+    return {"label_quality": float(np.mean(quality)), "noise_rate": model.noise_rate_}
 
 
 def _with_seeds(thing, seed):

@@ -1,9 +1,11 @@
 """Oracles answer the label questions of a simulation: rightly, wrongly, by votes."""
 
 from abc import ABCMeta, abstractmethod
+from copy import deepcopy
+from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,10 +15,11 @@ __all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
 
 
 class BaseOracle(BaseEstimator, metaclass=ABCMeta):
-    """Base of the oracles: one answer per sample, fixed before the first question.
+    """Base of the oracles: what they answer is fixed before the first question.
 
-    A subclass writes ``_draw_answers(y, X, votes, classes)``, which returns an array
-    of answers, one per sample, of the dtype of `y`.
+    A question about a sample that was asked before has an answer of its own, with an
+    error of its own. A subclass writes ``_draw_answers(y, X, votes, classes)``, which
+    returns an array of answers, one per sample, of the dtype of `y`.
 
     Attributes
     ----------
@@ -69,15 +72,22 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         labels = check_labels(y)
         self.classes_, _ = check_classes(classes, labels)
         self.answers_ = self._draw_answers(labels, X, votes, self.classes_)
+        self._known = (labels, X, votes, self.classes_)
+        self._seed = _as_integer(getattr(self, "random_state", None))
+        self._rounds = [self.answers_]
         return self
 
-    def answer(self, indices):
+    def answer(self, indices, n_before=0):
         """Answer what the labels of some samples are.
 
         Parameters
         ----------
         indices : array-like of shape (n_asked,) and dtype int
             Positions in the `y` of `fit`, each from 0 to ``n_samples - 1``.
+
+        n_before : int or array-like of shape (n_asked,), default=0
+            How many answers were given about each of them before. The same question
+            has the same answer; the next one is drawn anew.
 
         Returns
         -------
@@ -87,7 +97,8 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If an index is out of range, or `indices` is not one row of integers.
+            If an index is out of range, `indices` is not one row of integers, or
+            `n_before` is not one count per index.
         """
         check_is_fitted(self)
         asked = np.asarray(indices)
@@ -104,7 +115,35 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
                 f"indices must be from 0 to {n_samples - 1}, the samples of fit; got "
                 f"{outside[:5].tolist()}."
             )
-        return self.answers_[asked]
+        n_before = np.asarray(n_before)
+        if (
+            n_before.dtype.kind not in "iu"
+            or n_before.shape not in ((), asked.shape)
+            or (n_before < 0).any()
+        ):
+            raise ValueError(
+                "n_before must be a count of earlier answers, 0 or more, or one per "
+                f"index; got {n_before!r}."
+            )
+        n_before = np.broadcast_to(n_before, asked.shape)
+        answers = self.answers_[asked]
+        for k in np.unique(n_before[n_before > 0]):
+            again = n_before == k
+            answers[again] = self._round(k)[asked[again]]
+        return answers
+
+    def _round(self, k):
+        """Answers to the question number k, from 0, about each sample."""
+        while len(self._rounds) <= k:
+            self._rounds.append(self._draw_again(*self._known, self._rounds))
+        return self._rounds[k]
+
+    def _draw_again(self, y, X, votes, classes, earlier):
+        """Return one more answer per sample; `earlier` lists those before."""
+        fresh = clone(self)
+        if hasattr(fresh, "random_state"):
+            fresh.random_state = np.random.RandomState([self._seed, len(earlier)])
+        return fresh._draw_answers(y, X, votes, classes)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -209,7 +248,8 @@ class RecordedVotesOracle(BaseOracle):
 
     The answer is one vote drawn from those that annotators gave for the sample, each
     with the same probability: so disputed samples get the wrong answers that people
-    really gave.
+    really gave. Further questions about a sample draw from the votes that are left,
+    and from all again when none is.
 
     Parameters
     ----------
@@ -251,6 +291,23 @@ class RecordedVotesOracle(BaseOracle):
         # The first class whose cumulated share exceeds the draw: a class without
         # votes adds nothing to the sum, so it is never the first.
         return classes[(share > drawn[:, None]).argmax(axis=1)]
+
+    def _draw_again(self, y, X, votes, classes, earlier):
+        counts = _check_votes(votes, len(y), classes)
+        left = counts.copy()
+        for answers in earlier:
+            left -= answers[:, None] == classes
+        left = np.maximum(left, 0)
+        left = np.where(left.sum(axis=1, keepdims=True) > 0, left, counts)
+        return super()._draw_again(y, X, left, classes, earlier)
+
+
+def _as_integer(random_state):
+    """Turn any seed into an integer without using it up."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    rng = random_state if random_state is not None else np.random.RandomState()
+    return deepcopy(rng).randint(np.iinfo(np.int32).max)
 
 
 def _check_votes(votes, n_samples, classes):

@@ -1,0 +1,286 @@
+"""Ask again about labels that are worth a second opinion."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+
+from cofm_sklearn.noise import combine_annotators
+from cofm_sklearn.query.adapters import ModALQuery
+from cofm_sklearn.query.base import BaseQueryStrategy
+from cofm_sklearn.query.co_decision import class_shares
+from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.validation import (
+    align_proba,
+    check_n_instances,
+    encode_labels,
+    n_rows,
+)
+
+__all__ = ["AskAgainQuery", "opinion_on_labeled"]
+
+_SCORES = ("doubt", "activelab")
+# Labels this likely to be right are not asked about again: clean ones are left alone.
+_SURE = 0.8
+
+
+class AskAgainQuery(BaseQueryStrategy):
+    """Split each batch between new samples and labels worth a second opinion.
+
+    New samples come from another strategy, labels to ask about again from
+    `select_again`, which `ActiveLearningClassifier` calls for each batch. Every answer
+    costs one label of the budget.
+
+    Parameters
+    ----------
+    query_strategy : query strategy or callable
+        Chooses the new samples: a strategy of this package, or a function of modAL.
+
+    n_instances : int, default=1
+        Answers per batch, unless the call says otherwise.
+
+    share : float, default=0.25
+        Largest share of the answers that second opinions get, 0 to 1.
+
+    score : {"doubt", "activelab"}, default="doubt"
+        - ``"doubt"``: how likely the label that all answers speak for is wrong, as
+          `combine_annotators` says with the learner's probabilities, divided by a
+          power of the share of the rarest class among the answers. Labels that are
+          right with a probability of 0.8 are not asked about again. It needs
+          probabilities that can be taken literally, such as the co-decision's.
+        - ``"activelab"``: cleanlab's score, which is comparable between new samples
+          and answered ones; of both, the lowest are taken. [1]_ Needs the extra
+          ``baselines``.
+
+    balance : float, default=1.0
+        Power of the class shares, 0 or more, for ``"doubt"``.
+
+    max_answers : int, default=3
+        Answers that a sample can get, at least 2.
+
+    random_state : int, RandomState or None, default=None
+        Seed for a `query_strategy` that has none of its own.
+
+    See Also
+    --------
+    combine_annotators : One label from several answers.
+
+    Notes
+    -----
+    With the stock learners of modAL, `query` gives new samples only. Keep the answers
+    as one list per sample of ``learner.X_training``; then, in each round::
+
+        again = strategy.select_again(learner, answers, X_pool, n_instances=10)
+        for i in again:
+            answers[i].append(ask_once_more(learner.X_training[i]))
+        ...  # learner.query(X_pool, n_instances=10 - len(again)), learner.teach(...)
+        proba = learner.predict_proba(learner.X_training)
+        agreed = combine_annotators(answers_padded_with_None, proba)
+        learner.fit(learner.X_training, agreed.labels)
+
+    References
+    ----------
+    .. [1] Goh, H. W., Mueller, J. (2023). ActiveLab: Active Learning with Re-Labeling
+       by Multiple Annotators. ICLR Workshop on Trustworthy ML.
+
+    Sheng, V. S., Provost, F., Ipeirotis, P. G. (2008). Get Another Label? Improving
+    Data Quality and Data Mining Using Multiple, Noisy Labelers. KDD. (asking again
+    where the label is least sure)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import (
+    ...     ActiveLearningClassifier, CoDecisionClassifier, CoDecisionQuery)
+    >>> from cofm_sklearn.query import AskAgainQuery
+    >>> from cofm_sklearn.simulation import NoisyOracle
+    >>> X, y = make_blobs([90, 60], n_features=4, random_state=0)
+    >>> loop = ActiveLearningClassifier(
+    ...     CoDecisionClassifier(LogisticRegression()),
+    ...     AskAgainQuery(CoDecisionQuery(), share=0.5),
+    ...     budget=60, oracle=NoisyOracle(0.3), random_state=0).fit(X, y)
+    >>> len(loop.queried_indices_)
+    60
+    >>> len(loop.labeled_indices_) < 60
+    True
+    """
+
+    def __init__(
+        self,
+        query_strategy,
+        n_instances=1,
+        *,
+        share=0.25,
+        score="doubt",
+        balance=1.0,
+        max_answers=3,
+        random_state=None,
+    ):
+        self.query_strategy = query_strategy
+        self.n_instances = n_instances
+        self.share = share
+        self.score = score
+        self.balance = balance
+        self.max_answers = max_answers
+        self.random_state = random_state
+
+    def select_again(self, learner, answers, X_pool=None, n_instances=None):
+        """Choose labelled samples to ask about once more.
+
+        Parameters
+        ----------
+        learner : object with `X_training`, `estimator` and `predict_proba`
+            A fitted learner, such as modAL's ActiveLearner.
+
+        answers : array-like of shape (n_labeled, n_answers)
+            The answers about each sample of ``learner.X_training``, with None where a
+            sample has fewer than others.
+
+        X_pool : array-like of length n_pool or None, default=None
+            Unlabelled samples; None says that none is left, so that the whole batch
+            can be second opinions.
+
+        n_instances : int, default=None
+            Answers in the batch, new samples and second opinions together; None takes
+            the strategy's own.
+
+        Returns
+        -------
+        ndarray of shape (n_again,), dtype int64
+            Positions in ``learner.X_training``, the most doubtful first; there may be
+            none, and there are at most `n_instances`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or `answers` do not fit the learner.
+
+        ImportError
+            If ``score="activelab"`` and cleanlab is not installed.
+        """
+        self._check_parameters()
+        if n_instances is None:
+            n_instances = self.n_instances
+        n_instances = check_n_instances(n_instances, np.inf)
+        answers = np.array(answers, dtype=object)
+        if not len(answers):
+            return np.empty(0, dtype=np.int64)
+        if answers.ndim != 2 or len(answers) != n_rows(learner.X_training):
+            raise ValueError(
+                "answers must have one row per sample of learner.X_training, "
+                f"{n_rows(learner.X_training)}, padded with None; got shape "
+                f"{answers.shape}."
+            )
+        classes, proba = opinion_on_labeled(learner, answers)
+        codes = _encode(answers, classes)
+        n_before = (codes >= 0).sum(axis=1)
+        limit = n_instances
+        if X_pool is not None:
+            # Shares of single answers add up from batch to batch.
+            so_far = n_before.sum()
+            limit = int(self.share * (so_far + n_instances)) - int(self.share * so_far)
+        if self.score == "activelab":
+            pool = None if X_pool is None else _aligned(learner, X_pool, classes)
+            worth, worth_new = _activelab_worth(codes, proba, pool)
+            if worth_new is not None:
+                first = np.sort(np.concatenate([worth, worth_new]))[-n_instances:]
+                limit = min(limit, int((worth >= first[0]).sum()))
+        else:
+            found = combine_annotators(answers, proba, classes=classes)
+            pool = proba if X_pool is None else _aligned(learner, X_pool, classes)
+            shares = class_shares(pool)
+            own = encode_labels(found.labels, classes)
+            worth = _doubt_worth(codes, own, found.quality, shares, self.balance)
+        worth[n_before >= self.max_answers] = -np.inf
+        order = np.argsort(-worth, kind="stable")[: max(limit, 0)]
+        return order[worth[order] > -np.inf].astype(np.int64)
+
+    def _choose(self, learner, X_pool, n_instances):
+        self._check_parameters()
+        strategy = self.query_strategy
+        if not isinstance(strategy, BaseQueryStrategy):
+            strategy = ModALQuery(strategy)
+        if strategy.random_state is None and self.random_state is not None:
+            strategy = clone(strategy).set_params(random_state=self.random_state)
+        return strategy._choose(learner, X_pool, n_instances)
+
+    def _check_parameters(self):
+        if not callable(self.query_strategy):
+            raise TypeError(
+                "query_strategy must be callable, for example CoDecisionQuery(); got "
+                f"{self.query_strategy!r}."
+            )
+        if self.score not in _SCORES:
+            raise ValueError(f"score must be one of {_SCORES}, got {self.score!r}.")
+        if not isinstance(self.share, Real) or not 0 <= self.share <= 1:
+            raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")
+        if not isinstance(self.balance, Real) or not 0 <= self.balance < np.inf:
+            raise ValueError(
+                f"balance must be a number of at least 0, got {self.balance!r}."
+            )
+        if not isinstance(self.max_answers, Integral) or self.max_answers < 2:
+            raise ValueError(
+                f"max_answers must be an integer of at least 2, got "
+                f"{self.max_answers!r}."
+            )
+
+
+def opinion_on_labeled(learner, answers, X=None):
+    """Return all classes, and what a learner says of labelled samples.
+
+    Parameters
+    ----------
+    learner : object with `X_training`, `estimator` and `predict_proba`
+        A fitted learner.
+
+    answers : ndarray of shape (n_labeled, n_answers), dtype object
+        Answers, None where there is none; their labels are classes as well.
+
+    X : array-like of length n_labeled or None, default=None
+        The samples; None takes ``learner.X_training``.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+
+    proba : ndarray of shape (n_labeled, n_classes)
+        Probabilities; 0 for classes that the learner does not know.
+    """
+    given = [label for label in answers.ravel() if label is not None]
+    classes = np.union1d(learner.estimator.classes_, np.array(given))
+    X = learner.X_training if X is None else X
+    return classes, _aligned(learner, X, classes)
+
+
+def _aligned(learner, X, classes):
+    """Ask a learner for probabilities of all classes."""
+    proba = np.asarray(learner.predict_proba(X), dtype=np.float64)
+    return align_proba(proba, learner.estimator.classes_, classes)
+
+
+def _encode(answers, classes):
+    """Positions of the answers in classes, -1 where there is none."""
+    codes = np.full(answers.shape, -1, dtype=np.int64)
+    given = np.array([[label is not None for label in row] for row in answers])
+    codes[given] = encode_labels(answers[given], classes, name="answers")
+    return codes
+
+
+def _doubt_worth(codes, own, quality, shares, balance):
+    """Doubt in each label, more where an answer names a rare class."""
+    named = np.where(codes >= 0, shares[codes], np.inf).min(axis=1)
+    rarest = np.maximum(np.minimum(named, shares[own]), 1e-6)
+    return np.where(quality < _SURE, (1 - quality) / rarest**balance, -np.inf)
+
+
+def _activelab_worth(codes, proba, proba_pool):
+    """ActiveLab's scores of labelled and new samples, the highest worth most."""
+    module = import_optional("cleanlab.multiannotator", needed_by='score="activelab"')
+    labels = np.where(codes < 0, np.nan, codes.astype(float))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        labeled, new = module.get_active_learning_scores(labels, proba, proba_pool)
+    return -labeled, None if proba_pool is None else -new

@@ -1,0 +1,151 @@
+"""Answers of a loop, where a sample may have several."""
+
+import numpy as np
+
+from cofm_sklearn.models.small_model import ConstantModel
+from cofm_sklearn.noise import combine_annotators
+from cofm_sklearn.query.ask_again import opinion_on_labeled
+from cofm_sklearn.utils.validation import take_rows
+
+__all__ = ["agree", "ask", "group_answers", "pick_again"]
+
+
+def group_answers(asked, answers):
+    """Gather the answers about each sample.
+
+    Parameters
+    ----------
+    asked : sequence of int of length n_answers
+        Positions of samples, in the order of asking; some may come again.
+
+    answers : sequence of length n_answers
+        What was answered.
+
+    Returns
+    -------
+    samples : ndarray of shape (n_samples,), dtype int64
+        The distinct positions, in the order of the first question.
+
+    matrix : ndarray of shape (n_samples, most answers), dtype object
+        The answers about each, in the order of asking, then None.
+    """
+    rows = {}
+    for position, answer in zip(asked, answers, strict=True):
+        rows.setdefault(int(position), []).append(answer)
+    matrix = np.full((len(rows), max(map(len, rows.values()))), None, dtype=object)
+    for i, row in enumerate(rows.values()):
+        matrix[i, : len(row)] = row
+    return np.array(list(rows), dtype=np.int64), matrix
+
+
+def agree(matrix, learner, X):
+    """Settle on one label per sample.
+
+    A single answer stands: whether it is right is for the estimator's cleaning to
+    judge. Several are combined, with what the learner of the last round says.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_answers), dtype object
+        Answers as from `group_answers`.
+
+    learner : object with `estimator` and `predict_proba`
+        Fitted, if any sample has several answers.
+
+    X : array-like of length n_samples
+        The samples.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), dtype object
+        Labels.
+    """
+    labels = matrix[:, 0].copy()
+    if matrix.shape[1] == 1:
+        return labels
+    classes, proba = None, None
+    if hasattr(learner.estimator, "predict_proba"):
+        classes, proba = opinion_on_labeled(learner, matrix, X)
+    found = combine_annotators(matrix, proba, classes=classes).labels.tolist()
+    for i in range(len(labels)):
+        if matrix[i, 1] is not None:
+            labels[i] = found[i]
+    return labels
+
+
+def pick_again(strategy, learner, X, pool, asked, answers, n_instances):
+    """Let a strategy choose what to ask about once more.
+
+    Parameters
+    ----------
+    strategy : query strategy
+        Asked only if it has a method `select_again`.
+
+    learner : object with `estimator`, `X_training` and `predict_proba`
+        As the strategy gets it.
+
+    X : array-like of length n_samples
+        All samples.
+
+    pool : ndarray of int
+        Positions in X without an answer.
+
+    asked, answers
+        As in `group_answers`.
+
+    n_instances : int
+        Answers in the batch.
+
+    Returns
+    -------
+    ndarray of shape (n_again,), dtype int64
+        Positions in X, distinct, at most `n_instances`.
+
+    Raises
+    ------
+    ValueError
+        If the strategy returns something else.
+    """
+    untrained = not asked or isinstance(learner.estimator, ConstantModel)
+    if not hasattr(strategy, "select_again") or untrained:
+        return np.empty(0, dtype=np.int64)
+    samples, matrix = group_answers(asked, answers)
+    X_pool = take_rows(X, pool) if len(pool) else None
+    again = np.asarray(
+        strategy.select_again(learner, matrix, X_pool, n_instances=n_instances)
+    )
+    if again.size and (
+        again.dtype.kind not in "iu"
+        or len(np.unique(again)) < again.size
+        or again.size > n_instances
+        or again.min() < 0
+        or again.max() >= len(samples)
+    ):
+        raise ValueError(
+            f"select_again of {type(strategy).__name__} must return at most "
+            f"{n_instances} distinct positions in learner.X_training, got {again!r}."
+        )
+    return samples[again.astype(np.int64)]
+
+
+def ask(oracle, picked, asked):
+    """Ask an oracle; a question that was asked before gets a new answer.
+
+    Parameters
+    ----------
+    oracle : oracle
+        Fitted.
+
+    picked : ndarray of int
+        Distinct positions to ask about.
+
+    asked : sequence of int
+        Positions of all questions before.
+
+    Returns
+    -------
+    ndarray of shape (n_picked,)
+        Answers.
+    """
+    n_before = [asked.count(position) for position in picked]
+    return oracle.answer(picked, n_before) if any(n_before) else oracle.answer(picked)
