@@ -17,6 +17,8 @@ _EXPORTS = {
     "ZeroShotPrior": "cofm_sklearn.priors",
     "PrecomputedPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",
+    "NetClassifier": "cofm_sklearn.models",
+    "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",
     "ActiveLearningClassifier": "cofm_sklearn.simulation",
 }

@@ -3,6 +3,7 @@
 from importlib import import_module
 
 import pytest
+from imblearn.over_sampling import SMOTE
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import estimator_checks as checks
@@ -13,8 +14,10 @@ from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
     CoDecisionQuery,
+    NetClassifier,
     OpenCLIPEncoder,
     PrecomputedPrior,
+    SafeSampler,
     SentenceTransformerEncoder,
     ZeroShotPrior,
 )
@@ -38,6 +41,8 @@ FROM_TABLES = [
         budget=20,
         random_state=0,
     ),
+    NetClassifier("linear", max_epochs=30, lr=0.05, random_state=0),
+    SafeSampler(SMOTE()),
 ]
 
 # scikit-learn's checks fit on random tables, which means nothing to these, as their
@@ -65,6 +70,14 @@ EXPECTED_FAILURES = {
     CoDecisionClassifier: {
         "check_sample_weight_equivalence_on_dense_data": _FOLDS,
         "check_sample_weight_equivalence_on_sparse_data": _FOLDS,
+    },
+    NetClassifier: {
+        "check_do_not_raise_errors_in_init_or_set_params": (
+            "takes `module__*` and so on by **settings, and refuses other names"
+        ),
+        "check_sample_weight_equivalence_on_dense_data": (
+            "equal up to the rounding of float32, in which nets are trained"
+        ),
     },
 }
 

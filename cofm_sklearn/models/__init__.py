@@ -1,6 +1,8 @@
-"""Classifiers that decide together with a prior."""
+"""Classifiers that decide together with a prior, nets, and safe resampling."""
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.freezing import freeze_prior
+from cofm_sklearn.models.nets import NetClassifier
+from cofm_sklearn.models.resampling import SafeSampler
 
-__all__ = ["CoDecisionClassifier", "freeze_prior"]
+__all__ = ["CoDecisionClassifier", "NetClassifier", "SafeSampler", "freeze_prior"]

@@ -1,0 +1,339 @@
+"""Resampling that survives classes of one or two members."""
+
+import warnings
+from collections import Counter
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.utils.quiet import few_labels_per_class
+from cofm_sklearn.utils.validation import n_rows, stack_rows, take_rows
+
+__all__ = ["SafeSampler"]
+
+# Parameters, of samplers inside samplers too, that ask for so many other members of a
+# class; for `cv` see below.
+_NEIGHBOURS = ("k_neighbors", "n_neighbors", "n_neighbors_ver3")
+# Below this size a class is tiny for samplers with imbalanced-learn's usual settings.
+_USUAL_SIZE = 6
+
+
+class SafeSampler(BaseEstimator):
+    """Any imbalanced-learn sampler, from the first round of labels on.
+
+    Samplers look for neighbours inside classes, and most raise an error when a class
+    has fewer members than neighbours, as rare classes have in the first rounds. Here
+    the sampler is first tried as it is; where it works, the result is its own. If it
+    refuses, it is tried again with as many neighbours as the smallest class allows.
+    If that does not help either, the smallest classes are passed through, one size
+    after the other, and the rest is resampled without them.
+
+    Like any sampler it acts in `fit` only: put it into a pipeline of
+    imbalanced-learn, before the classifier.
+
+    Parameters
+    ----------
+    sampler : sampler
+        Any of imbalanced-learn, or any object with `fit_resample`. Its parameters are
+        ``sampler__k_neighbors`` and so on.
+
+    tiny_classes : {"pass", "repeat"}, default="pass"
+        What becomes of the classes that are too small for the sampler. ``"pass"``
+        leaves them as they are. ``"repeat"`` repeats their samples up to the number
+        that an over-sampler would have reached, so that a class of one member is not
+        out of balance; a wrong label is repeated as well.
+
+    random_state : int, RandomState or None, default=None
+        Seed of the repeats. The sampler has its own.
+
+    Attributes
+    ----------
+    sampler_ : sampler or None
+        The one that gave the result, with adapted neighbours; None if nothing was
+        resampled.
+
+    passed_classes_ : ndarray
+        Labels of the classes that the sampler did not get to see.
+
+    kept_classes_ : ndarray
+        Labels of the classes that it took away and that were put back unchanged.
+
+    refusal_ : str or None
+        What the sampler said when it last refused; None if it never did.
+
+    sample_indices_ : ndarray of shape (n_new,), dtype int
+        Positions in X of what was returned; only of samplers that select.
+
+    n_features_in_ : int
+        Features of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names of X, where it has any.
+
+    Notes
+    -----
+    What is made sure of: no error because classes are small, and no class loses all
+    of its members. Counts in a dict `sampling_strategy` that do not suit the labels
+    so far (a class without label yet, or fewer samples to reach than there are) are
+    left out or adapted.
+
+    Sample weights cannot follow resampled rows, so `fit_resample` takes none, as in
+    imbalanced-learn. `CoDecisionClassifier` knows this and leaves out samples of low
+    quality instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imblearn.over_sampling import SMOTE
+    >>> from cofm_sklearn import SafeSampler
+    >>> X = np.arange(20.0).reshape(10, 2)
+    >>> y = np.array(["often"] * 7 + ["rare"] * 2 + ["once"])
+    >>> sampler = SafeSampler(SMOTE(random_state=0))
+    >>> X_more, y_more = sampler.fit_resample(X, y)
+    >>> labels, counts = np.unique(y_more, return_counts=True)
+    >>> dict(zip(labels.tolist(), counts.tolist()))
+    {'often': 7, 'once': 1, 'rare': 7}
+    >>> sampler.sampler_.k_neighbors, sampler.passed_classes_.tolist()
+    (1, ['once'])
+    """
+
+    def __init__(self, sampler, *, tiny_classes="pass", random_state=None):
+        self.sampler = sampler
+        self.tiny_classes = tiny_classes
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """Check the input; resampling happens in `fit_resample`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : object
+            The sampler.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit_resample`.
+        """
+        self.fit_resample(X, y)
+        return self
+
+    def fit_resample(self, X, y):
+        """Resample as far as the classes allow.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Samples, of any kind that the sampler takes.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        X_resampled : of the kind of X, shape (n_new, n_features)
+            Samples.
+
+        y_resampled : ndarray of shape (n_new,)
+            Labels.
+
+        Raises
+        ------
+        TypeError
+            If `sampler` has no `fit_resample`.
+
+        ValueError
+            If lengths differ, values are not finite, a parameter is out of range, or
+            the sampler does not take such samples.
+        """
+        if not hasattr(self.sampler, "fit_resample"):
+            raise TypeError(
+                "sampler must have fit_resample, like SMOTE() of imbalanced-learn; got "
+                f"{self.sampler!r}."
+            )
+        if self.tiny_classes not in ("pass", "repeat"):
+            raise ValueError(
+                f'tiny_classes must be "pass" or "repeat", got {self.tiny_classes!r}.'
+            )
+        X = np.asarray(X) if isinstance(X, list | tuple) else X
+        y = check_labels(column_or_1d(y, warn=True))
+        with few_labels_per_class():
+            check_classification_targets(y)
+        if n_rows(X) != len(y):
+            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        _check_input(self.sampler, X, y)
+        with few_labels_per_class():
+            sampler, rows, result, refusal = _resample(self.sampler, X, y)
+        # What the sampler gives, then what it did not see, took away, or repeats.
+        X_new, y_new = (X, y) if result is None else result
+        rest = np.setdiff1d(np.arange(len(y)), rows)
+        kept = np.setdiff1d(np.unique(y[rows]), np.unique(y_new))
+        put_back = np.flatnonzero(np.isin(y, kept))
+        more = np.concatenate([rest, put_back])
+        if self.tiny_classes == "repeat" and result is not None:
+            more = np.concatenate([more, self._repeats(y, rest)])
+        if len(more):
+            X_new = stack_rows(X_new, take_rows(X, more))
+            y_new = np.concatenate([y_new, y[more]])
+        for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
+            vars(self).pop(name, None)
+        validate_data(self, X, skip_check_array=True)
+        if result is None:
+            self.sample_indices_ = np.arange(len(y))
+        elif hasattr(sampler, "sample_indices_"):
+            chosen = rows[sampler.sample_indices_]
+            self.sample_indices_ = np.concatenate([chosen, more])
+        self.sampler_ = None if result is None else sampler
+        self.passed_classes_ = np.unique(y if result is None else y[rest])
+        self.kept_classes_, self.refusal_ = kept, refusal
+        return X_new, y_new
+
+    def _repeats(self, y, rest):
+        """Positions of what brings tiny classes to the size of over-sampled ones."""
+        if getattr(self.sampler, "_sampling_type", None) != "over-sampling":
+            return np.array([], dtype=int)
+        from imblearn.utils import check_sampling_strategy
+
+        rng = check_random_state(self.random_state)
+        strategy = _suit_strategy(self.sampler.sampling_strategy, y, over=True)
+        missing = check_sampling_strategy(strategy, y, "over-sampling")
+        drawn = [
+            rng.choice(np.flatnonzero(y == label), missing.get(label, 0))
+            for label in np.unique(y[rest])
+        ]
+        return np.concatenate([*drawn, np.array([], dtype=int)]).astype(int)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        if hasattr(self.sampler, "fit_resample"):
+            tags.input_tags = get_tags(self.sampler).input_tags
+        return tags
+
+
+def _check_input(sampler, X, y):
+    """Let the sampler check X and its parameters; small classes do not matter here."""
+    if len(np.unique(y)) == 1 or not hasattr(sampler, "fit"):
+        return
+    probe = _adapted(sampler, y)
+    strategy = getattr(probe, "sampling_strategy", None)
+    if isinstance(strategy, float) and len(np.unique(y)) == 2:
+        # Two classes may be closer than this ratio by now, which is no mistake.
+        probe.set_params(sampling_strategy="auto")
+    probe.fit(X, y)
+
+
+def _resample(sampler, X, y):
+    """Return the sampler used, the rows it saw, its result or None, its last refusal.
+
+    Without result the rows are all rows.
+    """
+    everything = np.arange(len(y))
+    labels, counts = np.unique(y, return_counts=True)
+    # (smallest class that takes part, whether neighbours are adapted to it)
+    attempts = [(1, False), *((size, True) for size in np.unique(counts).tolist())]
+    refusal = None
+    for size, adapt in attempts:
+        if (counts >= size).sum() < 2:
+            break
+        rows = np.flatnonzero(np.isin(y, labels[counts >= size]))
+        trial = _adapted(sampler, y[rows], size if adapt else None)
+        try:
+            result = _call(trial, take_rows(X, rows), y[rows])
+        except (ValueError, RuntimeError, IndexError) as error:
+            refusal = str(error)
+            continue
+        return trial, rows, result, refusal
+    if counts.min() >= _USUAL_SIZE and len(counts) > 1:
+        warnings.warn(
+            f"{type(sampler).__name__} refused to resample, so the samples stay as "
+            f"they are: {refusal}",
+            stacklevel=3,
+        )
+    return None, everything, None, refusal
+
+
+def _call(sampler, X, y):
+    """Resample without warnings about small classes; these are what is adapted to."""
+    with warnings.catch_warnings():
+        for message in ("The least populated class", "Number of classes in training"):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            return sampler.fit_resample(X, y)
+        except (TypeError, IndexError):
+            if y.dtype.kind in "biuf":
+                raise
+        # NeighbourhoodCleaningRule and InstanceHardnessThreshold need numbers.
+        labels, codes = np.unique(y, return_inverse=True)
+        X_new, codes_new = sampler.fit_resample(X, codes)
+        return X_new, labels[codes_new]
+
+
+def _adapted(sampler, y, size=None):
+    """Clone a sampler for these labels; with `size`, for classes of that size."""
+    sampler = clone(sampler)
+    if size is not None and "smote" in sampler.get_params(deep=False):
+        _name_inner_samplers(sampler)
+    over = getattr(sampler, "_sampling_type", None) == "over-sampling"
+    changes = {}
+    for name, value in sampler.get_params(deep=True).items():
+        last = name.rpartition("__")[2]
+        if last == "sampling_strategy":
+            suited = _suit_strategy(value, y, over=over)
+            if suited is not value:
+                changes[name] = suited
+        if size is None or not isinstance(value, int):
+            continue
+        if last in _NEIGHBOURS and value >= size:
+            changes[name] = max(1, size - 1)
+        elif last == "m_neighbors" and value >= len(y):  # of any class
+            changes[name] = len(y) - 1
+        elif last == "cv" and value > size:
+            changes[name] = max(2, size)
+    return sampler.set_params(**changes)
+
+
+def _name_inner_samplers(sampler):
+    """Put in place what SMOTEENN and SMOTETomek make up, so that it can be adapted."""
+    from imblearn.over_sampling import SMOTE
+    from imblearn.under_sampling import EditedNearestNeighbours
+
+    params = sampler.get_params(deep=False)
+    if params["smote"] is None:
+        smote = SMOTE(
+            sampling_strategy=sampler.sampling_strategy,
+            random_state=sampler.random_state,
+        )
+        sampler.set_params(smote=smote)
+    if "enn" in params and params["enn"] is None:
+        sampler.set_params(enn=EditedNearestNeighbours(sampling_strategy="all"))
+
+
+def _suit_strategy(strategy, y, *, over):
+    """Leave absent classes out of a strategy, and keep its counts within reach."""
+    if isinstance(strategy, list):
+        present = np.unique(y).tolist()
+        suited = [label for label in strategy if label in present]
+        return strategy if suited == strategy else suited
+    if not isinstance(strategy, dict):
+        return strategy
+    counts = Counter(y.tolist())
+    reach = max if over else min
+    suited = {
+        label: reach(number, counts[label])
+        for label, number in strategy.items()
+        if label in counts
+    }
+    return strategy if suited == strategy else suited
