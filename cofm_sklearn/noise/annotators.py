@@ -19,7 +19,7 @@ from cofm_sklearn.utils.validation import (
     take_rows,
 )
 
-__all__ = ["Consensus", "combine_annotators"]
+__all__ = ["Consensus", "combine_annotators", "spread_answers"]
 
 _METHODS = ("auto", "channel", "crowdlab", "majority")
 _N_ITER = 20
@@ -27,6 +27,8 @@ _N_ITER = 20
 _ALIKE = 10.0
 # Wrong labels are expected to be few: as if this many right ones had been seen.
 _RIGHT_LABELS = 3.0
+# What an annotator who only guesses still weighs, so that weights are never all 0.
+_GUESSER = 0.01
 # No model is so sure that answers could not change its mind.
 _DOUBT = 1e-3
 
@@ -184,6 +186,76 @@ def combine_annotators(
         np.clip(annotator_quality, 0.0, 1.0),
         differ / answered.sum(axis=1),
     )
+
+
+def spread_answers(labels, annotator_quality=None, *, classes=None):
+    """Make every answer a row to train on, so that a disagreement stays one.
+
+    Where people disagree the label is often not clear, which a consensus hides from
+    the model.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples, n_annotators)
+        As for `combine_annotators`.
+
+    annotator_quality : array-like of shape (n_annotators,) or None, default=None
+        How often each annotator is right, in [0, 1], as `combine_annotators` finds it;
+        NaN for one without labels. Answers then weigh as much as the annotator is
+        better than a guess. None weighs all annotators alike.
+
+    classes : array-like of shape (n_classes,) or None, default=None
+        All classes; None takes those in `labels`.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_answers,), dtype int64
+        The sample of each answer, sorted: train on ``X[rows]``.
+
+    y : ndarray of shape (n_answers,)
+        The answers.
+
+    sample_weight : ndarray of shape (n_answers,), dtype float64
+        Above 0; for each sample they sum to 1, or to the mean weight of those who
+        answered.
+
+    Raises
+    ------
+    ValueError
+        If `labels` is bad as in `combine_annotators`, or `annotator_quality` is not
+        one number from 0 to 1 per annotator who gave labels.
+
+    References
+    ----------
+    Peterson, J. C., Battleday, R. M., Griffiths, T. L., Russakovsky, O. (2019). Human
+    Uncertainty Makes Classification More Robust. ICCV. (training on all votes)
+
+    Examples
+    --------
+    >>> from cofm_sklearn.noise import spread_answers
+    >>> rows, y, weight = spread_answers([["ham", None], ["ham", "spam"]])
+    >>> rows.tolist(), y.tolist(), weight.tolist()
+    ([0, 1, 1], ['ham', 'ham', 'spam'], [1.0, 0.5, 0.5])
+    """
+    classes, codes = _check_matrix(labels, classes)
+    answered = codes >= 0
+    rows, column = np.nonzero(answered)
+    weight = 1 / answered.sum(axis=1)[rows]
+    if annotator_quality is not None:
+        quality = np.asarray(annotator_quality, dtype=np.float64)
+        given = answered.any(axis=0)
+        if (
+            quality.shape != given.shape
+            or not ((quality[given] >= 0) & (quality[given] <= 1)).all()
+        ):
+            raise ValueError(
+                f"annotator_quality must have a number from 0 to 1 for each of the "
+                f"{len(given)} annotators, got {annotator_quality!r}."
+            )
+        guess = 1 / max(len(classes), 2)
+        skill = (quality[column] - guess) / (1 - guess)
+        weight = weight * np.maximum(skill, _GUESSER)
+    return rows, classes[codes[rows, column]], weight
 
 
 def _check_matrix(labels, classes):

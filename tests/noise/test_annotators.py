@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 
-from cofm_sklearn.noise import combine_annotators
+from cofm_sklearn.noise import combine_annotators, spread_answers
 
 METHODS = ("majority", "channel", "crowdlab")
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -242,3 +242,22 @@ def test_bad_input_is_named(labels, params, error, message):
 def test_classes_without_labels_are_fine():
     found = combine_annotators(GOOD, [[0.2, 0.1, 0.7]] * 2, classes=["a", "b", "z"])
     assert set(found.labels) <= {"a", "b", "z"}
+
+
+def test_every_answer_is_a_row():
+    matrix = [["b", None, "a"], [None, "b", None], ["a", "a", "a"]]
+    rows, y, weight = spread_answers(matrix)
+    assert rows.tolist() == [0, 0, 1, 2, 2, 2]
+    assert y.tolist() == ["b", "a", "b", "a", "a", "a"]
+    np.testing.assert_allclose(np.bincount(rows, weight), 1)
+    # 1, halfway and no better than a guess between two classes
+    _, _, weight = spread_answers(matrix, [1.0, 0.75, 0.5])
+    np.testing.assert_allclose(weight, [1 / 2, 0.01 / 2, 0.5, 1 / 3, 0.5 / 3, 0.01 / 3])
+    _, _, weight = spread_answers([["a", None]], [1.0, np.nan])
+    assert weight.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("quality", [[0.5], [0.5, 1.2], [0.5, np.nan], 0.5])
+def test_bad_quality_is_named(quality):
+    with pytest.raises(ValueError, match="annotator_quality must have a number"):
+        spread_answers([["a", "b"]], quality)
