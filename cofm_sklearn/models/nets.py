@@ -80,13 +80,13 @@ default="cross_entropy"
     optimizer : str or callable, default="AdamW"
         Name of a class in ``torch.optim``, or such a class.
 
-    lr : float, default=0.005
+    lr : float, default=0.01
         Learning rate, above 0.
 
     max_epochs : int, default=60
         Passes over the labels.
 
-    batch_size : int, default=64
+    batch_size : int, default=32
         Samples per step; ``iterator_valid__batch_size`` is that of prediction.
 
     early_stopping : bool, default=False
@@ -193,9 +193,9 @@ default="cross_entropy"
         class_weight=None,
         label_smoothing=0.0,
         optimizer="AdamW",
-        lr=0.005,
+        lr=0.01,
         max_epochs=60,
-        batch_size=64,
+        batch_size=32,
         early_stopping=False,
         validation_fraction=0.2,
         n_iter_no_change=10,

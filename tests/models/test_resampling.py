@@ -1,4 +1,11 @@
-"""Any sampler of imbalanced-learn, with classes as small as the first rounds have."""
+"""Any sampler of imbalanced-learn, with classes as small as the first rounds have.
+
+Run as a script, it prints the table of docs/resampling.md.
+"""
+
+import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -240,3 +247,37 @@ def test_in_the_co_decision_and_in_the_loop():
         random_state=0,
     ).fit(X, y)
     assert len(loop.learning_curve_) == 10
+
+
+def table_row(kind):
+    """One line of the table in the docs: sizes of all classes, alone and made safe."""
+    # labels are numbers, since two samplers take no str by themselves
+    names = list(SIZES)
+    X, y = make_data(SIZES)
+    y = np.array([names.index(label) for label in y])
+
+    def sizes(labels):
+        return " / ".join(map(str, np.bincount(labels, minlength=len(names))))
+
+    try:
+        alone = sizes(make_sampler(kind).fit_resample(X, y)[1])
+    except (ValueError, RuntimeError, IndexError) as error:
+        alone = type(error).__name__
+    safe = SafeSampler(make_sampler(kind))
+    after = sizes(safe.fit_resample(X, y)[1])
+    passed = ", ".join(names[code] for code in safe.passed_classes_)
+    kept = ", ".join(names[code] for code in safe.kept_classes_)
+    if safe.sampler_ is None:
+        passed = "all"
+    return f"| `{kind.__name__}` | {alone} | {after} | {passed} | {kept} |"
+
+
+def test_the_table_in_the_docs_has_every_sampler():
+    page = Path(__file__).parents[2] / "docs" / "resampling.md"
+    rows = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [kind.__name__ for kind in KINDS]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    print(*map(table_row, KINDS), sep="\n")
