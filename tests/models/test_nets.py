@@ -345,7 +345,8 @@ def test_pickle_and_copy_predict_the_same(blobs):
 
 def test_warm_start_goes_on_and_starts_anew_where_it_must(blobs):
     X, y = blobs
-    net = NetClassifier("mlp", warm_start=True, classes=np.unique(y), **FAST)
+    params = {**FAST, "classes": np.unique(y), "batch_size": 200}
+    net = NetClassifier("mlp", warm_start=True, **params)
     cold = clone(net).set_params(warm_start=False)
     net.fit(X[:60], y[:60]).set_params(max_epochs=1).fit(X, y)
     cold.set_params(max_epochs=1).fit(X, y)
