@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
 from tqdm.auto import tqdm
 
-from benchmarks.savings.data import DATASETS, NOISES, PRIORS, make_split
+from benchmarks.savings.data import NOISES, PRIORS, TEXTS, make_split
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
@@ -62,7 +62,7 @@ def measure(dataset, noise, prior, seed, folder, cache):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder of the .npz files")
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=list(TEXTS))
     parser.add_argument("--noise", nargs="+", default=["0", "0.2"], choices=NOISES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.savings.data import DATASETS, NOISES
+from benchmarks.savings.data import NOISES, TEXTS
 from benchmarks.savings.matrix import plan, run_all
 from benchmarks.savings.report import first_line, write
 from benchmarks.savings.results import read
@@ -34,7 +34,7 @@ def parse(arguments=None):
     parser.add_argument("--seeds", type=int, help="default 5, quick 2")
     parser.add_argument("--rounds", type=int, help="default 15, quick 8")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--datasets", nargs="+", choices=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", choices=list(TEXTS))
     parser.add_argument("--noise", nargs="+", choices=list(NOISES))
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES))
     parser.add_argument(
@@ -70,9 +70,7 @@ def parse(arguments=None):
     )
     options.noise = options.noise or (QUICK_NOISES if quick else list(NOISES))
     if options.datasets is None:
-        has_file = [
-            d for d in DATASETS if folder and (Path(folder) / f"{d}.npz").exists()
-        ]
+        has_file = [d for d in TEXTS if folder and (Path(folder) / f"{d}.npz").exists()]
         options.datasets = (
             [*has_file[:1], "api_docs"] if quick else [*has_file, "api_docs"]
         )

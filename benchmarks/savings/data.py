@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
@@ -13,7 +14,18 @@ from cofm_sklearn.datasets import load_api_docs, make_long_tail
 from cofm_sklearn.simulation import NoisyOracle, RecordedVotesOracle
 from cofm_sklearn.utils.validation import check_unit_embeddings
 
-__all__ = ["DATASETS", "NOISES", "PRIORS", "Split", "load", "make_split", "noises_of"]
+__all__ = [
+    "DATASETS",
+    "IMAGES",
+    "NOISES",
+    "PRIORS",
+    "TEXTS",
+    "Corpus",
+    "Split",
+    "load",
+    "make_split",
+    "noises_of",
+]
 
 MAX_POOL = 3000
 MAX_TEST = 3000
@@ -29,13 +41,20 @@ class Setting:
     development: bool  # whether parameters of the method were chosen on it
 
 
-DATASETS = {
+TEXTS = {
     "agnews": Setting(ratio=50, batch=20, development=True),
     "sms": Setting(ratio=None, batch=20, development=True),
     "banking77": Setting(ratio=20, batch=77, development=False),
     "hate": Setting(ratio=None, batch=20, development=False),
     "api_docs": Setting(ratio=None, batch=20, development=False),
 }
+# The same images three times: the prior is made weak, made as good as it gets, or is
+# that of a model from a hub. See benchmarks/images.
+IMAGES = {
+    f"cifar10 {prior}": Setting(ratio=50, batch=20, development=False)
+    for prior in ("weak", "best", "hub")
+}
+DATASETS = TEXTS | IMAGES
 
 NOISES = {
     "0": {"noise": 0.0},
@@ -57,6 +76,8 @@ class Corpus:
     y: np.ndarray
     descriptions: tuple
     votes: np.ndarray | None
+    encoder: BaseEstimator | None = None  # of the descriptions; None is that of texts
+    prompts: tuple = ("{}",)
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,11 @@ def load(dataset, folder, cache):
         texts = tuple(docs.class_descriptions[name] for name in docs.target_names)
         Z = SentenceTransformerEncoder(cache_dir=cache).transform(docs.data)
         return Corpus(check_unit_embeddings(Z), y, texts, None)
+    if dataset in IMAGES:
+        # Imported late: it takes torch and open_clip.
+        from benchmarks.images.data import load_images
+
+        return load_images(dataset, folder, cache)
     path = Path(folder or ".") / f"{dataset}.npz"
     if folder is None or not path.exists():
         raise FileNotFoundError(
@@ -181,5 +207,6 @@ def fit_prior(corpus, Z_pool, kind, seed, cache):
         cycle = np.random.RandomState(seed).permutation(n_classes)
         assigned[cycle] = np.roll(cycle, 1)
     described = {k: corpus.descriptions[assigned[k]] for k in range(n_classes)}
-    prior = ZeroShotPrior(described, SentenceTransformerEncoder(cache_dir=cache))
+    encoder = corpus.encoder or SentenceTransformerEncoder(cache_dir=cache)
+    prior = ZeroShotPrior(described, encoder, prompts=corpus.prompts)
     return FrozenEstimator(prior.fit(Z_pool))

@@ -1,0 +1,1 @@
+"""Labels saved on images, beside a prior of known strength."""
