@@ -4,11 +4,12 @@ Pure functions on arrays; `CoDecisionClassifier` is built on them.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import expit, logsumexp, softmax
 
-from cofm_sklearn.noise import fit_label_channel
+from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channel
 
 __all__ = ["Fusion", "centre_logits", "fit_fusion", "smooth_by_fold", "smooth_proba"]
 
@@ -16,6 +17,9 @@ _TRUST_GRID = np.linspace(0.0, 1.0, 11)
 _SHARPNESS_GRID = np.array([0.5, 1.0, 2.0, 4.0])
 # A label may be a slip even where labels are "clean".
 _SLIP_RATE = 0.01
+# Power of the inverse class shares in the weights of labels: at 0 the largest class
+# decides on trust; at 1 a handful of labels does, half of which may be wrong.
+_BALANCE = 0.7
 
 
 @dataclass(frozen=True)
@@ -162,10 +166,13 @@ def fit_fusion(
 ):
     """Weigh prior against small model by how well they foretell the labels.
 
-    Bayesian averaging over a grid of trust, temperature, and two hypotheses about
-    the labels: all right, or wrong at an unknown rate (`fit_label_channel`). Half of
-    the belief starts at trust 0, so that a useless prior is let go of rather than
-    given a small weight; wrong labels have to earn their extra parameter (BIC).
+    Bayesian averaging over a grid of trust, temperature, and three hypotheses about
+    the labels: all right, wrong at an unknown rate, or wrong and mostly taken for a
+    similar class (`fit_label_channel`). Half of the belief starts at trust 0, so that
+    a useless prior is let go of rather than given a small weight; wrong labels have
+    to earn their extra parameter (BIC). The prior counts only as far as it, all by
+    itself, foretells labels better than the shares of the classes do: beside a small
+    model that knows little yet, any other opinion looks good.
 
     Parameters
     ----------
@@ -214,32 +221,48 @@ def fit_fusion(
         log_belief[0] = np.log(0.5)
     else:
         trusts, log_belief = np.array([float(trust)]), np.zeros(1)
-    shape = (len(trusts), len(_SHARPNESS_GRID), 2)
-    log_post = np.full(shape, -np.inf)
-    rates = np.zeros(shape)
-    quality = np.ones((*shape, len(y)))
+    hypotheses = _hypotheses(label_noise, n_labels)
+    penalty = np.array([h.penalty for h in hypotheses])
+    shape = (len(trusts), len(_SHARPNESS_GRID), len(hypotheses))
+    ll, rarity = np.empty((*shape, len(y))), np.empty((*shape, len(y)))
+    rates, quality = np.zeros(shape), np.ones((*shape, len(y)))
+    nearby = [None] * len(hypotheses)
     for i, t in enumerate(trusts):
         mixed = t * Zp + (1 - t) * Zs
         for j, sharpness in enumerate(_SHARPNESS_GRID):
             proba = softmax(sharpness * mixed, axis=1)
-            for h, hypothesis in enumerate(_hypotheses(label_noise, n_labels)):
-                if hypothesis is None:
-                    continue
-                rate, penalty, doubt = hypothesis
-                channel = fit_label_channel(y, proba, noise_rate=rate, sample_weight=w)
-                ll = channel.log_likelihood
-                log_post[i, j, h] = (ll if w is None else w * ll).sum() - penalty
-                log_post[i, j, h] += log_belief[i]
-                if doubt:
+            for h, hypothesis in enumerate(hypotheses):
+                channel = fit_label_channel(
+                    y,
+                    proba,
+                    noise_rate=hypothesis.rate,
+                    confusion=hypothesis.confusion,
+                    sample_weight=w,
+                    start=nearby[h],
+                )
+                nearby[h] = channel
+                ll[i, j, h] = channel.log_likelihood
+                rarity[i, j, h] = channel.rarity
+                if hypothesis.doubt:
                     rates[i, j, h] = channel.noise_rate
                     quality[i, j, h] = channel.quality
-    post = np.exp(log_post - logsumexp(log_post))
-    post /= post.sum()  # the exponential of a large sum is off by some 1e-14
+    w = np.ones(len(y)) if w is None else w
+    log_belief = log_belief[:, None, None] - penalty
+    counted = _normalised(ll @ w + log_belief)
+    balanced = _balanced(w, np.tensordot(counted, rarity, axes=3))
+    post = _normalised(ll @ balanced + log_belief)
+    adds = float(post[trusts > 0].sum())
+    if isinstance(trust, str):
+        adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
+        post[1:] = adds * _normalised(ll[1:] @ balanced + log_belief[1:])
+        # Without prior, a few labels are all the evidence there is about a rare
+        # class, and balance would make the most of wrong ones.
+        post[0] = (1 - adds) * _normalised(ll[:1] @ w + log_belief[:1])[0]
     by_sharpness = post.sum(axis=(0, 2))
     return Fusion(
         trust=min(float(post.sum(axis=(1, 2)) @ trusts), 1.0),
         temperature=float(np.exp(-by_sharpness @ np.log(_SHARPNESS_GRID))),
-        prior_evidence=float(1 - post[trusts == 0.0].sum()),
+        prior_evidence=adds,
         noise_rate=float((post * rates).sum()),
         label_quality=np.minimum(np.tensordot(post, quality, axes=3), 1.0),
         prior_scale=prior_scale,
@@ -247,14 +270,43 @@ def fit_fusion(
     )
 
 
+class _Hypothesis(NamedTuple):
+    """About the labels: `rate` is None where it is learned."""
+
+    rate: float | None
+    confusion: str = "uniform"
+    penalty: float = 0.0
+    doubt: bool = True  # whether labels lose weight
+
+
 def _hypotheses(label_noise, n_labels):
-    """(rate or None to learn it, penalty, whether labels are doubted), twice."""
-    clean = (_SLIP_RATE, 0.0, False)
+    clean = _Hypothesis(_SLIP_RATE, doubt=False)
     if label_noise is None:
-        return clean, None
+        return [clean]
     if isinstance(label_noise, str):
-        return clean, (None, 0.5 * np.log(n_labels), True)
-    return None, (float(label_noise), 0.0, True)
+        penalty = 0.5 * np.log(n_labels)
+        return [clean, *(_Hypothesis(None, c, penalty) for c in CONFUSIONS)]
+    return [_Hypothesis(float(label_noise), c) for c in CONFUSIONS]
+
+
+def _normalised(log_post):
+    post = np.exp(log_post - logsumexp(log_post))
+    return post / post.sum()  # the exponential of a large sum is off by some 1e-14
+
+
+def _balanced(weight, rarity):
+    """Weights that let classes count more alike; they sum to the effective number."""
+    weight = weight * rarity**_BALANCE
+    return weight * (weight.sum() / np.sum(weight**2))
+
+
+def _skill(log_post, y, weight, n_classes):
+    """Probability that the prior alone foretells labels better than their shares do."""
+    counts = np.bincount(y, weights=weight, minlength=n_classes)
+    shares = (counts + 0.5) / (counts + 0.5).sum()
+    by_chance = counts @ np.log(shares)
+    by_prior = logsumexp(log_post) - np.log(len(log_post))
+    return float(expit(by_prior - by_chance))
 
 
 def _scale(Z):

@@ -6,11 +6,12 @@ import numpy as np
 
 __all__ = ["LabelChannel", "fit_label_channel"]
 
-# Wrong labels are expected to be few: the rate is drawn down as by this many right
-# labels, which matters while labels are few.
-_RIGHT_LABELS = 3.0
 _CLASS_SMOOTHING = 0.5
-_N_ITER = 6
+# The rest of the wrong labels goes to any other class.
+_TO_SIMILAR = 0.8
+_MAX_ITER = 50
+_TOLERANCE = 1e-3
+CONFUSIONS = ("uniform", "similar")
 
 
 class LabelChannel(NamedTuple):
@@ -29,21 +30,28 @@ class LabelChannel(NamedTuple):
 
     class_shares : ndarray of shape (n_classes,)
         Share of each true class among the samples.
+
+    rarity : ndarray of shape (n_samples,)
+        Expected weight of each sample's true class where all classes are to weigh
+        the same: 1 / (n_classes * share), which is 1 where shares are equal.
     """
 
     log_likelihood: np.ndarray
     noise_rate: float
     quality: np.ndarray
     class_shares: np.ndarray
+    rarity: np.ndarray
 
 
-def fit_label_channel(y, proba, *, noise_rate=None, sample_weight=None):
+def fit_label_channel(
+    y, proba, *, noise_rate=None, confusion="uniform", sample_weight=None, start=None
+):
     """Explain given labels by class probabilities and a channel that makes mistakes.
 
     The model: a sample has the true class k with probability proportional to
     ``class_shares[k] * proba[i, k]``; the given label is that class, or with
-    probability `noise_rate` one of the others, all alike. Shares and rate are
-    learned by expectation maximisation.
+    probability `noise_rate` one of the others. Shares and rate are learned by
+    expectation maximisation.
 
     Parameters
     ----------
@@ -57,18 +65,26 @@ def fit_label_channel(y, proba, *, noise_rate=None, sample_weight=None):
     noise_rate : float or None, default=None
         The rate if it is known, in [0, 1); None learns it.
 
+    confusion : {"uniform", "similar"}, default="uniform"
+        What a wrong label is: any other class, all alike, or for the most part a
+        class that `proba` finds hard to tell from the true one.
+
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights of mean 1; None weighs all alike.
+
+    start : LabelChannel or None, default=None
+        Where to start from, to be done sooner.
 
     Returns
     -------
     LabelChannel
-        Named tuple with `log_likelihood`, `noise_rate`, `quality`, `class_shares`.
+        Named tuple with `log_likelihood`, `noise_rate`, `quality`, `class_shares`,
+        `rarity`.
 
     Raises
     ------
     ValueError
-        If y does not fit proba, or `noise_rate` is out of range.
+        If y does not fit proba, `noise_rate` is out of range, or `confusion` unknown.
 
     References
     ----------
@@ -86,33 +102,37 @@ def fit_label_channel(y, proba, *, noise_rate=None, sample_weight=None):
     9
     """
     n_samples, n_classes = proba.shape
-    _check_arguments(y, n_samples, n_classes, noise_rate)
-    rows = np.arange(n_samples)
-    n_others = max(n_classes - 1, 1)
+    _check_arguments(y, n_samples, n_classes, noise_rate, confusion)
     w = np.ones(n_samples) if sample_weight is None else sample_weight
-    counts = np.bincount(y, weights=w, minlength=n_classes) + _CLASS_SMOOTHING
-    shares = counts / counts.sum()
     learn_rate = noise_rate is None
     rate = 0.1 if learn_rate else float(noise_rate)
+    if start is None:
+        shares = np.bincount(y, weights=w, minlength=n_classes) + _CLASS_SMOOTHING
+        shares /= shares.sum()
+    else:
+        shares = start.class_shares
+        rate = start.noise_rate if learn_rate else rate
+    wrong_to = _wrong_labels(proba, confusion, w)[:, y].T
     # Beyond this a label would speak against its own class.
     ceiling = 0.9 * (n_classes - 1) / n_classes
-    for _ in range(_N_ITER):
-        true, right = _posterior(proba, y, rows, shares, rate, n_others)
+    for _ in range(_MAX_ITER):
+        true, right, _ = _posterior(proba * shares, y, wrong_to, rate)
+        before, rate_before = shares, rate
         if learn_rate:
-            wrong = np.sum(w * (1 - right))
-            rate = min((wrong + 0.5) / (w.sum() + 1 + _RIGHT_LABELS), ceiling)
+            rate = min((np.sum(w * (1 - right)) + 0.5) / (w.sum() + 1), ceiling)
         shares = w @ true + _CLASS_SMOOTHING
         shares /= shares.sum()
+        if max(np.abs(shares - before).max(), abs(rate - rate_before)) < _TOLERANCE:
+            break
     joint = proba * shares
-    agree = joint[rows, y] / joint.sum(axis=1)
-    likelihood = (1 - rate) * agree + rate * (1 - agree) / n_others
-    explained = likelihood > 0
+    joint /= joint.sum(axis=1, keepdims=True)
+    true, right, likelihood = _posterior(joint, y, wrong_to, rate)
     likelihood = np.maximum(likelihood, np.finfo(float).tiny)
-    quality = np.where(explained, (1 - rate) * agree / likelihood, 1.0)
-    return LabelChannel(np.log(likelihood), rate, quality, shares)
+    rarity = true @ (1 / (n_classes * shares))
+    return LabelChannel(np.log(likelihood), float(rate), right, shares, rarity)
 
 
-def _check_arguments(y, n_samples, n_classes, noise_rate):
+def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
     if y.shape != (n_samples,):
         raise ValueError(
             f"y must hold one label per row of proba, {n_samples}; got shape {y.shape}."
@@ -124,16 +144,35 @@ def _check_arguments(y, n_samples, n_classes, noise_rate):
         )
     if noise_rate is not None and not 0 <= noise_rate < 1:
         raise ValueError(f"noise_rate must be in [0, 1) or None, got {noise_rate!r}.")
+    if confusion not in CONFUSIONS:
+        raise ValueError(f"confusion must be one of {CONFUSIONS}, got {confusion!r}.")
 
 
-def _posterior(proba, y, rows, shares, rate, n_others):
-    """Probability of each true class given the label, and of the label being right."""
-    joint = proba * (shares * (rate / n_others))
-    joint[rows, y] = proba[rows, y] * shares[y] * (1 - rate)
-    total = joint.sum(axis=1, keepdims=True)
+def _wrong_labels(proba, confusion, weight):
+    """Probability of each label (column) where the label of a class (row) is wrong."""
+    n_classes = proba.shape[1]
+    if n_classes == 1:
+        return np.zeros((1, 1))
+    uniform = np.full((n_classes, n_classes), 1 / (n_classes - 1))
+    np.fill_diagonal(uniform, 0)
+    if confusion == "uniform":
+        return uniform
+    similar = (proba.T * weight) @ proba
+    np.fill_diagonal(similar, 0)
+    similar += 1e-9 * uniform
+    similar /= similar.sum(axis=1, keepdims=True)
+    return _TO_SIMILAR * similar + (1 - _TO_SIMILAR) * uniform
+
+
+def _posterior(joint, y, wrong_to, rate):
+    """Posterior of the true classes, of the label being right, and the evidence."""
+    rows = np.arange(len(y))
+    both = joint * wrong_to * rate
+    both[rows, y] = joint[rows, y] * (1 - rate)
+    evidence = both.sum(axis=1)
     # A sample that nothing explains keeps its label.
-    empty = total[:, 0] <= 0
+    empty = evidence <= 0
     if empty.any():
-        joint[empty, y[empty]] = total[empty] = 1.0
-    joint /= total
-    return joint, joint[rows, y]
+        both[empty, y[empty]] = 1.0
+    true = both / np.where(empty, 1.0, evidence)[:, None]
+    return true, true[rows, y], evidence
