@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.savings.data import NOISES, TEXTS
 from benchmarks.savings.matrix import plan, run_all
-from benchmarks.savings.report import first_line, write
+from benchmarks.savings.report import first_line, update_readme, write
 from benchmarks.savings.results import read
 from benchmarks.savings.strategies import OURS, OURS_ALONE, STRATEGIES, available
 
@@ -56,6 +56,9 @@ def parse(arguments=None):
         action="store_true",
         help="measure our runs and the co-decision of the baselines anew; what the "
         "baselines asked for is kept",
+    )
+    parser.add_argument(
+        "--readme", metavar="FILE", help="put the headline between its marks there"
     )
     parser.add_argument("--bootstrap", type=int, default=100, help="samples")
     parser.add_argument("--cache", help="folder for embeddings (default: temporary)")
@@ -126,6 +129,8 @@ def main(arguments=None):
     text, files = write(table, options.results, options.bootstrap)
     print(text)
     print(first_line(table))
+    if options.readme:
+        update_readme(options.readme, table)
     print("Written:", ", ".join(file.name for file in files))
     return 0
 

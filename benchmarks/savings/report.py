@@ -1,6 +1,7 @@
 """The report of a results file: a table in Markdown, and figures."""
 
 import json
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,9 @@ from benchmarks.savings.compare import (
 from benchmarks.savings.data import DATASETS
 from benchmarks.savings.strategies import BASELINES, OURS
 
-__all__ = ["headline", "render", "write"]
+__all__ = ["first_line", "headline", "render", "update_readme", "write"]
+
+_MARKS = ("<!-- savings -->", "<!-- /savings -->")
 
 
 def headline(table, n_draws=100):
@@ -40,14 +43,14 @@ def headline(table, n_draws=100):
     """
     rows = []
     for comparison in COMPARISONS:
+        if savings(table, comparison).empty:
+            continue  # the co-decision of the baselines may not be measured yet
         rivals = {"best of each cell": None}
-        if comparison != "system" and table["strategy"].isin(BASELINES).any():
+        if comparison != "system":
             single = best_single(table, comparison)
             rivals = {single: [single], **rivals}
         for against, baselines in rivals.items():
             found = savings(table, comparison, baselines)
-            if found.empty:
-                continue
             low, high = bootstrap(table, comparison, baselines, n_draws=n_draws)
             development = found["dataset"].map(lambda d: DATASETS[d].development)
             parts = {
@@ -179,10 +182,11 @@ def _scope(table):
     strategies = [name for name in table["strategy"].unique() if name in BASELINES]
     seeds = table.groupby("strategy")["seed"].nunique()
     fewer = seeds[seeds < seeds.max()]
+    every = table.loc[table["strategy"].isin(BASELINES), "fused_every"].max()
     text = (
         f"{table['dataset'].nunique()} data sets, {len(strategies)} baselines, "
-        f"{seeds.max()} seeds, co-decision of baselines measured every "
-        f"{table['fused_every'].max()} rounds."
+        f"{seeds.max()} seeds, co-decision of baselines "
+        + (f"measured every {every} rounds." if every > 0 else "not measured yet.")
     )
     if len(fewer):
         counts = ", ".join(f"{name} {n}" for name, n in fewer.items())
@@ -230,7 +234,36 @@ def first_line(table):
     found = savings(table, "system")
     if found.empty:
         return f"No cell has both {OURS} and a baseline yet."
+    best, worst = (
+        found.loc[at] for at in (found["saving"].idxmax(), found["saving"].idxmin())
+    )
+    ours = table[table["strategy"] == OURS]
+    n_baselines = len(set(table["strategy"]) & set(BASELINES))
+
+    def cell(row):
+        return f"{_percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
+
     return (
         f"{OURS} saves {_percent(found['saving'].mean())} of the labels in the mean "
-        f"over {len(found)} cells, {_percent(found['saving'].min())} in the worst."
+        f"over {len(found)} cells of {found['dataset'].nunique()} data sets, against "
+        f"the best of {n_baselines} baselines in each "
+        f"({ours['seed'].nunique()} seeds): from {cell(best)} to {cell(worst)}."
     )
+
+
+def update_readme(path, table):
+    """Put the headline between the two marks of a README.
+
+    Parameters
+    ----------
+    path : path-like
+        A file with the lines ``<!-- savings -->`` and ``<!-- /savings -->``.
+
+    table : DataFrame
+        Rounds.
+    """
+    path = Path(path)
+    before, rest = path.read_text().split(_MARKS[0])
+    after = rest.split(_MARKS[1])[1]
+    line = textwrap.fill(first_line(table), 88, break_on_hyphens=False)
+    path.write_text(f"{before}{_MARKS[0]}\n{line}\n{_MARKS[1]}{after}")

@@ -1,7 +1,9 @@
 """Savings benchmark: figures of tables whose answer is known."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,8 @@ from benchmarks.savings.compare import (
     ranks,
     savings,
 )
-from benchmarks.savings.results import ResultsFile
+from benchmarks.savings.report import first_line, render, update_readme
+from benchmarks.savings.results import ResultsFile, read
 from benchmarks.savings.runs import COLUMNS
 from benchmarks.savings.strategies import OURS, OURS_ALONE
 
@@ -158,6 +161,39 @@ def test_report_writes_table_and_figures(table, tmp_path, capsys):
     for name in ("curves_system", "curves_query_only", "heatmap"):
         assert (tmp_path / f"r_{name}.png").stat().st_size > 10_000
         assert (tmp_path / f"r_{name}.svg").exists()
+
+
+def test_report_without_the_co_decision_of_baselines(table):
+    theirs = table["strategy"].isin(["margin", "random"])
+    table.loc[theirs, "fused_balanced_accuracy"] = None
+    table.loc[theirs, "fused_every"] = 0
+    text = render(table, n_draws=0)
+    assert "co-decision of baselines not measured yet" in text
+    assert "| query only | margin |" in text
+    assert "given the prior" not in text.lower()
+
+
+def test_headline_goes_between_its_marks(table, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("above\n<!-- savings -->\nold\n<!-- /savings -->\nbelow\n")
+    update_readme(path, table)
+    lines = path.read_text().splitlines()
+    assert lines[:2] + lines[-2:] == [
+        "above",
+        "<!-- savings -->",
+        "<!-- /savings -->",
+        "below",
+    ]
+    assert " ".join(lines[2:-2]) == first_line(table)
+    assert "saves 50 % of the labels" in first_line(table)
+
+
+def test_headline_of_the_readme_is_that_of_the_results():
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text()
+    said = re.search(r"<!-- savings -->(.*?)<!-- /savings -->", readme, re.S)[1]
+    table = read(root / "benchmarks" / "results" / "savings.csv")
+    assert " ".join(said.split()) == first_line(table)
 
 
 def test_command_says_what_is_wrong(tmp_path):
