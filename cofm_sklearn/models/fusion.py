@@ -250,16 +250,14 @@ def fit_fusion(
     log_belief = log_belief[:, None, None] - penalty
     counted = _normalised(ll @ w + log_belief)
     balanced = _balanced(w, np.tensordot(counted, rarity, axes=3))
-    log_post = ll @ balanced + log_belief
-    post = _normalised(log_post)
+    post = _normalised(ll @ balanced + log_belief)
     adds = float(post[trusts > 0].sum())
     if isinstance(trust, str):
         adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
-        post[1:] = adds * _normalised(log_post[1:])
-    if trusts[0] == 0:
+        post[1:] = adds * _normalised(ll[1:] @ balanced + log_belief[1:])
         # Without prior, a few labels are all the evidence there is about a rare
         # class, and balance would make the most of wrong ones.
-        post[0] = (1 - adds) * _normalised(ll[0] @ w + log_belief[0])
+        post[0] = (1 - adds) * _normalised(ll[:1] @ w + log_belief[:1])[0]
     by_sharpness = post.sum(axis=(0, 2))
     return Fusion(
         trust=min(float(post.sum(axis=(1, 2)) @ trusts), 1.0),
