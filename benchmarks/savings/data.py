@@ -46,7 +46,7 @@ TEXTS = {
     "sms": Setting(ratio=None, batch=20, development=True),
     "banking77": Setting(ratio=20, batch=77, development=False),
     "hate": Setting(ratio=None, batch=20, development=False),
-    "api_docs": Setting(ratio=None, batch=20, development=False),
+    "api_docs": Setting(ratio=None, batch=20, development=True),
 }
 # The same images three times: the prior is made weak, made as good as it gets, or is
 # that of a model from a hub. See benchmarks/images.

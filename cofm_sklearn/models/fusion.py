@@ -248,16 +248,17 @@ def fit_fusion(
                     quality[i, j, h] = channel.quality
     w = np.ones(len(y)) if w is None else w
     log_belief = log_belief[:, None, None] - penalty
-    counted = _normalised(ll @ w + log_belief)
-    balanced = _balanced(w, np.tensordot(counted, rarity, axes=3))
-    post = _normalised(ll @ balanced + log_belief)
+    counted = ll @ w + log_belief
+    rarity = np.tensordot(_normalised(counted), rarity, axes=3)
+    balanced = ll @ _balanced(w, rarity) + log_belief
+    post = _normalised(balanced)
     adds = float(post[trusts > 0].sum())
     if isinstance(trust, str):
         adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
-        post[1:] = adds * _normalised(ll[1:] @ balanced + log_belief[1:])
+        post[1:] = adds * _normalised(balanced[1:])
         # Without prior, a few labels are all the evidence there is about a rare
         # class, and balance would make the most of wrong ones.
-        post[0] = (1 - adds) * _normalised(ll[:1] @ w + log_belief[:1])[0]
+        post[0] = (1 - adds) * _normalised(counted[0])
     by_sharpness = post.sum(axis=(0, 2))
     return Fusion(
         trust=min(float(post.sum(axis=(1, 2)) @ trusts), 1.0),
