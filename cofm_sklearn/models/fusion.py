@@ -256,6 +256,7 @@ def fit_fusion(
     if isinstance(trust, str):
         adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
         post[1:] = adds * _normalised(balanced[1:])
+    if trusts[0] == 0:
         # Without prior, a few labels are all the evidence there is about a rare
         # class, and balance would make the most of wrong ones.
         post[0] = (1 - adds) * _normalised(counted[0])

@@ -25,6 +25,12 @@ __all__ = [
 ]
 
 
+# Models that take no weights are kept from samples lighter than this share of the
+# mean: nearest neighbours gain from a farther neighbour once this one is less likely
+# to be right than most.
+_ENOUGH = 0.75
+
+
 class TrainingSet:
     """Weighted labelled samples, with rows that stand for the classes.
 
@@ -106,9 +112,9 @@ def fit_small_model(estimator, data):
     """Fit a clone of the estimator.
 
     Weights go to estimators that take `sample_weight`, through pipelines too. From
-    others, samples of a weight below half the mean are kept away, as long as their
-    class keeps a member. A skorch net is told the full class list and gets the
-    positions of the labels, since its output units are fixed.
+    others, samples of a weight below three quarters of the mean are kept away, as
+    long as their class keeps a member. A skorch net is told the full class list and
+    gets the positions of the labels, since its output units are fixed.
 
     Parameters
     ----------
@@ -280,7 +286,7 @@ def _skorch_step(estimator):
 
 def _enough_weight(codes, weight):
     """Positions of samples worth keeping where weights cannot be given."""
-    keep = weight >= 0.5 * weight.mean()
+    keep = weight >= _ENOUGH * weight.mean()
     for code in np.setdiff1d(codes, codes[keep]):
         members = np.flatnonzero(codes == code)
         keep[members[weight[members].argmax()]] = True

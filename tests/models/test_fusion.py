@@ -190,3 +190,17 @@ def test_centred_logits_are_finite():
     assert np.isfinite(logits).all()
     assert_allclose(logits.mean(axis=1), 0, atol=1e-12)
     assert_allclose(logits[1, 2] - logits[1, 0], np.log(2.5))
+
+
+def test_without_prior_rare_labels_weigh_as_all_others():
+    """Balance may only speak for a prior: trust 0 by choice is trust 0 by evidence."""
+    rng = np.random.RandomState(0)
+    true = (rng.uniform(size=600) < 0.1).astype(int)
+    small = opinions(true, 2, 1, 1)
+    useless = rng.permutation(opinions(true, 2, 4, 2))
+    y = np.where(rng.uniform(size=600) < 0.05, 1 - true, true)
+    fixed = fit_fusion(useless, small, y, trust=0.0)
+    learned = fit_fusion(useless, small, y)
+    assert learned.prior_evidence < 0.01
+    assert_allclose(fixed.label_quality, learned.label_quality, atol=0.01)
+    assert fixed.noise_rate == pytest.approx(learned.noise_rate, abs=0.01)
