@@ -17,6 +17,7 @@ _EXPORTS = {
     "ZeroShotPrior": "cofm_sklearn.priors",
     "PrecomputedPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",
+    "LabelCleaner": "cofm_sklearn.models",
     "NetClassifier": "cofm_sklearn.models",
     "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",

@@ -14,6 +14,7 @@ from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
     CoDecisionQuery,
+    LabelCleaner,
     NetClassifier,
     OpenCLIPEncoder,
     PrecomputedPrior,
@@ -43,6 +44,7 @@ FROM_TABLES = [
     ),
     NetClassifier("linear", max_epochs=30, lr=0.05, random_state=0),
     SafeSampler(SMOTE()),
+    LabelCleaner(random_state=0),
 ]
 
 # scikit-learn's checks fit on random tables, which means nothing to these, as their

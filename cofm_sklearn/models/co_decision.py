@@ -24,6 +24,7 @@ from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.small_model import TrainingSet, class_proba
 from cofm_sklearn.models.training import train_co_decision
+from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
@@ -103,6 +104,12 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     noise_rate_ : float
         Estimated (or given) share of wrong labels.
+
+    noise_rate_interval_ : tuple of (float, float)
+        Between these it lies with probability .95; (0, 1) before any label.
+
+    noise_matrix_ : ndarray of shape (n_classes, n_classes)
+        Probability of each given label (column) where a class (row) is the true one.
 
     label_quality_ : ndarray of shape (n_samples,)
         Probability that each label given to `fit` is right.
@@ -311,13 +318,13 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return _prior_proba(self.prior_, X, self.classes_)
 
     def _fit_labelled(self, X, codes, classes, prior, sample_weight):
-        """Return small model, its class counts, and the fusion; changes no state."""
+        """Return what `train_co_decision` does; changes no state."""
         rng = check_random_state(self.random_state)
         features, rows = features_for_small_model(prior, X), None
         if is_package_prior(prior):
             rows = prior.description_rows(X)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
-        model, class_counts, fusion = train_co_decision(
+        model, class_counts, fusion, noise_matrix = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows),
             None if prior is None else _prior_proba(prior, X, classes),
@@ -332,7 +339,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if one_class and prior is not None and _is_auto(self.trust):
             # Such labels cannot tell samples apart, but the prior can.
             fusion = replace(fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
-        return model, class_counts, fusion
+        return model, class_counts, fusion, noise_matrix
 
     def _fit_prior_alone(self, X):
         if self.prior is None:
@@ -348,15 +355,21 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             temperature=1.0,
             prior_evidence=0.5,
             noise_rate=0.0,
+            noise_rate_interval=(0.0, 1.0),
             label_quality=np.ones(0),
             prior_scale=1.0,
             small_scale=1.0,
         )
-        no_labels = np.zeros(len(prior.classes_), dtype=int)
-        self._publish(checker, prior.classes_, prior, None, no_labels, fusion)
+        n_classes = len(prior.classes_)
+        no_labels = np.zeros(n_classes, dtype=int)
+        self._publish(
+            checker, prior.classes_, prior, None, no_labels, fusion, np.eye(n_classes)
+        )
         return self
 
-    def _publish(self, checker, classes, prior, model, class_counts, fusion):
+    def _publish(
+        self, checker, classes, prior, model, class_counts, fusion, noise_matrix
+    ):
         """Set all that `fit` has learned, when nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
@@ -368,6 +381,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.temperature_ = fusion.temperature
         self.prior_evidence_ = 0.0 if prior is None else fusion.prior_evidence
         self.noise_rate_ = fusion.noise_rate
+        self.noise_rate_interval_ = fusion.noise_rate_interval
+        self.noise_matrix_ = noise_matrix
         self.label_quality_ = fusion.label_quality
 
     def _fitted_prior(self, X):
@@ -406,13 +421,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f'trust must be "auto" or a number from 0 to 1, got {self.trust!r}.'
             )
-        noise = self.label_noise
-        known = _is_share(noise) and noise < 1
-        if not (noise is None or _is_auto(noise) or known):
-            raise ValueError(
-                'label_noise must be "auto", None or a number of at least 0 and below '
-                f"1, got {noise!r}."
-            )
+        check_label_noise(self.label_noise)
         if not isinstance(self.n_folds, Integral) or self.n_folds < 2:
             raise ValueError(
                 f"n_folds must be an integer of at least 2, got {self.n_folds!r}."

@@ -4,19 +4,23 @@ Pure functions on arrays; `CoDecisionClassifier` is built on them.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channel
+from cofm_sklearn.noise.estimate import (
+    SHARPNESS_GRID,
+    centre_logits,
+    list_hypotheses,
+    rate_information,
+    rate_interval,
+    scale_of,
+)
+from cofm_sklearn.noise.quality import fit_label_channel
 
-__all__ = ["Fusion", "centre_logits", "fit_fusion", "smooth_by_fold", "smooth_proba"]
+__all__ = ["Fusion", "fit_fusion", "smooth_by_fold", "smooth_proba"]
 
 _TRUST_GRID = np.linspace(0.0, 1.0, 11)
-_SHARPNESS_GRID = np.array([0.5, 1.0, 2.0, 4.0])
-# A label may be a slip even where labels are "clean".
-_SLIP_RATE = 0.01
 # Power of the inverse class shares in the weights of labels: at 0 the largest class
 # decides on trust; at 1 a handful of labels does, half of which may be wrong.
 _BALANCE = 0.7
@@ -39,7 +43,10 @@ class Fusion:
         it was 0.5 before any label.
 
     noise_rate : float
-        Share of wrong labels, averaged over the hypotheses "none" and "some".
+        Share of wrong labels, averaged over the hypotheses about them.
+
+    noise_rate_interval : tuple of (float, float)
+        Between these it lies with probability .95.
 
     label_quality : ndarray of shape (n_samples,)
         Probability that each label is right.
@@ -52,6 +59,7 @@ class Fusion:
     temperature: float
     prior_evidence: float
     noise_rate: float
+    noise_rate_interval: tuple
     label_quality: np.ndarray
     prior_scale: float
     small_scale: float
@@ -72,20 +80,6 @@ class Fusion:
         logits = self.trust * centre_logits(prior_proba) / self.prior_scale
         logits += (1 - self.trust) * centre_logits(small_proba) / self.small_scale
         return softmax(logits / self.temperature, axis=1)
-
-
-def centre_logits(proba):
-    """Log-probabilities, each row moved to mean 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cofm_sklearn.models.fusion import centre_logits
-    >>> centre_logits(np.array([[0.5, 0.5]]))
-    array([[0., 0.]])
-    """
-    logits = np.log(np.maximum(proba, 1e-12))
-    return logits - logits.mean(axis=1, keepdims=True)
 
 
 def smooth_proba(proba, class_counts):
@@ -207,13 +201,12 @@ def fit_fusion(
     Schwarz, G. (1978). Estimating the Dimension of a Model. Annals of Statistics.
     """
     Zp, Zs = centre_logits(prior_proba), centre_logits(small_proba)
-    n_labels, w, weighed = len(y), sample_weight, slice(None)
-    if w is not None:
-        # A label of weight 0 is as good as absent.
-        weighed = w > 0
-        n_labels = np.count_nonzero(weighed)
-        w = w / w[weighed].mean()
-    prior_scale, small_scale = _scale(Zp[weighed]), _scale(Zs[weighed])
+    w = np.ones(len(y)) if sample_weight is None else sample_weight
+    # A label of weight 0 is as good as absent.
+    weighed = w > 0
+    n_labels = np.count_nonzero(weighed)
+    w = w / w[weighed].mean()
+    prior_scale, small_scale = scale_of(Zp[weighed]), scale_of(Zs[weighed])
     Zp, Zs = Zp / prior_scale, Zs / small_scale
     if isinstance(trust, str):
         trusts = _TRUST_GRID
@@ -221,15 +214,16 @@ def fit_fusion(
         log_belief[0] = np.log(0.5)
     else:
         trusts, log_belief = np.array([float(trust)]), np.zeros(1)
-    hypotheses = _hypotheses(label_noise, n_labels)
+    hypotheses = list_hypotheses(label_noise, n_labels)
     penalty = np.array([h.penalty for h in hypotheses])
-    shape = (len(trusts), len(_SHARPNESS_GRID), len(hypotheses))
+    shape = (len(trusts), len(SHARPNESS_GRID), len(hypotheses))
     ll, rarity = np.empty((*shape, len(y))), np.empty((*shape, len(y)))
     rates, quality = np.zeros(shape), np.ones((*shape, len(y)))
+    informations = np.full(shape, np.inf)
     nearby = [None] * len(hypotheses)
     for i, t in enumerate(trusts):
         mixed = t * Zp + (1 - t) * Zs
-        for j, sharpness in enumerate(_SHARPNESS_GRID):
+        for j, sharpness in enumerate(SHARPNESS_GRID):
             proba = softmax(sharpness * mixed, axis=1)
             for h, hypothesis in enumerate(hypotheses):
                 channel = fit_label_channel(
@@ -246,7 +240,8 @@ def fit_fusion(
                 if hypothesis.doubt:
                     rates[i, j, h] = channel.noise_rate
                     quality[i, j, h] = channel.quality
-    w = np.ones(len(y)) if w is None else w
+                    if hypothesis.rate is None:
+                        informations[i, j, h] = rate_information(channel, w)
     log_belief = log_belief[:, None, None] - penalty
     counted = ll @ w + log_belief
     rarity = np.tensordot(_normalised(counted), rarity, axes=3)
@@ -263,32 +258,16 @@ def fit_fusion(
     by_sharpness = post.sum(axis=(0, 2))
     return Fusion(
         trust=min(float(post.sum(axis=(1, 2)) @ trusts), 1.0),
-        temperature=float(np.exp(-by_sharpness @ np.log(_SHARPNESS_GRID))),
+        temperature=float(np.exp(-by_sharpness @ np.log(SHARPNESS_GRID))),
         prior_evidence=adds,
         noise_rate=float((post * rates).sum()),
+        noise_rate_interval=rate_interval(
+            post.ravel(), rates.ravel(), informations.ravel()
+        ),
         label_quality=np.minimum(np.tensordot(post, quality, axes=3), 1.0),
         prior_scale=prior_scale,
         small_scale=small_scale,
     )
-
-
-class _Hypothesis(NamedTuple):
-    """About the labels: `rate` is None where it is learned."""
-
-    rate: float | None
-    confusion: str = "uniform"
-    penalty: float = 0.0
-    doubt: bool = True  # whether labels lose weight
-
-
-def _hypotheses(label_noise, n_labels):
-    clean = _Hypothesis(_SLIP_RATE, doubt=False)
-    if label_noise is None:
-        return [clean]
-    if isinstance(label_noise, str):
-        penalty = 0.5 * np.log(n_labels)
-        return [clean, *(_Hypothesis(None, c, penalty) for c in CONFUSIONS)]
-    return [_Hypothesis(float(label_noise), c) for c in CONFUSIONS]
 
 
 def _normalised(log_post):
@@ -309,8 +288,3 @@ def _skill(log_post, y, weight, n_classes):
     by_chance = counts @ np.log(shares)
     by_prior = logsumexp(log_post) - np.log(len(log_post))
     return float(expit(by_prior - by_chance))
-
-
-def _scale(Z):
-    scale = float(Z.std())
-    return scale if scale > 1e-9 else 1.0

@@ -12,6 +12,7 @@ from cofm_sklearn.models.small_model import (
     cross_fit_proba,
     fit_small_model,
 )
+from cofm_sklearn.noise.estimate import explain_labels
 
 __all__ = ["train_co_decision"]
 
@@ -68,6 +69,9 @@ def train_co_decision(
 
     fusion : Fusion
         The weighing.
+
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+        Share of given labels (columns) by true class (rows).
     """
     few = len(data.codes) <= _ONE_THREAD_ROWS
     with threadpool_limits(1, user_api="blas") if few else nullcontext():
@@ -110,20 +114,36 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
             alone = others <= (training.extra is not None)
             quality = np.where(alone, 1.0, fusion.label_quality)
             fusion = replace(fusion, label_quality=quality)
-        return fusion
+        return fusion, proba
 
     evidence = 0.0
     if descriptions is not None and isinstance(trust, str):
         # Descriptions are the prior in another form, so they count as far as the
         # prior is any good; that is judged by a model that lacks them.
-        evidence = weigh(build(1.0, 0.0), 0.0).prior_evidence
+        evidence = weigh(build(1.0, 0.0), 0.0)[0].prior_evidence
     elif descriptions is not None:
         evidence = float(trust > 0)
     training = build(1.0, evidence)
-    fusion = weigh(training, evidence)
+    fusion, proba = weigh(training, evidence)
+    first = fusion
     for _ in range(_N_CLEANING):
         if fusion.label_quality.min() > _CLEAN_ENOUGH:
             break
-        fusion = weigh(build(fusion.label_quality, evidence), evidence)
+        fusion, _ = weigh(build(fusion.label_quality, evidence), evidence)
     training = build(fusion.label_quality, evidence)
-    return fit_small_model(estimator, training), training.class_counts(), fusion
+    model = fit_small_model(estimator, training)
+    # Judged before any label lost weight: a model trained on what was kept agrees
+    # with it, and would call too few labels wrong.
+    fusion = replace(
+        fusion,
+        noise_rate=first.noise_rate,
+        noise_rate_interval=first.noise_rate_interval,
+    )
+    known = None if fusing["label_noise"] is None else first.noise_rate
+    noise_matrix = explain_labels(
+        data.codes,
+        first.proba(proba if prior_proba is None else prior_proba, proba),
+        known,
+        fusing["sample_weight"],
+    ).noise_matrix
+    return model, training.class_counts(), fusion, noise_matrix

@@ -5,12 +5,18 @@ from cofm_sklearn.noise.annotators import (
     combine_annotators,
     spread_answers,
 )
+from cofm_sklearn.noise.cleaning import find_suspects
+from cofm_sklearn.noise.estimate import NoiseEstimate, estimate_noise, label_quality
 from cofm_sklearn.noise.quality import LabelChannel, fit_label_channel
 
 __all__ = [
     "Consensus",
     "LabelChannel",
+    "NoiseEstimate",
     "combine_annotators",
+    "estimate_noise",
+    "find_suspects",
     "fit_label_channel",
+    "label_quality",
     "spread_answers",
 ]

@@ -34,6 +34,9 @@ class LabelChannel(NamedTuple):
     rarity : ndarray of shape (n_samples,)
         Expected weight of each sample's true class where all classes are to weigh
         the same: 1 / (n_classes * share), which is 1 where shares are equal.
+
+    true_class : ndarray of shape (n_samples, n_classes)
+        Probability of each class to be the true one.
     """
 
     log_likelihood: np.ndarray
@@ -41,6 +44,7 @@ class LabelChannel(NamedTuple):
     quality: np.ndarray
     class_shares: np.ndarray
     rarity: np.ndarray
+    true_class: np.ndarray
 
 
 def fit_label_channel(
@@ -79,7 +83,7 @@ def fit_label_channel(
     -------
     LabelChannel
         Named tuple with `log_likelihood`, `noise_rate`, `quality`, `class_shares`,
-        `rarity`.
+        `rarity`, `true_class`.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def fit_label_channel(
     true, right, likelihood = _posterior(joint, y, wrong_to, rate)
     likelihood = np.maximum(likelihood, np.finfo(float).tiny)
     rarity = true @ (1 / (n_classes * shares))
-    return LabelChannel(np.log(likelihood), float(rate), right, shares, rarity)
+    return LabelChannel(np.log(likelihood), float(rate), right, shares, rarity, true)
 
 
 def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):

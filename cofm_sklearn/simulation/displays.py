@@ -360,24 +360,14 @@ class NoiseMatrixDisplay:
         return cls(_given_share(true, given), classes=classes).plot(ax, cmap=cmap)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, ax=None, cmap="Blues"):
+    def from_estimator(cls, estimator, *, ax=None, cmap="Blues"):
         """Draw the noise that an estimator finds in the labels it was trained on.
-
-        A sample counts for each true class as far as the given label, its quality and
-        the co-decision say: for the given label by its quality, for the others by
-        what is left, shared out as the co-decision does.
 
         Parameters
         ----------
         estimator : estimator
             Fitted `CoDecisionClassifier`, a pipeline that ends in one, or an
             `ActiveLearningClassifier` of either.
-
-        X : array-like of length n_samples
-            The samples of `fit`; for `ActiveLearningClassifier`, its whole pool.
-
-        y : array-like of shape (n_samples,) or None, default=None
-            The labels of `fit`; `ActiveLearningClassifier` has its own.
 
         ax, cmap
             As in `plot`.
@@ -390,19 +380,10 @@ class NoiseMatrixDisplay:
         Raises
         ------
         ValueError
-            If the estimator is not fitted on these samples or knows no quality of
-            labels.
+            If the estimator is not fitted or knows no quality of labels.
         """
-        model, X, y, _ = _trained_on(estimator, X, y)
-        given = encode_labels(y, model.classes_)
-        rows, quality = np.arange(len(given)), model.label_quality_
-        true = np.array(model.predict_proba(X))
-        true[rows, given] = 0
-        left = np.maximum(true.sum(axis=1), 1e-12)
-        true *= ((1 - quality) / left)[:, None]
-        true[rows, given] = quality
-        matrix = _given_share(true, given)
-        return cls(matrix, classes=model.classes_).plot(ax, cmap=cmap)
+        _, model = _model_in(estimator)
+        return cls(model.noise_matrix_, classes=model.classes_).plot(ax, cmap=cmap)
 
     def _check(self):
         matrix = np.asarray(self.noise_matrix, dtype=float)
@@ -428,22 +409,29 @@ def _given_share(true, given):
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
 
 
-def _trained_on(estimator, X, y):
-    """Return the model in an estimator with samples and labels that it has seen.
-
-    The last result are the positions of these samples in X.
-    """
-    rows = np.arange(n_rows(X))
+def _model_in(estimator):
+    """Return the transformers and the `CoDecisionClassifier` that an estimator has."""
     if hasattr(estimator, "labeled_indices_"):
-        rows, y = estimator.labeled_indices_, estimator.labels_
         estimator = estimator.estimator_
-        X = take_rows(X, rows)
     transformers, model = split_pipeline(estimator)
     if not hasattr(model, "label_quality_"):
         raise ValueError(
             f"{type(model).__name__} knows no label_quality_; fit a "
             "CoDecisionClassifier first."
         )
+    return transformers, model
+
+
+def _trained_on(estimator, X, y):
+    """Return the model in an estimator with samples and labels that it has seen.
+
+    The last result are the positions of these samples in X.
+    """
+    transformers, model = _model_in(estimator)
+    rows = np.arange(n_rows(X))
+    if hasattr(estimator, "labeled_indices_"):
+        rows, y = estimator.labeled_indices_, estimator.labels_
+        X = take_rows(X, rows)
     if y is None or not len(y) == n_rows(X) == len(model.label_quality_):
         raise ValueError(
             "X and y must be the samples and labels that the estimator was fitted on: "

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cofm_sklearn.models.fusion import (
-    centre_logits,
     fit_fusion,
     smooth_by_fold,
     smooth_proba,
 )
+from cofm_sklearn.noise.estimate import centre_logits
 
 
 def opinions(y, k, skill, seed):

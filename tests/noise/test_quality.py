@@ -57,7 +57,8 @@ def slow_channel(y, proba, noise_rate=None, weight=None, confusion="uniform"):
         sum(v / (k * s) for v, s in zip(joint(i), shares)) / sum(joint(i))
         for i in range(n)
     ]
-    return np.log(evidence), rate, np.array(quality), np.array(shares), rarity
+    true = [[v / sum(joint(i)) for v in joint(i)] for i in range(n)]
+    return np.log(evidence), rate, np.array(quality), np.array(shares), rarity, true
 
 
 def random_case(seed, n=12, k=3):

@@ -100,7 +100,7 @@ def test_suspects_of_a_loop_are_samples_of_its_pool(data):
     worst = np.argsort(quality, kind="stable")[:5]
     shown = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert shown == [f"row {i}" for i in loop.labeled_indices_[worst]]
-    assert NoiseMatrixDisplay.from_estimator(loop, X).im_ is not None
+    assert NoiseMatrixDisplay.from_estimator(loop).im_ is not None
 
 
 def test_noise_matrix_counts_by_hand():
@@ -118,8 +118,8 @@ def test_noise_matrix_counts_by_hand():
 
 
 def test_noise_matrix_of_an_estimator_is_near_the_true_one(data, model):
-    X, true, given = data
-    found = NoiseMatrixDisplay.from_estimator(model, X, given).noise_matrix
+    _, true, given = data
+    found = NoiseMatrixDisplay.from_estimator(model).noise_matrix
     exact = NoiseMatrixDisplay.from_labels(true, given).noise_matrix
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found, exact, atol=0.12)
@@ -137,7 +137,7 @@ def test_own_axes(data, model):
     X, _, given = data
     _, axes = pyplot.subplots(1, 2)
     first = SuspectsDisplay.from_estimator(model, X, given, ax=axes[0])
-    second = NoiseMatrixDisplay.from_estimator(model, X, given, ax=axes[1])
+    second = NoiseMatrixDisplay.from_estimator(model, ax=axes[1])
     assert first.ax_ is axes[0]
     assert second.ax_ is axes[1]
     assert first.figure_ is second.figure_
@@ -170,13 +170,15 @@ def test_bad_suspects_are_named(change, message):
 
 def test_errors_of_from_estimator(data, model):
     X, _, given = data
-    for display in (SuspectsDisplay, NoiseMatrixDisplay):
-        with pytest.raises(ValueError, match="knows no label_quality_"):
-            display.from_estimator(LogisticRegression().fit(X, given), X, given)
-        with pytest.raises(ValueError, match="that the estimator was fitted on"):
-            display.from_estimator(model, X[:9], given[:9])
-        with pytest.raises(ValueError, match="that the estimator was fitted on"):
-            display.from_estimator(model, X)
+    plain = LogisticRegression().fit(X, given)
+    with pytest.raises(ValueError, match="knows no label_quality_"):
+        NoiseMatrixDisplay.from_estimator(plain)
+    with pytest.raises(ValueError, match="knows no label_quality_"):
+        SuspectsDisplay.from_estimator(plain, X, given)
+    with pytest.raises(ValueError, match="that the estimator was fitted on"):
+        SuspectsDisplay.from_estimator(model, X[:9], given[:9])
+    with pytest.raises(ValueError, match="that the estimator was fitted on"):
+        SuspectsDisplay.from_estimator(model, X)
     with pytest.raises(ValueError, match="n_suspects"):
         SuspectsDisplay.from_estimator(model, X, given, n_suspects=0)
     with pytest.raises(ValueError, match="samples has 1 items"):

@@ -1,0 +1,133 @@
+"""What is each part of the co-decision worth, on the samples it asked for?
+
+    python -m benchmarks.ablation --data FOLDER
+
+Takes what our runs in benchmarks/results/savings.csv asked for, and trains the
+co-decision on it with one part taken out. Writes benchmarks/results/ablation.csv and
+ablation.md: balanced accuracy with the part minus without it, in the mean over seeds
+and over an early, a middle and the last round.
+"""
+
+import argparse
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.metrics import balanced_accuracy_score
+from tqdm.auto import tqdm
+
+from benchmarks.savings.data import make_split
+from benchmarks.savings.results import read
+from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import OURS
+from cofm_sklearn import CoDecisionClassifier
+from cofm_sklearn.models import fusion
+from cofm_sklearn.noise import estimate
+
+RESULTS = Path(__file__).parent / "results"
+# part -> parameters without it, and what to put in place of what in the modules
+PARTS = {
+    "all": ({}, []),
+    "doubt about labels": ({"label_noise": None}, []),
+    "rare labels weigh more": ({}, [(fusion, "_BALANCE", 0.0)]),
+    "the prior stands by itself": ({}, [(fusion, "_skill", lambda *_: 1.0)]),
+    "wrong towards similar": ({}, [(estimate, "CONFUSIONS", ("uniform",))]),
+}
+
+
+def measure(asked, n_labels, dataset, noise, prior, seed, folder, cache):
+    """Return one row per part for one round of one run."""
+    split = make_split(dataset, noise, prior, seed, folder, cache)
+    asked = asked[:n_labels]
+    rows = []
+    for part, (params, changes) in PARTS.items():
+        model = CoDecisionClassifier(
+            small_model(), split.prior, random_state=seed, **params
+        )
+        with ExitStack() as stack:
+            for module, name, value in changes:
+                stack.enter_context(patch.object(module, name, value))
+            model.fit(split.Z_pool[asked], split.answers[asked])
+        score = balanced_accuracy_score(split.y_test, model.predict(split.Z_test))
+        rows.append(
+            {
+                "dataset": dataset,
+                "noise": noise,
+                "prior": prior,
+                "seed": seed,
+                "n_labels": n_labels,
+                "without": part,
+                "balanced_accuracy": round(score, 5),
+            }
+        )
+    return rows
+
+
+def tasks(table, n_seeds, folder, cache):
+    """List what to measure."""
+    runs = table[(table["strategy"] == OURS) & (table["seed"] < n_seeds)]
+    keys = ["dataset", "noise", "prior", "seed"]
+    for key, rows in runs.groupby(keys, sort=False):
+        rows = rows.sort_values("round")
+        asked = np.array(" ".join(rows["asked"]).split(), dtype=int)
+        for k in (2, len(rows) // 2, len(rows) - 1):
+            yield (asked, int(rows["n_labels"].iloc[k]), *key, folder, cache)
+
+
+def report(table):
+    """Return the gain of each part by cell, as Markdown."""
+    scores = table.pivot_table(
+        "balanced_accuracy", ["prior", "dataset", "noise"], "without", sort=False
+    )
+    gains = scores[[part for part in PARTS if part != "all"]]
+    gains = gains.rsub(scores["all"], axis=0)
+    lines = [
+        "# What each part is worth",
+        "",
+        f"Made by `python -m benchmarks.ablation`, {table['seed'].nunique()} seeds: "
+        "balanced accuracy of the co-decision with the part minus without it, on the "
+        "samples that the whole system asked for.",
+        "",
+        "| prior | data set | noise | whole | " + " | ".join(gains.columns) + " |",
+        "|" + " --- |" * (4 + gains.shape[1]),
+    ]
+    for (prior, dataset, noise), row in gains.iterrows():
+        whole = scores.loc[(prior, dataset, noise), "all"]
+        values = " | ".join(f"{v:+.3f}" for v in row)
+        lines.append(f"| {prior} | {dataset} | {noise} | {whole:.3f} | {values} |")
+    for prior in scores.index.get_level_values("prior").unique():
+        values = " | ".join(f"{v:+.3f}" for v in gains.loc[prior].mean())
+        whole = scores.loc[prior, "all"].mean()
+        lines.append(f"| **{prior}** | mean | | {whole:.3f} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="folder of the .npz files")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cache", help="folder for embeddings")
+    parser.add_argument("--results", type=Path, default=RESULTS / "ablation.csv")
+    args = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    todo = list(tasks(read(RESULTS / "savings.csv"), args.seeds, args.data, cache))
+    done = Parallel(args.jobs, return_as="generator")(
+        delayed(measure)(*task) for task in todo
+    )
+    rows = [row for rows in tqdm(done, total=len(todo)) for row in rows]
+    table = pd.DataFrame(rows)
+    table.to_csv(args.results, index=False)
+    text = report(table)
+    args.results.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

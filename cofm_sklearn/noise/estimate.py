@@ -1,0 +1,363 @@
+"""How many labels are wrong, which ones, and what is taken for what?"""
+
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+from scipy.stats import beta
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+from cofm_sklearn.datasets.make import check_classes, check_labels
+from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channel
+from cofm_sklearn.utils.validation import check_proba, encode_labels
+
+__all__ = ["NoiseEstimate", "estimate_noise", "label_quality"]
+
+SHARPNESS_GRID = np.array([0.5, 1.0, 2.0, 4.0])
+# Steps of 2 make rates up to .03 too low, on honest probabilities.
+_FINE_GRID = 2 ** np.arange(-1, 3, 0.5)
+# A label may be a slip even where labels are "clean".
+_SLIP_RATE = 0.01
+# What a row of the noise matrix is worth before any label, in labels.
+_PRIOR_LABELS = 1.0
+_RATES = np.linspace(0, 1, 2001)
+
+
+class NoiseEstimate(NamedTuple):
+    """What `estimate_noise` found.
+
+    Attributes
+    ----------
+    label_quality : ndarray of shape (n_samples,)
+        Probability that each label is right, in [0, 1]; lower is worse.
+
+    noise_rate : float
+        Share of wrong labels, in [0, 1).
+
+    noise_rate_interval : tuple of (float, float)
+        Between these it lies with the probability asked for.
+
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+        Probability of each given label (column) where a class (row) is the true one;
+        rows sum to 1.
+
+    noise_matrix_interval : ndarray of shape (2, n_classes, n_classes)
+        The same for each entry of the matrix: lower, then upper ends.
+    """
+
+    label_quality: np.ndarray
+    noise_rate: float
+    noise_rate_interval: tuple
+    noise_matrix: np.ndarray
+    noise_matrix_interval: np.ndarray
+
+
+class Hypothesis(NamedTuple):
+    """About the labels: `rate` is None where it is learned."""
+
+    rate: float | None
+    confusion: str = "uniform"
+    penalty: float = 0.0
+    doubt: bool = True  # whether labels lose weight
+
+
+def label_quality(y, proba, *, classes=None, label_noise="auto", sample_weight=None):
+    """Tell how likely each given label is right.
+
+    Parameters
+    ----------
+    y, proba, classes, label_noise, sample_weight
+        As in `estimate_noise`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        In [0, 1]; lower is worse.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `estimate_noise`.
+
+    See Also
+    --------
+    CoDecisionClassifier : Its `label_quality_` comes from prior and small model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_predict
+    >>> from cofm_sklearn.noise import label_quality
+    >>> X, y = make_blobs(100, centers=3, cluster_std=0.5, random_state=4)
+    >>> y[:10] = (y[:10] + 1) % 3
+    >>> model = LogisticRegression(class_weight="balanced")
+    >>> proba = cross_val_predict(model, X, y, method="predict_proba")
+    >>> np.flatnonzero(label_quality(y, proba) < 0.5)
+    array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+    return estimate_noise(
+        y,
+        proba,
+        classes=classes,
+        label_noise=label_noise,
+        sample_weight=sample_weight,
+    ).label_quality
+
+
+def estimate_noise(
+    y,
+    proba,
+    *,
+    classes=None,
+    label_noise="auto",
+    sample_weight=None,
+    confidence=0.95,
+):
+    """Estimate which labels are wrong, how many, and which class is taken for which.
+
+    Averages over hypotheses about the labels (all right; wrong at an unknown rate;
+    wrong and mostly taken for a similar class) and over how far the probabilities can
+    be taken at their word. Wrong labels have to earn their extra parameter (BIC),
+    which leaves clean labels in peace. What cannot be told apart is taken for right:
+    classes that overlap look the same as one that is at times called by the name of
+    another, and where the probabilities say nothing nobody can judge a label.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Given labels: str, int or bool.
+
+    proba : array-like of shape (n_samples, n_classes)
+        Class probabilities of a model that has not seen these labels (out of fold,
+        as of ``cross_val_predict``), best of one that takes all classes for equally
+        likely (``class_weight="balanced"``). Rows sum to 1.
+
+    classes : array-like of shape (n_classes,) or None, default=None
+        Labels of the columns of proba; None takes the sorted labels in y.
+
+    label_noise : "auto", None or float, default="auto"
+        Share of wrong labels, at least 0 and below 1. ``"auto"`` estimates it, None
+        takes every label for right.
+
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Weights of the samples, 0 or more; only their ratios matter.
+
+    confidence : float, default=0.95
+        Probability of the intervals, above 0 and below 1. They account for few
+        labels, not for a model that is wrong about the classes.
+
+    Returns
+    -------
+    NoiseEstimate
+        Named tuple with `label_quality`, `noise_rate`, `noise_rate_interval`,
+        `noise_matrix`, `noise_matrix_interval`.
+
+    Raises
+    ------
+    ValueError
+        If y is empty, holds a label that is not in `classes`, probabilities do not
+        sum to 1 or miss a class, weights are negative or all 0, or a parameter is out
+        of range.
+
+    TypeError
+        If labels of several types cannot be sorted.
+
+    References
+    ----------
+    Dawid, A. P., Skene, A. M. (1979). Maximum Likelihood Estimation of Observer
+    Error-Rates Using the EM Algorithm. Applied Statistics 28(1).
+
+    Northcutt, C., Jiang, L., Chuang, I. (2021). Confident Learning: Estimating
+    Uncertainty in Dataset Labels. Journal of Artificial Intelligence Research 70.
+    (The question; the answer here is a likelihood, not counts over a threshold.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_predict
+    >>> from cofm_sklearn.noise import estimate_noise
+    >>> X, y = make_blobs(200, centers=3, cluster_std=0.5, random_state=4)
+    >>> y[:40] = (y[:40] + 1) % 3
+    >>> model = LogisticRegression(class_weight="balanced")
+    >>> proba = cross_val_predict(model, X, y, method="predict_proba")
+    >>> found = estimate_noise(y, proba)
+    >>> found.noise_matrix.diagonal().round(1)
+    array([0.8, 0.8, 0.8])
+    >>> low, high = found.noise_rate_interval
+    >>> low < 0.2 < high
+    True
+    """
+    y = check_labels(column_or_1d(y, warn=True))
+    if len(y) == 0:
+        raise ValueError("y is empty; there are no labels to judge.")
+    sorted_classes, codes = check_classes(classes, y)
+    if classes is None:
+        classes = sorted_classes
+    else:
+        codes = encode_labels(y, classes)  # in the order of the columns
+    proba = check_proba(proba, len(y), len(classes))
+    if not _is_share(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+    check_label_noise(label_noise)
+    weight = np.ones(len(y))
+    if sample_weight is not None:
+        weight = _check_sample_weight(
+            sample_weight, np.empty((len(y), 1)), ensure_non_negative=True
+        )
+        if not weight.any():
+            raise ValueError("sample_weight is zero for all samples; raise one.")
+    return explain_labels(codes, proba, label_noise, weight, confidence)
+
+
+def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
+    """Do the work of `estimate_noise` on checked arrays; y holds positions."""
+    weight = np.ones(len(y)) if weight is None else weight
+    weight = weight / weight[weight > 0].mean()
+    n_classes = proba.shape[1]
+    Z = centre_logits(proba)
+    Z /= scale_of(Z[weight > 0])
+    hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight))
+    log_post, channels = [], []
+    for hypothesis in hypotheses:
+        channel = None
+        for sharpness in _FINE_GRID:
+            channel = fit_label_channel(
+                y,
+                softmax(sharpness * Z, axis=1),
+                noise_rate=hypothesis.rate,
+                confusion=hypothesis.confusion,
+                sample_weight=weight,
+                start=channel,
+            )
+            log_post.append(channel.log_likelihood @ weight - hypothesis.penalty)
+            channels.append((channel, hypothesis))
+    post = np.exp(np.array(log_post) - logsumexp(log_post))
+    given = np.eye(n_classes)[y] * weight[:, None]
+    quality, counts = np.zeros(len(y)), np.zeros((n_classes, n_classes))
+    rates, informations = np.zeros(len(post)), np.full(len(post), np.inf)
+    for i, (channel, hypothesis) in enumerate(channels):
+        if hypothesis.doubt:
+            rates[i] = channel.noise_rate
+            if hypothesis.rate is None:
+                informations[i] = rate_information(channel, weight)
+            quality += post[i] * channel.quality
+            counts += post[i] * (channel.true_class.T @ given)
+        else:
+            quality += post[i]
+            counts += post[i] * np.diag(given.sum(axis=0))
+    rate = float(post @ rates)
+    matrix, matrix_interval = _noise_matrix(counts, rate, (1 - confidence) / 2)
+    return NoiseEstimate(
+        label_quality=np.minimum(quality, 1.0),
+        noise_rate=rate,
+        noise_rate_interval=rate_interval(post, rates, informations, confidence),
+        noise_matrix=matrix,
+        noise_matrix_interval=matrix_interval,
+    )
+
+
+def list_hypotheses(label_noise, n_labels):
+    """Return what may be the case with the labels."""
+    clean = Hypothesis(_SLIP_RATE, doubt=False)
+    if label_noise is None:
+        return [clean]
+    if isinstance(label_noise, str):
+        penalty = 0.5 * np.log(n_labels)
+        return [clean, *(Hypothesis(None, c, penalty) for c in CONFUSIONS)]
+    return [Hypothesis(float(label_noise), c) for c in CONFUSIONS]
+
+
+def check_label_noise(label_noise):
+    """Raise a ValueError unless this is "auto", None or a share below 1."""
+    auto = isinstance(label_noise, str) and label_noise == "auto"
+    known = _is_share(label_noise) and label_noise < 1
+    if not (label_noise is None or auto or known):
+        raise ValueError(
+            'label_noise must be "auto", None or a number of at least 0 and below 1, '
+            f"got {label_noise!r}."
+        )
+
+
+def centre_logits(proba):
+    """Log-probabilities, each row moved to mean 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.noise.estimate import centre_logits
+    >>> centre_logits(np.array([[0.5, 0.5]]))
+    array([[0., 0.]])
+    """
+    logits = np.log(np.maximum(proba, 1e-12))
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def scale_of(Z):
+    """Standard deviation of logits, 1 where they are all alike."""
+    scale = float(Z.std())
+    return scale if scale > 1e-9 else 1.0
+
+
+def rate_information(channel, weight):
+    """Fisher information about a channel's rate; labels nobody can judge carry none."""
+    rate, quality = channel.noise_rate, channel.quality
+    if rate == 0:  # of one class only
+        return np.inf
+    return weight @ ((1 - quality) / rate - quality / (1 - rate)) ** 2
+
+
+def rate_interval(post, rates, informations, confidence=0.95):
+    """Ends of the noise rate's credible interval.
+
+    Parameters
+    ----------
+    post, rates, informations : ndarray of shape (n_settings,)
+        Posterior probability of each setting, its rate, and the Fisher information
+        about that; infinite where the rate is known.
+
+    confidence : float, default=0.95
+        Probability that the rate lies inside.
+
+    Returns
+    -------
+    tuple of (float, float)
+    """
+    likely = post > 1e-4
+    post, rates, informations = post[likely], rates[likely], informations[likely]
+    known = ~np.isfinite(informations)
+    below = (_RATES[:, None] >= rates - 1e-12).astype(float)
+    # A beta distribution of that mean, with the variance of the estimate.
+    spread = rates[~known] * (1 - rates[~known])
+    n_judged = np.maximum(spread * informations[~known], 2.0)
+    a, b = rates[~known] * n_judged, (1 - rates[~known]) * n_judged
+    below[:, ~known] = beta.cdf(_RATES[:, None], a, b)
+    cdf = below @ (post / post.sum())
+    tail = (1 - confidence) / 2
+    low, high = (_RATES[np.argmax(cdf >= q - 1e-12)] for q in (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _noise_matrix(counts, rate, tail):
+    """Share of given labels by true class with its interval; unseen classes get the
+    overall rate.
+    """
+    n_classes = len(counts)
+    expected = np.full((n_classes, n_classes), rate / max(n_classes - 1, 1))
+    np.fill_diagonal(expected, 1 - rate if n_classes > 1 else 1.0)
+    counts = counts + _PRIOR_LABELS * expected
+    totals = counts.sum(axis=1, keepdims=True)
+    others = totals - counts
+    ends = [
+        np.where(counts > 0, beta.ppf(q, np.maximum(counts, 1e-9), others + 1e-9), 0.0)
+        for q in (tail, 1 - tail)
+    ]
+    return counts / totals, np.array(ends)
+
+
+def _is_share(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
