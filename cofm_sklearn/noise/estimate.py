@@ -222,7 +222,8 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
     Z = centre_logits(proba)
     Z /= scale_of(Z[weight > 0])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight))
-    log_post, channels = [], []
+    given = np.eye(n_classes)[y] * weight[:, None]
+    log_post, rates, informations, quality, counts = [], [], [], [], []
     for hypothesis in hypotheses:
         channel = None
         for sharpness in _FINE_GRID:
@@ -235,21 +236,20 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
                 start=channel,
             )
             log_post.append(channel.log_likelihood @ weight - hypothesis.penalty)
-            channels.append((channel, hypothesis))
+            learned = hypothesis.doubt and hypothesis.rate is None
+            informations.append(
+                rate_information(channel, weight) if learned else np.inf
+            )
+            rates.append(channel.noise_rate if hypothesis.doubt else 0.0)
+            if hypothesis.doubt:
+                quality.append(channel.quality)
+                counts.append(channel.true_class.T @ given)
+            else:
+                quality.append(np.ones(len(y)))
+                counts.append(np.diag(given.sum(axis=0)))
     post = np.exp(np.array(log_post) - logsumexp(log_post))
-    given = np.eye(n_classes)[y] * weight[:, None]
-    quality, counts = np.zeros(len(y)), np.zeros((n_classes, n_classes))
-    rates, informations = np.zeros(len(post)), np.full(len(post), np.inf)
-    for i, (channel, hypothesis) in enumerate(channels):
-        if hypothesis.doubt:
-            rates[i] = channel.noise_rate
-            if hypothesis.rate is None:
-                informations[i] = rate_information(channel, weight)
-            quality += post[i] * channel.quality
-            counts += post[i] * (channel.true_class.T @ given)
-        else:
-            quality += post[i]
-            counts += post[i] * np.diag(given.sum(axis=0))
+    rates, informations = np.array(rates), np.array(informations)
+    quality, counts = post @ np.array(quality), np.tensordot(post, counts, axes=1)
     rate = float(post @ rates)
     matrix, matrix_interval = _noise_matrix(counts, rate, (1 - confidence) / 2)
     return NoiseEstimate(
