@@ -153,9 +153,9 @@ print(records.groupby(["strategy", "n_labels"])["balanced_accuracy"].mean().unst
 # The curves, and what the first loop asked: the images of the first rounds with the
 # answers they got. Answers that both models find unlikely are red.
 #
-# The prior is worth more than 120 answers here, and nearly all of the co-decision's lead
-# is the prior's. The first answers even cost a little: ten of them, two wrong, are not
-# enough to tell a good prior from a bad one.
+# The prior is worth more than 120 answers here, and nearly all of the co-decision's
+# lead is the prior's. The first answers even cost a little: ten of them, two wrong, are
+# not enough to tell a good prior from a bad one.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(12, 4.6), layout="constrained", width_ratios=[1, 1.1]

@@ -81,7 +81,8 @@ def test_asks_the_prior_where_there_is_one(data):
     X, true, given = data
     rng = np.random.RandomState(1)
     prior = rng.dirichlet(np.full(3, 0.3), size=len(X))
-    prior[np.arange(len(X)), np.searchsorted(NAMES, true)] += rng.uniform(0.2, 4, size=len(X))
+    rows, codes = np.arange(len(X)), np.searchsorted(NAMES, true)
+    prior[rows, codes] += rng.uniform(0.2, 4, size=len(X))
     prior /= prior.sum(axis=1, keepdims=True)
     columns = np.hstack([X, prior])
     # Nothing can be learned from the other columns.
