@@ -4,15 +4,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.resampling import check_labelled
 from cofm_sklearn.noise.cleaning import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import n_rows, take_rows
+from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["LabelCleaner"]
 
@@ -165,12 +162,7 @@ class LabelCleaner(BaseEstimator):
         if self.action not in ("drop", "thin"):
             raise ValueError(f'action must be "drop" or "thin", got {self.action!r}.')
         check_cleaning(self.threshold, self.min_per_class)
-        X = np.asarray(X) if isinstance(X, list | tuple) else X
-        y = check_labels(column_or_1d(y, warn=True))
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        X, y = check_labelled(X, y)
         rng = check_random_state(self.random_state)
         estimator = self._judge(rng.randint(np.iinfo(np.int32).max)).fit(X, y)
         model = split_pipeline(estimator)[1]

@@ -167,12 +167,7 @@ class SafeSampler(BaseEstimator):
             raise ValueError(
                 f'tiny_classes must be "pass" or "repeat", got {self.tiny_classes!r}.'
             )
-        X = np.asarray(X) if isinstance(X, list | tuple) else X
-        y = check_labels(column_or_1d(y, warn=True))
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        X, y = check_labelled(X, y)
         _check_input(self.sampler, X, y)
         with few_labels_per_class():
             sampler, rows, result, refusal = _resample(self.sampler, X, y)
@@ -221,6 +216,17 @@ class SafeSampler(BaseEstimator):
         if hasattr(self.sampler, "fit_resample"):
             tags.input_tags = get_tags(self.sampler).input_tags
         return tags
+
+
+def check_labelled(X, y):
+    """Return samples and labels of equal length; a list of samples becomes an array."""
+    X = np.asarray(X) if isinstance(X, list | tuple) else X
+    y = check_labels(column_or_1d(y, warn=True))
+    with few_labels_per_class():
+        check_classification_targets(y)
+    if n_rows(X) != len(y):
+        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+    return X, y
 
 
 def _check_input(sampler, X, y):
