@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import (
@@ -14,7 +14,6 @@ from sklearn.base import (
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -30,8 +29,10 @@ from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     check_proba,
     check_raw,
+    check_weights,
     encode_labels,
     is_fitted,
+    is_share,
     n_rows,
 )
 
@@ -210,11 +211,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty((len(y), 1)), ensure_non_negative=True
-            )
-            if not sample_weight.any():
-                raise ValueError("sample_weight is zero for all samples; raise one.")
+            sample_weight = check_weights(sample_weight, len(y))
         prior = self._fitted_prior(X)
         classes = np.unique(y) if prior is None else prior.classes_
         codes = encode_labels(y, classes, cure="Describe it, or correct the label.")
@@ -417,7 +414,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _check_parameters(self):
-        if not (_is_auto(self.trust) or _is_share(self.trust)):
+        if not (_is_auto(self.trust) or is_share(self.trust)):
             raise ValueError(
                 f'trust must be "auto" or a number from 0 to 1, got {self.trust!r}.'
             )
@@ -443,7 +440,3 @@ def _prior_proba(prior, X, classes):
 
 def _is_auto(value):
     return isinstance(value, str) and value == "auto"
-
-
-def _is_share(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1

@@ -7,7 +7,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -32,7 +31,7 @@ from cofm_sklearn.models.nets_training import (
     train,
 )
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import encode_labels
+from cofm_sklearn.utils.validation import check_weights, encode_labels
 
 __all__ = ["NetClassifier"]
 
@@ -320,11 +319,7 @@ default="cross_entropy"
             check_classification_targets(y)
         if len(X) != len(y):
             raise ValueError(f"X has {len(X)} samples, but y has {len(y)} labels.")
-        weight = _check_sample_weight(
-            sample_weight, np.empty((len(y), 1)), ensure_non_negative=True
-        )
-        if not weight.any():
-            raise ValueError("sample_weight is zero for all samples; raise one.")
+        weight = check_weights(sample_weight, len(y))
         classes = self.classes
         classes = np.unique(y if classes is None else check_labels(classes, "classes"))
         codes = encode_labels(

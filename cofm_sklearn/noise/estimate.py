@@ -1,16 +1,20 @@
 """How many labels are wrong, which ones, and what is taken for what?"""
 
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, softmax
 from scipy.stats import beta
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from cofm_sklearn.datasets.make import check_classes, check_labels
 from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channel
-from cofm_sklearn.utils.validation import check_proba, encode_labels
+from cofm_sklearn.utils.validation import (
+    check_proba,
+    check_weights,
+    encode_labels,
+    is_share,
+)
 
 __all__ = ["NoiseEstimate", "estimate_noise", "label_quality"]
 
@@ -201,16 +205,10 @@ def estimate_noise(
     else:
         codes = encode_labels(y, classes)  # in the order of the columns
     proba = check_proba(proba, len(y), len(classes))
-    if not _is_share(confidence) or not 0 < confidence < 1:
+    if not is_share(confidence) or not 0 < confidence < 1:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     check_label_noise(label_noise)
-    weight = np.ones(len(y))
-    if sample_weight is not None:
-        weight = _check_sample_weight(
-            sample_weight, np.empty((len(y), 1)), ensure_non_negative=True
-        )
-        if not weight.any():
-            raise ValueError("sample_weight is zero for all samples; raise one.")
+    weight = check_weights(sample_weight, len(y))
     return explain_labels(codes, proba, label_noise, weight, confidence)
 
 
@@ -275,7 +273,7 @@ def list_hypotheses(label_noise, n_labels):
 def check_label_noise(label_noise):
     """Raise a ValueError unless this is "auto", None or a share below 1."""
     auto = isinstance(label_noise, str) and label_noise == "auto"
-    known = _is_share(label_noise) and label_noise < 1
+    known = is_share(label_noise) and label_noise < 1
     if not (label_noise is None or auto or known):
         raise ValueError(
             'label_noise must be "auto", None or a number of at least 0 and below 1, '
@@ -357,7 +355,3 @@ def _noise_matrix(counts, rate, tail):
         for q in (tail, 1 - tail)
     ]
     return counts / totals, np.array(ends)
-
-
-def _is_share(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1

@@ -1,6 +1,6 @@
 """Checks and conversions that every part of the package shares."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from cofm_sklearn.utils.images import check_images, is_images
 from cofm_sklearn.utils.texts import check_texts, is_text
@@ -20,10 +20,12 @@ __all__ = [
     "check_proba",
     "check_raw",
     "check_unit_embeddings",
+    "check_weights",
     "encode_labels",
     "is_fitted",
     "is_mixed_frame",
     "is_numeric",
+    "is_share",
     "n_rows",
     "stack_rows",
     "take_rows",
@@ -194,6 +196,31 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba"):
             f"sums to {sums[bad[0]]:.4g} instead of 1. Divide each row by its sum."
         )
     return proba / sums[:, None]
+
+
+def check_weights(sample_weight, n_samples):
+    """Validate weights of samples; None weighs all alike.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a weight is negative or not finite, or all are 0.
+    """
+    weight = _check_sample_weight(
+        sample_weight, np.empty((n_samples, 1)), ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all samples; raise one.")
+    return weight
+
+
+def is_share(value):
+    """Tell whether this is a number from 0 to 1."""
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct it."):
