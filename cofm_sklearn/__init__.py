@@ -22,6 +22,7 @@ _EXPORTS = {
     "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",
     "ActiveLearningClassifier": "cofm_sklearn.simulation",
+    "AnnotationSession": "cofm_sklearn.annotation",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

@@ -156,7 +156,9 @@ def combine_annotators(
         if X is None or n_rows(X) != n_samples:
             raise ValueError(f"estimator needs X with the {n_samples} rows of labels.")
         majority, _ = _majority(codes, n_classes, None)
-        proba = _out_of_fold(estimator, X, classes, majority, n_folds, random_state)
+        proba = out_of_fold_proba(
+            estimator, X, classes, majority, n_folds, random_state
+        )
     if proba is not None:
         proba = check_proba(proba, n_samples, n_classes)
         proba = (1 - _DOUBT) * proba + _DOUBT / n_classes
@@ -383,7 +385,7 @@ def _crowdlab(codes, proba):
     )
 
 
-def _out_of_fold(estimator, X, classes, codes, n_folds, random_state):
+def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     """Probabilities of every sample by a clone that was trained on the others."""
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:

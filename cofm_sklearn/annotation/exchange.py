@@ -1,0 +1,145 @@
+"""Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.utils.texts import is_text
+
+__all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
+
+_FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
+
+
+def labels_frame(history, rows, X):
+    """Return a row per sample and annotator, in the order of the first answers."""
+    records = [
+        (sample, rows.get(sample), label_of(event.label), name, event.time)
+        for sample, answers in history.answers.items()
+        for name, event in answers.items()
+    ]
+    columns = ["id", "index", "label", "annotator", "time"]
+    frame = pd.DataFrame(records, columns=columns)
+    frame["index"] = frame["index"].astype("Int64")
+    frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
+    if is_text(X) and getattr(X, "ndim", 1) == 1:
+        frame["sample"] = [None if pd.isna(i) else str(X[i]) for i in frame["index"]]
+    return frame
+
+
+def write_frame(frame, path, format=None):
+    """Write a table.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown.
+    """
+    format = _format_of(path, format)
+    if format == "csv":
+        frame.to_csv(path, index=False)
+    elif format == "parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_json(path, orient="records", lines=True, date_format="iso")
+
+
+def read_labels(labels, ids, annotator):
+    """Read labels from a table or a file.
+
+    Returns
+    -------
+    list of (id, label, annotator)
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or an index is not in the pool.
+    """
+    frame = labels
+    if not isinstance(labels, pd.DataFrame):
+        path = Path(labels)
+        format = _format_of(path, None)
+        if format == "csv":
+            # A label "NA" is a label; ids of digits only stay text.
+            frame = pd.read_csv(path, keep_default_na=False, dtype={"id": str})
+        elif format == "parquet":
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_json(path, lines=True, dtype={"id": str, "label": False})
+    if "label" not in frame or not {"id", "index"} & set(frame.columns):
+        raise ValueError(
+            "labels must have the columns 'label' and 'id' (or 'index'), got "
+            f"{list(frame.columns)}."
+        )
+    if "id" in frame:
+        samples = frame["id"].tolist()
+    else:
+        bad = [i for i in frame["index"] if not 0 <= int(i) < len(ids)]
+        if bad:
+            raise ValueError(
+                f"index {bad[0]} is not in the pool of {len(ids)} samples."
+            )
+        samples = [ids[int(i)] for i in frame["index"]]
+    names = [annotator] * len(frame)
+    if "annotator" in frame:
+        names = frame["annotator"].tolist()
+    return list(zip(samples, frame["label"].tolist(), names))
+
+
+def samples_from_dataset(dataset, column):
+    """Take a column of a Hugging Face dataset as a pool.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+        One split.
+
+    column : str
+        Texts, images, or vectors.
+
+    Returns
+    -------
+    list
+        The samples; images are decoded.
+
+    Raises
+    ------
+    TypeError
+        If it is no dataset, or several splits.
+
+    ValueError
+        If there is no such column.
+
+    Examples
+    --------
+    >>> from cofm_sklearn.annotation import samples_from_dataset
+    >>> samples_from_dataset(["no dataset"], "text")
+    Traceback (most recent call last):
+        ...
+    TypeError: dataset must be one split of a Hugging Face dataset, got list.
+    """
+    if not hasattr(dataset, "column_names") or isinstance(dataset, dict):
+        splits = (
+            f" with the splits {list(dataset)}" if isinstance(dataset, dict) else ""
+        )
+        raise TypeError(
+            "dataset must be one split of a Hugging Face dataset, got "
+            f"{type(dataset).__name__}{splits}."
+        )
+    if column not in dataset.column_names:
+        raise ValueError(
+            f"dataset has no column {column!r}; it has {dataset.column_names}."
+        )
+    return list(dataset[column])
+
+
+def _format_of(path, format):
+    format = _FORMATS.get(path.suffix.lower()) if format is None else format
+    if format not in set(_FORMATS.values()):
+        raise ValueError(
+            f"format must be one of {sorted(set(_FORMATS.values()))}, or the file must "
+            f"end in one of {sorted(_FORMATS)}; got {str(path)!r}, {format!r}."
+        )
+    return format

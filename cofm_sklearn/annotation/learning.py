@@ -1,0 +1,324 @@
+"""What a session learns from the answers: a model, and the next questions."""
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.base import clone
+
+from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.small_model import ConstantModel
+from cofm_sklearn.noise import combine_annotators
+from cofm_sklearn.noise.annotators import out_of_fold_proba
+from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
+
+__all__ = ["Learning", "Taught", "classes_of", "label_of"]
+
+# Fewer labels say too little about accuracy.
+_ENOUGH_LABELS = 10
+
+
+@dataclass
+class Taught:
+    """A model, and the labels it was trained on.
+
+    Attributes
+    ----------
+    learner : object
+        As query strategies get it; its estimator is unfitted before any label.
+
+    rows : ndarray of shape (n_labeled,), dtype int64
+        Positions in the pool, in the order of the first answer.
+
+    labels : ndarray of shape (n_labeled,)
+        Their labels.
+    """
+
+    learner: Any
+    rows: np.ndarray
+    labels: np.ndarray
+
+
+class Learning:
+    """Trains on a history, and chooses questions; keeps no memory between calls.
+
+    All it returns is a function of the pool, the history and the seed, so that it may
+    be called from any thread and again after a crash.
+
+    Parameters
+    ----------
+    X : array-like of length n_samples
+        The pool.
+
+    rows : dict of str to int
+        The first row of each sample id.
+
+    estimator, query_strategy, stopping
+        As for the session; they are cloned.
+
+    classes : list
+        All labels.
+
+    seed : int
+    """
+
+    def __init__(self, X, rows, estimator, query_strategy, stopping, classes, seed):
+        self.X = X
+        self.rows = rows
+        self.classes = np.array(classes)
+        self.seed = seed
+        self.strategy = _with_seeds(query_strategy, seed)
+        self.stopping = stopping
+        self._unfrozen = _with_seeds(estimator, seed + 1)
+        self._frozen = None
+        self._lock = threading.RLock()
+
+    @property
+    def estimator(self):
+        """The estimator with its prior fixed to the pool; nobody trains it."""
+        with self._lock:
+            if self._frozen is None:
+                self._frozen = freeze_prior(self._unfrozen, self.X)
+            return self._frozen
+
+    def teach(self, history):
+        """Train on all answers of a history."""
+        with self._lock:
+            samples = [s for s in history.answers if s in self.rows]
+            rows = np.array([self.rows[s] for s in samples], dtype=np.int64)
+            if not samples:
+                return Taught(_Learner(self.estimator), rows, self.classes[:0])
+            labels = self._agree([history.answers[s] for s in samples], rows)
+            learner = _train(self.estimator, self.X, rows, labels)
+            return Taught(learner, rows, labels)
+
+    def choose(self, taught, candidates, pending, n):
+        """Choose rows to ask about.
+
+        Parameters
+        ----------
+        taught : Taught
+
+        candidates : ndarray of int
+            Rows to choose from.
+
+        pending : ndarray of int
+            Rows that have been asked about and not answered yet. The choice counts
+            them as covered, with the label that is expected.
+
+        n : int
+
+        Returns
+        -------
+        list of (int, dict)
+            Row and details of each question, in the order of asking.
+        """
+        n = min(n, len(candidates))
+        with self._lock:
+            picked, utilities = self._pick(taught, candidates, pending, n)
+            rows = candidates[picked]
+            details = self.look_at(taught, rows)
+        for one, utility in zip(details, utilities):
+            one["utility"] = None if np.isnan(utility) else float(utility)
+        return list(zip(rows.tolist(), details))
+
+    def look_at(self, taught, rows):
+        """Return what prior, small model and both together say of some rows."""
+        if not len(rows):
+            return []
+        with self._lock:
+            X = take_rows(self.X, rows)
+            model = taught.learner.estimator
+            final = split_pipeline(model)[1]
+            prior = small = both = None
+            if not len(taught.rows):
+                if isinstance(final, CoDecisionClassifier) and final.prior is not None:
+                    fitted = self.prior_alone(X)
+                    both = prior = self.aligned(fitted, fitted.predict_proba(X))
+            elif isinstance(final, CoDecisionClassifier):
+                seen = X
+                for step in split_pipeline(model)[0]:
+                    seen = step.transform(seen)
+                both = self.aligned(final, final.predict_proba(seen))
+                small = self.aligned(final, final.small_model_proba(seen))
+                if final.prior is not None:
+                    prior = self.aligned(final, final.prior_proba(seen))
+            elif hasattr(model, "predict_proba"):
+                both = small = self.aligned(model, model.predict_proba(X))
+        opinions = {"prior_proba": prior, "small_proba": small, "proba": both}
+        return [
+            {name: None if p is None else p[i].tolist() for name, p in opinions.items()}
+            for i in range(len(rows))
+        ]
+
+    def prior_alone(self, X):
+        """Return a model for when there is no label.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior.
+        """
+        if getattr(split_pipeline(self.estimator)[1], "prior", None) is None:
+            raise ValueError("There is neither a label nor a prior to predict with.")
+        with self._lock:
+            return clone(self.estimator).fit(X, None)
+
+    def report(self, taught):
+        """Return what is known of the labels and the model, for `progress`."""
+        model = split_pipeline(taught.learner.estimator)[1]
+        n = len(taught.rows)
+        found = {"n_labels": n, "accuracy": None, "interval": None}
+        rate = getattr(model, "noise_rate_", None) if n else None
+        found["noise_rate"] = None if rate is None else float(rate)
+        if n >= _ENOUGH_LABELS:
+            codes = encode_labels(taught.labels, self.classes)
+            with self._lock:
+                proba = self._out_of_fold(taught.rows, codes)
+            hits = int((proba.argmax(axis=1) == codes).sum())
+            low, high = binomtest(hits, n).proportion_ci(method="wilson")
+            found["accuracy"], found["interval"] = hits / n, [float(low), float(high)]
+        return found
+
+    def label_quality(self, taught):
+        """Probability that each label is right, as the model sees it."""
+        model = split_pipeline(taught.learner.estimator)[1]
+        quality = getattr(model, "label_quality_", None)
+        if quality is not None and len(quality) == len(taught.rows):
+            return np.asarray(quality)
+        codes = encode_labels(taught.labels, self.classes)
+        with self._lock:
+            proba = self._out_of_fold(taught.rows, codes)
+        return proba[np.arange(len(codes)), codes]
+
+    def should_stop(self, taught, candidates):
+        """Ask the stopping rule; returns whether to stop, and why."""
+        if self.stopping is None or not len(taught.rows) or not len(candidates):
+            return False, None
+        X_pool, X_labeled = (
+            take_rows(self.X, candidates),
+            take_rows(self.X, taught.rows),
+        )
+        with self._lock:
+            decision = self.stopping.update(
+                taught.learner.estimator,
+                take_rows(self.X, candidates),
+                n_labels=len(taught.rows),
+                X_labeled=take_rows(self.X, taught.rows),
+                y_labeled=taught.labels,
+            )
+        return bool(decision.stop), str(decision.reason) if decision.stop else None
+
+    def _agree(self, answers, rows):
+        """One label per sample, where annotators may differ."""
+        people = sorted({name for said in answers for name in said})
+        matrix = np.full((len(answers), len(people)), None, dtype=object)
+        for i, said in enumerate(answers):
+            for name, event in said.items():
+                matrix[i, people.index(name)] = label_of(event.label)
+        first = [next(v for v in row if v is not None) for row in matrix]
+        differ = [any(v not in (None, a) for v in row) for a, row in zip(first, matrix)]
+        labels = np.array(first, dtype=self.classes.dtype)
+        if any(differ):
+            found = combine_annotators(
+                matrix,
+                classes=self.classes,
+                estimator=self.estimator,
+                X=take_rows(self.X, rows),
+                random_state=self.seed,
+            ).labels
+            labels[differ] = found[differ]
+        return labels
+
+    def _pick(self, taught, candidates, pending, n):
+        """Positions in candidates, and their utilities."""
+        learner = taught.learner
+        untrained = not len(taught.rows) or isinstance(learner.estimator, ConstantModel)
+        native = isinstance(self.strategy, BaseQueryStrategy)
+        if untrained and not native:
+            rng = np.random.RandomState([self.seed, len(taught.rows), len(pending)])
+            picked = rng.choice(len(candidates), size=n, replace=False)
+            return picked, np.full(n, np.nan)
+        if len(pending):
+            learner = self._believing(taught, pending)
+        X_pool = take_rows(self.X, candidates)
+        if not native:
+            picked = self.strategy(learner, X_pool, n_instances=n)
+            picked = picked[0] if isinstance(picked, tuple) else picked
+            return np.asarray(picked).ravel(), np.full(n, np.nan)
+        picked, utilities = self.strategy(
+            learner, X_pool, n_instances=n, return_utilities=True
+        )
+        return picked, np.asarray(utilities)[picked]
+
+    def _believing(self, taught, pending):
+        """Let the strategy see open questions as if they had been answered."""
+        found = self.look_at(taught, pending)
+        if found[0]["proba"] is None:
+            return taught.learner
+        expected = self.classes[[int(np.argmax(one["proba"])) for one in found]]
+        rows = np.concatenate([taught.rows, pending])
+        labels = np.concatenate([taught.labels, expected])
+        return _Learner(taught.learner.estimator, take_rows(self.X, rows), labels)
+
+    def _out_of_fold(self, rows, codes):
+        X = take_rows(self.X, rows)
+        return out_of_fold_proba(self.estimator, X, self.classes, codes, 5, self.seed)
+
+    def aligned(self, model, proba):
+        """Put probabilities into the order of the classes."""
+        return align_proba(proba, model.classes_, self.classes)
+
+
+def label_of(text):
+    """Read a label as the store keeps it."""
+    return json.loads(text)
+
+
+def classes_of(estimator, classes):
+    """Return all labels as a sorted list, from `classes` or the estimator's prior.
+
+    Raises
+    ------
+    ValueError
+        If nobody names the classes, there are fewer than two, one is repeated, or
+        `classes` and the prior differ.
+
+    TypeError
+        If a label is neither str nor int nor bool.
+    """
+    prior = getattr(split_pipeline(estimator)[1], "prior", None)
+    known = None
+    for name in ("classes_", "class_descriptions", "classes"):
+        if known is None and getattr(prior, name, None) is not None:
+            known = _plain(getattr(prior, name))
+    if classes is None and known is None:
+        raise ValueError(
+            "Nobody names the classes: give classes=, or an estimator with a prior."
+        )
+    given = known if classes is None else _plain(classes)
+    if known is not None and given != known:
+        raise ValueError(f"classes are {given}, but the prior has the classes {known}.")
+    if len(given) < 2:
+        raise ValueError(f"classes must name 2 classes or more, got {given}.")
+    return given
+
+
+def _plain(classes):
+    labels = [c.item() if isinstance(c, np.generic) else c for c in classes]
+    for label in labels:
+        if not isinstance(label, str | int):
+            raise TypeError(f"classes must be str, int or bool, got {label!r}.")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"classes repeats a class: {labels}. Name each class once.")
+    try:
+        return sorted(labels)
+    except TypeError as error:
+        raise TypeError("classes must be of one type, for example all str.") from error

@@ -1,0 +1,648 @@
+"""People label, models learn: the session."""
+
+import json
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+
+from cofm_sklearn.annotation.background import Background
+from cofm_sklearn.annotation.batches import Batches
+from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
+from cofm_sklearn.annotation.history import History
+from cofm_sklearn.annotation.identity import sample_ids
+from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
+from cofm_sklearn.annotation.store import AnnotationStore, StoreError
+from cofm_sklearn.annotation.views import Progress, Question, explain
+from cofm_sklearn.query import CoDecisionQuery
+from cofm_sklearn.utils.validation import check_pool, n_rows, take_rows
+
+__all__ = ["AnnotationSession"]
+
+_DETAILS = ("prior_proba", "small_proba", "proba")
+
+
+class AnnotationSession:
+    """Ask people what a query strategy wants to know, and keep what they say.
+
+    An answer is on the disk when `answer` returns. The estimator is trained in the
+    background while people go on; the next batch of questions is computed while they
+    answer the present one. After a crash, or the next day, open the same file with
+    the same pool, and go on.
+
+    Parameters
+    ----------
+    X : array-like of length n_samples
+        The pool: texts, embeddings, images, or a data frame. Samples are known by
+        their content, so the pool may be in another order the next time, or larger.
+        Equal samples are asked about once, and the label counts for all of them.
+
+    estimator : classifier
+        Learns from the labels; typically a `CoDecisionClassifier`, or a pipeline that
+        ends in one. It is cloned, and an unfitted prior is fitted on all of X.
+
+    query_strategy : callable or None, default=None
+        Chooses the questions; None stands for `CoDecisionQuery()`.
+
+    store : str, path-like or AnnotationStore, default=":memory:"
+        The file. The default keeps nothing.
+
+    classes : list of str or int, or None, default=None
+        All labels; None takes those of the estimator's prior.
+
+    n_instances : int, default=10
+        Questions in a batch.
+
+    annotator : str, default="me"
+        Who answers, unless the call says otherwise. Annotators who work at the same
+        time need names of their own: a question is shown to one of them only, and is
+        free for others after 30 minutes without an answer.
+
+    stopping : object or None, default=None
+        A stopping rule; what it says is in `progress`.
+
+    background : bool, default=True
+        Whether to train in a thread. False trains when the next batch is needed; the
+        questions are the same.
+
+    random_state : int, default=0
+        Equal seeds, pools and answers give equal questions, on one machine.
+
+    verbose : int, default=0
+        Above 0, it is said when a file with answers is opened.
+
+    Attributes
+    ----------
+    classes : list
+        All labels, sorted.
+
+    labeled : ndarray of shape (n_labeled,), dtype int64
+        Rows of X that have a label, in the order of the first answer.
+
+    labels_ : ndarray of shape (n_labeled,)
+        Their labels; what `combine_annotators` makes of several that differ.
+
+    Raises
+    ------
+    ValueError
+        If the pool is empty, nobody names the classes, they differ from those in the
+        file, or a parameter is out of range.
+
+    StoreError
+        If the file cannot be used: locked, read-only, damaged, of a later version.
+
+    See Also
+    --------
+    ActiveLearningClassifier : The same loop with an oracle.
+
+    Notes
+    -----
+    Batch k + 1 is computed from what was known when batch k was opened; open questions
+    count as covered, with the label that is expected.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import AnnotationSession
+    >>> X, y = make_blobs([40, 40], n_features=4, random_state=0)
+    >>> with AnnotationSession(X, LogisticRegression(), classes=[0, 1]) as session:
+    ...     for _ in range(4):
+    ...         for question in session.ask(5):
+    ...             session.answer(question.id, y[question.index])
+    ...     session.progress().n_labels, session.predict(X).shape
+    (20, (80,))
+    """
+
+    def __init__(
+        self,
+        X,
+        estimator,
+        query_strategy=None,
+        *,
+        store=":memory:",
+        classes=None,
+        n_instances=10,
+        annotator="me",
+        stopping=None,
+        background=True,
+        random_state=0,
+        verbose=0,
+    ):
+        self.X = check_pool(X, "X")
+        self.annotator = _check_name(annotator)
+        for name, value, low in [
+            ("n_instances", n_instances, 1),
+            ("random_state", random_state, 0),
+        ]:
+            if not isinstance(value, Integral) or value < low:
+                raise ValueError(
+                    f"{name} must be an integer of at least {low}, got {value!r}."
+                )
+        self.classes = classes_of(estimator, classes)
+        self._labels = {json.dumps(label): label for label in self.classes}
+        self._ids = sample_ids(self.X)
+        rows = {}
+        for row, sample in enumerate(self._ids):
+            rows.setdefault(sample, row)
+        self._learning = Learning(
+            self.X,
+            rows,
+            estimator,
+            CoDecisionQuery() if query_strategy is None else query_strategy,
+            None if stopping is None else clone(stopping, safe=False),
+            self.classes,
+            int(random_state),
+        )
+        self._rows = rows
+        self._own_store = not isinstance(store, AnnotationStore)
+        self.store = AnnotationStore(store) if self._own_store else store
+        self._batches = Batches(self.store, self._learning, int(n_instances))
+        self._background = Background(self._batches, background)
+        self._history = History()
+        self._taught = None  # (number of the last event, what was learned)
+        self._closed = False
+        try:
+            self._enter_file()
+        except BaseException:
+            self.close()
+            raise
+        if verbose > 0 and self._history.last:
+            print(f"{self.store.path}: {len(self._history.answers)} labelled samples.")
+        self._background.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def ask(self, n=1, *, annotator=None):
+        """Return open questions; the same ones until they are answered or skipped.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many.
+
+        annotator : str or None, default=None
+            Who is asked; None stands for the session's own.
+
+        Returns
+        -------
+        list of Question
+            In the order of asking; fewer than `n` when the pool runs out.
+
+        Raises
+        ------
+        RuntimeError
+            If training failed in the background; said once, then it is tried again.
+        """
+        annotator = self._check(annotator)
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
+        self._background.raise_error()
+        while True:
+            with self.store.transaction():
+                found = self._batches.hand_out(annotator, n)
+                opened = len(found) < n and self._batches.open_next()
+            if opened:
+                self._background.start()
+            elif len(found) == n or not self._background.finish():
+                return [self._question(s, d, annotator) for s, d in found]
+
+    def answer(self, ids, labels, annotator=None):
+        """Answer questions; all of them, or none if one is refused.
+
+        Parameters
+        ----------
+        ids : str or list of str
+            As in `Question.id`.
+
+        labels : label or list of labels
+            One per id.
+
+        annotator : str or None, default=None
+            Who says so; None stands for the session's own.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class, an id is not in the pool, was never asked about, or
+            has been answered by this annotator. Nothing is written then.
+
+        StoreError
+            If the file cannot be written; nothing is.
+        """
+        self._say("answer", ids, labels, annotator)
+
+    def relabel(self, ids, labels, annotator=None):
+        """Correct labels, or add a second opinion to another annotator's.
+
+        Parameters
+        ----------
+        ids : str or list of str
+            Labelled samples.
+
+        labels : label or list of labels
+            One per id.
+
+        annotator : str or None, default=None
+            Whose label it becomes; None stands for the session's own.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class, or an id is not in the pool or has no label.
+        """
+        self._say("relabel", ids, labels, annotator)
+
+    def skip(self, ids, annotator=None):
+        """Put samples aside: nobody is asked about them again.
+
+        Parameters
+        ----------
+        ids : str or list of str
+            Open questions.
+
+        annotator : str or None, default=None
+            Who says so; None stands for the session's own.
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the pool, was never asked about, or is settled.
+        """
+        self._say("skip", ids, None, annotator)
+
+    def undo(self, annotator=None):
+        """Take back the last answer, correction or skip; more calls go further back.
+
+        Parameters
+        ----------
+        annotator : str or None, default=None
+            Whose; None stands for the session's own.
+
+        Returns
+        -------
+        str
+            Id of the sample, which `ask` returns again if it is open now.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to undo.
+        """
+        annotator = self._check(annotator)
+        with self.store.transaction():
+            self._catch_up()
+            event = self._history.last_of(annotator)
+            if event is None:
+                raise ValueError(f"There is nothing that {annotator!r} could undo.")
+            self.store.append(annotator, "undo", event.sample, target=event.seq)
+            self._catch_up()
+            settled = self._history.is_settled(event.sample)
+            self._batches.set_open(event.sample, not settled)
+        return event.sample
+
+    def import_labels(self, labels, annotator=None):
+        """Take in labels from elsewhere; those that are there already stay.
+
+        Parameters
+        ----------
+        labels : DataFrame, or str or path-like
+            Columns `label` and `id`, or `index` where the ids are not known;
+            `annotator` if there are several. A path is read as `export` writes it.
+
+        annotator : str or None, default=None
+            Whose labels they are, where no column says so.
+
+        Returns
+        -------
+        int
+            Labels that were new.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class, or a sample is not in the pool; nothing is
+            imported then.
+        """
+        annotator = self._check(annotator)
+        said = [
+            (sample, self._check_label(label), _check_name(who))
+            for sample, label, who in read_labels(labels, self._ids, annotator)
+        ]
+        for sample, _, _ in said:
+            self._check_in_pool(sample)
+        n_new = 0
+        with self.store.transaction():
+            self._catch_up()
+            for sample, label, who in said:
+                present = self._history.answers.get(sample, {}).get(who)
+                if present is None or present.label != label:
+                    self.store.append(who, "import", sample, label)
+                    self._batches.set_open(sample, False)
+                    self._catch_up()
+                    n_new += 1
+        return n_new
+
+    def review(self, n=10):
+        """Return labelled samples, those whose label is likely wrong first.
+
+        Parameters
+        ----------
+        n : int, default=10
+            How many at most.
+
+        Returns
+        -------
+        list of Question
+            With `label` and `label_quality`; correct them with `relabel`.
+        """
+        taught = self._learn()
+        if not len(taught.rows):
+            return []
+        quality = self._learning.label_quality(taught)
+        order = np.argsort(quality, kind="stable")[:n]
+        details = self._learning.look_at(taught, taught.rows[order])
+        return [
+            self._suspect(taught.rows[i], taught.labels[i], quality[i], one)
+            for i, one in zip(order, details)
+        ]
+
+    def progress(self):
+        """Return how far the session has come.
+
+        Returns
+        -------
+        Progress
+
+        Raises
+        ------
+        RuntimeError
+            If training failed in the background; said once.
+        """
+        self._check(None)
+        self._background.raise_error()
+        self._refresh()
+        counts = dict.fromkeys(self.classes, 0)
+        said = {s: a for s, a in self._history.answers.items() if s in self._rows}
+        for answers in said.values():
+            counts[self._labels[next(iter(answers.values())).label]] += 1
+        reports = self._batches.reports()
+        # A batch in which nothing was answered says the same as the one before.
+        measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
+        curve = [(n, r["accuracy"]) for n, r in measured.items() if r["accuracy"]]
+        latest = list(measured.values())[-1] if measured else {}
+        interval = latest.get("interval")
+        return Progress(
+            n_labels=len(said),
+            n_pool=len(self._rows),
+            n_skipped=sum(s in self._rows for s in self._history.skipped),
+            n_open=self._batches.n_open(),
+            counts=counts,
+            noise_rate=latest.get("noise_rate"),
+            accuracy=latest.get("accuracy"),
+            accuracy_interval=None if interval is None else tuple(interval),
+            curve=curve,
+            should_stop=bool(reports and reports[-1]["stop"]),
+            stop_reason=reports[-1]["stop_reason"] if reports else None,
+        )
+
+    def predict(self, X=None):
+        """Predict with a model that is trained on all labels so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples or None, default=None
+            Samples; None takes the pool.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior.
+        """
+        X = self.X if X is None else X
+        return self._model(X).predict(X)
+
+    def predict_proba(self, X=None):
+        """Return class probabilities, of a model that is trained on all labels so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples or None, default=None
+            Samples; None takes the pool.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes`.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior.
+        """
+        X = self.X if X is None else X
+        model = self._model(X)
+        return self._learning.aligned(model, model.predict_proba(X))
+
+    @property
+    def labeled(self):
+        """Rows of X that have a label, in the order of the first answer."""
+        return self._learn().rows
+
+    @property
+    def labels_(self):
+        """The label of each row in `labeled`."""
+        return self._learn().labels
+
+    def export(self, path=None, format=None):
+        """Return all labels as a table, and write it.
+
+        Parameters
+        ----------
+        path : str, path-like or None, default=None
+            Where to; None only returns the table.
+
+        format : {"csv", "parquet", "jsonl"} or None, default=None
+            None goes by the ending of the file.
+
+        Returns
+        -------
+        DataFrame
+            A row per sample and annotator: `id`, `index` in X (missing where the
+            sample is not in this pool), `label`, `annotator`, `time` (UTC), and
+            `sample` where it is a text.
+        """
+        self._check(None)
+        self._refresh()
+        frame = labels_frame(self._history, self._rows, self.X)
+        if path is not None:
+            write_frame(frame, Path(path), format)
+        return frame
+
+    def wait(self):
+        """Wait until nothing is being trained; raises what went wrong."""
+        self._check(None)
+        self._background.wait()
+        self._background.raise_error()
+
+    def close(self):
+        """End the training and close the file; can be called twice."""
+        self._closed = True
+        self._background.close()
+        if self._own_store:
+            self.store.close()
+
+    def _enter_file(self):
+        with self.store.transaction():
+            known = self.store.note("classes", self.classes)
+            if known != self.classes or list(map(type, known)) != list(
+                map(type, self.classes)
+            ):
+                raise ValueError(
+                    f"The store {self.store.path} holds labels of the classes {known}, "
+                    f"but this session has {self.classes}. Use these, or another file."
+                )
+            self._catch_up()
+            self._batches.plan_first()
+
+    def _say(self, kind, ids, labels, annotator):
+        annotator = self._check(annotator)
+        ids = [ids] if isinstance(ids, str) else list(ids)
+        if kind == "skip":
+            labels = [None] * len(ids)
+        elif isinstance(labels, str) or not hasattr(labels, "__len__"):
+            labels = [self._check_label(labels)]
+        else:
+            labels = [self._check_label(label) for label in labels]
+        if len(labels) != len(ids):
+            raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
+        if len(set(ids)) < len(ids):
+            raise ValueError("ids repeats an id; name each sample once.")
+        for sample in ids:
+            self._check_in_pool(sample)
+        with self.store.transaction():
+            self._catch_up()
+            for sample in ids:
+                self._check_state(kind, sample, annotator)
+            for sample, label in zip(ids, labels):
+                self.store.append(annotator, kind, sample, label)
+                self._batches.set_open(sample, False)
+
+    def _check_state(self, kind, sample, annotator):
+        answers = self._history.answers.get(sample, {})
+        if kind == "relabel":
+            if not answers:
+                raise ValueError(f"id {sample!r} has no label yet; use answer.")
+            return
+        if not self._batches.was_asked(sample):
+            raise ValueError(
+                f"id {sample!r} was never asked about. Answer what ask returns; labels "
+                "from elsewhere come in with import_labels."
+            )
+        if annotator in answers:
+            raise ValueError(
+                f"id {sample!r} has been answered by {annotator!r} with "
+                f"{label_of(answers[annotator].label)!r}; use relabel to correct it."
+            )
+        if kind == "skip" and self._history.is_settled(sample):
+            raise ValueError(f"id {sample!r} is answered or skipped already.")
+
+    def _check_in_pool(self, sample):
+        if sample not in self._rows:
+            raise ValueError(f"id {sample!r} is not in the pool of this session.")
+
+    def _check_label(self, label):
+        label = label.item() if isinstance(label, np.generic) else label
+        text = json.dumps(label) if isinstance(label, str | int) else None
+        if text not in self._labels:
+            raise ValueError(
+                f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
+                "written."
+            )
+        return text
+
+    def _check(self, annotator):
+        if self._closed:
+            raise StoreError("The session is closed. Open a new one on the same file.")
+        return self.annotator if annotator is None else _check_name(annotator)
+
+    def _catch_up(self):
+        """Take in what was written since, here or elsewhere; inside a transaction."""
+        for event in self.store.events(after=self._history.last):
+            self._history.add(event)
+
+    def _refresh(self):
+        with self.store.transaction():
+            self._catch_up()
+
+    def _learn(self):
+        """Train on all answers so far, unless that was done."""
+        self._check(None)
+        self._refresh()
+        seq = self._history.last
+        if self._taught is None or self._taught[0] != seq:
+            history = History(self.store.events(upto=seq))
+            self._taught = seq, self._learning.teach(history)
+        return self._taught[1]
+
+    def _model(self, X):
+        taught = self._learn()
+        if len(taught.rows):
+            return taught.learner.estimator
+        return self._learning.prior_alone(take_rows(X, np.arange(min(n_rows(X), 1))))
+
+    def _question(self, sample, details, annotator):
+        row = self._rows[sample]
+        return Question(
+            id=sample,
+            index=row,
+            sample=_one(self.X, row),
+            utility=details["utility"],
+            reason=explain(details, self.classes),
+            annotator=annotator,
+            **self._opinions(details),
+        )
+
+    def _suspect(self, row, label, quality, details):
+        label = label.item() if isinstance(label, np.generic) else label
+        sample = self._ids[row]
+        return Question(
+            id=sample,
+            index=int(row),
+            sample=_one(self.X, row),
+            reason=f"Labelled {label}, right with a probability of {quality:.0%}. "
+            f"{explain(details, self.classes)}",
+            label=label,
+            label_quality=float(quality),
+            annotator=", ".join(self._history.answers[sample]),
+            **self._opinions(details),
+        )
+
+    def _opinions(self, details):
+        return {
+            name: None
+            if details[name] is None
+            else dict(zip(self.classes, details[name]))
+            for name in _DETAILS
+        }
+
+
+def _one(X, row):
+    """Return one sample of a pool."""
+    return X.iloc[row] if hasattr(X, "iloc") else X[row]
+
+
+def _check_name(annotator):
+    if not isinstance(annotator, str) or not annotator:
+        raise ValueError(f"annotator must be a name, got {annotator!r}.")
+    return annotator
