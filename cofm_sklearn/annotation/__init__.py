@@ -1,6 +1,11 @@
 """Labelling by people: sessions that outlive the process, on one file for all."""
 
 from cofm_sklearn.annotation.exchange import samples_from_dataset
+from cofm_sklearn.annotation.label_studio import (
+    from_label_studio,
+    label_studio_config,
+    to_label_studio,
+)
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.store import (
     AnnotationStore,
@@ -16,5 +21,8 @@ __all__ = [
     "Progress",
     "Question",
     "StoreError",
+    "from_label_studio",
+    "label_studio_config",
     "samples_from_dataset",
+    "to_label_studio",
 ]

@@ -57,6 +57,8 @@ def read_labels(labels, ids, annotator):
     ValueError
         If columns are missing, or an index is not in the pool.
     """
+    if isinstance(labels, list):
+        return labels
     frame = labels
     if not isinstance(labels, pd.DataFrame):
         path = Path(labels)

@@ -202,10 +202,6 @@ class Learning:
         """Ask the stopping rule; returns whether to stop, and why."""
         if self.stopping is None or not len(taught.rows) or not len(candidates):
             return False, None
-        X_pool, X_labeled = (
-            take_rows(self.X, candidates),
-            take_rows(self.X, taught.rows),
-        )
         with self._lock:
             decision = self.stopping.update(
                 taught.learner.estimator,

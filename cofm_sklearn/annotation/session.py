@@ -1,12 +1,12 @@
 """People label, models learn: the session."""
 
-import json
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
 
+from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
@@ -14,13 +14,11 @@ from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.identity import sample_ids
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
-from cofm_sklearn.annotation.views import Progress, Question, explain
+from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.utils.validation import check_pool, n_rows, take_rows
 
 __all__ = ["AnnotationSession"]
-
-_DETAILS = ("prior_proba", "small_proba", "proba")
 
 
 class AnnotationSession:
@@ -63,14 +61,13 @@ class AnnotationSession:
         A stopping rule; what it says is in `progress`.
 
     background : bool, default=True
-        Whether to train in a thread. False trains when the next batch is needed; the
-        questions are the same.
+        Whether to train in a thread, or when needed; the questions are the same.
 
     random_state : int, default=0
         Equal seeds, pools and answers give equal questions, on one machine.
 
     verbose : int, default=0
-        Above 0, it is said when a file with answers is opened.
+        Above 0, says so when a file with answers is opened.
 
     Attributes
     ----------
@@ -91,10 +88,6 @@ class AnnotationSession:
 
     StoreError
         If the file cannot be used: locked, read-only, damaged, of a later version.
-
-    See Also
-    --------
-    ActiveLearningClassifier : The same loop with an oracle.
 
     Notes
     -----
@@ -131,17 +124,11 @@ class AnnotationSession:
         verbose=0,
     ):
         self.X = check_pool(X, "X")
-        self.annotator = _check_name(annotator)
-        for name, value, low in [
-            ("n_instances", n_instances, 1),
-            ("random_state", random_state, 0),
-        ]:
-            if not isinstance(value, Integral) or value < low:
-                raise ValueError(
-                    f"{name} must be an integer of at least {low}, got {value!r}."
-                )
+        self.annotator = check_name(annotator)
+        self.n_instances = n_instances
+        _check_integer("n_instances", n_instances, 1)
+        _check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
-        self._labels = {json.dumps(label): label for label in self.classes}
         self._ids = sample_ids(self.X)
         rows = {}
         for row, sample in enumerate(self._ids):
@@ -159,17 +146,17 @@ class AnnotationSession:
         self._own_store = not isinstance(store, AnnotationStore)
         self.store = AnnotationStore(store) if self._own_store else store
         self._batches = Batches(self.store, self._learning, int(n_instances))
+        self._answers = Answers(self.store, self._batches, self.classes, rows)
         self._background = Background(self._batches, background)
-        self._history = History()
         self._taught = None  # (number of the last event, what was learned)
         self._closed = False
         try:
-            self._enter_file()
+            self._answers.enter_file()
         except BaseException:
             self.close()
             raise
-        if verbose > 0 and self._history.last:
-            print(f"{self.store.path}: {len(self._history.answers)} labelled samples.")
+        if verbose > 0 and self._answers.history.last:
+            print(f"{self.store.path}: {self._answers.history.last} events so far.")
         self._background.start()
 
     def __enter__(self):
@@ -192,7 +179,7 @@ class AnnotationSession:
         Returns
         -------
         list of Question
-            In the order of asking; fewer than `n` when the pool runs out.
+            Fewer than `n` when the pool runs out.
 
         Raises
         ------
@@ -200,8 +187,7 @@ class AnnotationSession:
             If training failed in the background; said once, then it is tried again.
         """
         annotator = self._check(annotator)
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
+        _check_integer("n", n, 1)
         self._background.raise_error()
         while True:
             with self.store.transaction():
@@ -210,7 +196,12 @@ class AnnotationSession:
             if opened:
                 self._background.start()
             elif len(found) == n or not self._background.finish():
-                return [self._question(s, d, annotator) for s, d in found]
+                return [
+                    make_question(
+                        self.X, self._rows[s], s, d, self.classes, annotator=annotator
+                    )
+                    for s, d in found
+                ]
 
     def answer(self, ids, labels, annotator=None):
         """Answer questions; all of them, or none if one is refused.
@@ -235,7 +226,7 @@ class AnnotationSession:
         StoreError
             If the file cannot be written; nothing is.
         """
-        self._say("answer", ids, labels, annotator)
+        self._answers.say("answer", ids, labels, self._check(annotator))
 
     def relabel(self, ids, labels, annotator=None):
         """Correct labels, or add a second opinion to another annotator's.
@@ -256,7 +247,7 @@ class AnnotationSession:
         ValueError
             If a label is no class, or an id is not in the pool or has no label.
         """
-        self._say("relabel", ids, labels, annotator)
+        self._answers.say("relabel", ids, labels, self._check(annotator))
 
     def skip(self, ids, annotator=None):
         """Put samples aside: nobody is asked about them again.
@@ -274,7 +265,7 @@ class AnnotationSession:
         ValueError
             If an id is not in the pool, was never asked about, or is settled.
         """
-        self._say("skip", ids, None, annotator)
+        self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
         """Take back the last answer, correction or skip; more calls go further back.
@@ -282,7 +273,7 @@ class AnnotationSession:
         Parameters
         ----------
         annotator : str or None, default=None
-            Whose; None stands for the session's own.
+            Whose; None is the session's own.
 
         Returns
         -------
@@ -294,24 +285,14 @@ class AnnotationSession:
         ValueError
             If there is nothing to undo.
         """
-        annotator = self._check(annotator)
-        with self.store.transaction():
-            self._catch_up()
-            event = self._history.last_of(annotator)
-            if event is None:
-                raise ValueError(f"There is nothing that {annotator!r} could undo.")
-            self.store.append(annotator, "undo", event.sample, target=event.seq)
-            self._catch_up()
-            settled = self._history.is_settled(event.sample)
-            self._batches.set_open(event.sample, not settled)
-        return event.sample
+        return self._answers.undo(self._check(annotator))
 
     def import_labels(self, labels, annotator=None):
         """Take in labels from elsewhere; those that are there already stay.
 
         Parameters
         ----------
-        labels : DataFrame, or str or path-like
+        labels : DataFrame, str, path-like, or list of (id, label, annotator)
             Columns `label` and `id`, or `index` where the ids are not known;
             `annotator` if there are several. A path is read as `export` writes it.
 
@@ -330,23 +311,11 @@ class AnnotationSession:
             imported then.
         """
         annotator = self._check(annotator)
-        said = [
-            (sample, self._check_label(label), _check_name(who))
-            for sample, label, who in read_labels(labels, self._ids, annotator)
-        ]
-        for sample, _, _ in said:
-            self._check_in_pool(sample)
-        n_new = 0
-        with self.store.transaction():
-            self._catch_up()
-            for sample, label, who in said:
-                present = self._history.answers.get(sample, {}).get(who)
-                if present is None or present.label != label:
-                    self.store.append(who, "import", sample, label)
-                    self._batches.set_open(sample, False)
-                    self._catch_up()
-                    n_new += 1
-        return n_new
+        return self._answers.take_in(read_labels(labels, self._ids, annotator))
+
+    def id_of(self, sample):
+        """Return the id that a sample has by its content, in the pool or not."""
+        return sample_ids([sample])[0]
 
     def review(self, n=10):
         """Return labelled samples, those whose label is likely wrong first.
@@ -367,9 +336,20 @@ class AnnotationSession:
         quality = self._learning.label_quality(taught)
         order = np.argsort(quality, kind="stable")[:n]
         details = self._learning.look_at(taught, taught.rows[order])
+        names = self._answers.history.answers
         return [
-            self._suspect(taught.rows[i], taught.labels[i], quality[i], one)
+            make_question(
+                self.X,
+                int(taught.rows[i]),
+                sample,
+                one,
+                self.classes,
+                label=np.asarray(taught.labels[i]).item(),
+                label_quality=float(quality[i]),
+                annotator=", ".join(names[sample]),
+            )
             for i, one in zip(order, details)
+            for sample in [self._ids[taught.rows[i]]]
         ]
 
     def progress(self):
@@ -386,29 +366,20 @@ class AnnotationSession:
         """
         self._check(None)
         self._background.raise_error()
-        self._refresh()
+        self._answers.refresh()
         counts = dict.fromkeys(self.classes, 0)
-        said = {s: a for s, a in self._history.answers.items() if s in self._rows}
+        said = {
+            s: a for s, a in self._answers.history.answers.items() if s in self._rows
+        }
         for answers in said.values():
-            counts[self._labels[next(iter(answers.values())).label]] += 1
-        reports = self._batches.reports()
-        # A batch in which nothing was answered says the same as the one before.
-        measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
-        curve = [(n, r["accuracy"]) for n, r in measured.items() if r["accuracy"]]
-        latest = list(measured.values())[-1] if measured else {}
-        interval = latest.get("interval")
+            counts[label_of(next(iter(answers.values())).label)] += 1
         return Progress(
             n_labels=len(said),
             n_pool=len(self._rows),
-            n_skipped=sum(s in self._rows for s in self._history.skipped),
+            n_skipped=sum(s in self._rows for s in self._answers.history.skipped),
             n_open=self._batches.n_open(),
             counts=counts,
-            noise_rate=latest.get("noise_rate"),
-            accuracy=latest.get("accuracy"),
-            accuracy_interval=None if interval is None else tuple(interval),
-            curve=curve,
-            should_stop=bool(reports and reports[-1]["stop"]),
-            stop_reason=reports[-1]["stop_reason"] if reports else None,
+            **summarise(self._batches.reports()),
         )
 
     def predict(self, X=None):
@@ -483,8 +454,8 @@ class AnnotationSession:
             `sample` where it is a text.
         """
         self._check(None)
-        self._refresh()
-        frame = labels_frame(self._history, self._rows, self.X)
+        self._answers.refresh()
+        frame = labels_frame(self._answers.history, self._rows, self.X)
         if path is not None:
             write_frame(frame, Path(path), format)
         return frame
@@ -502,94 +473,16 @@ class AnnotationSession:
         if self._own_store:
             self.store.close()
 
-    def _enter_file(self):
-        with self.store.transaction():
-            known = self.store.note("classes", self.classes)
-            if known != self.classes or list(map(type, known)) != list(
-                map(type, self.classes)
-            ):
-                raise ValueError(
-                    f"The store {self.store.path} holds labels of the classes {known}, "
-                    f"but this session has {self.classes}. Use these, or another file."
-                )
-            self._catch_up()
-            self._batches.plan_first()
-
-    def _say(self, kind, ids, labels, annotator):
-        annotator = self._check(annotator)
-        ids = [ids] if isinstance(ids, str) else list(ids)
-        if kind == "skip":
-            labels = [None] * len(ids)
-        elif isinstance(labels, str) or not hasattr(labels, "__len__"):
-            labels = [self._check_label(labels)]
-        else:
-            labels = [self._check_label(label) for label in labels]
-        if len(labels) != len(ids):
-            raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
-        if len(set(ids)) < len(ids):
-            raise ValueError("ids repeats an id; name each sample once.")
-        for sample in ids:
-            self._check_in_pool(sample)
-        with self.store.transaction():
-            self._catch_up()
-            for sample in ids:
-                self._check_state(kind, sample, annotator)
-            for sample, label in zip(ids, labels):
-                self.store.append(annotator, kind, sample, label)
-                self._batches.set_open(sample, False)
-
-    def _check_state(self, kind, sample, annotator):
-        answers = self._history.answers.get(sample, {})
-        if kind == "relabel":
-            if not answers:
-                raise ValueError(f"id {sample!r} has no label yet; use answer.")
-            return
-        if not self._batches.was_asked(sample):
-            raise ValueError(
-                f"id {sample!r} was never asked about. Answer what ask returns; labels "
-                "from elsewhere come in with import_labels."
-            )
-        if annotator in answers:
-            raise ValueError(
-                f"id {sample!r} has been answered by {annotator!r} with "
-                f"{label_of(answers[annotator].label)!r}; use relabel to correct it."
-            )
-        if kind == "skip" and self._history.is_settled(sample):
-            raise ValueError(f"id {sample!r} is answered or skipped already.")
-
-    def _check_in_pool(self, sample):
-        if sample not in self._rows:
-            raise ValueError(f"id {sample!r} is not in the pool of this session.")
-
-    def _check_label(self, label):
-        label = label.item() if isinstance(label, np.generic) else label
-        text = json.dumps(label) if isinstance(label, str | int) else None
-        if text not in self._labels:
-            raise ValueError(
-                f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
-                "written."
-            )
-        return text
-
     def _check(self, annotator):
         if self._closed:
             raise StoreError("The session is closed. Open a new one on the same file.")
-        return self.annotator if annotator is None else _check_name(annotator)
-
-    def _catch_up(self):
-        """Take in what was written since, here or elsewhere; inside a transaction."""
-        for event in self.store.events(after=self._history.last):
-            self._history.add(event)
-
-    def _refresh(self):
-        with self.store.transaction():
-            self._catch_up()
+        return self.annotator if annotator is None else check_name(annotator)
 
     def _learn(self):
         """Train on all answers so far, unless that was done."""
         self._check(None)
-        self._refresh()
-        seq = self._history.last
+        self._answers.refresh()
+        seq = self._answers.history.last
         if self._taught is None or self._taught[0] != seq:
             history = History(self.store.events(upto=seq))
             self._taught = seq, self._learning.teach(history)
@@ -601,48 +494,7 @@ class AnnotationSession:
             return taught.learner.estimator
         return self._learning.prior_alone(take_rows(X, np.arange(min(n_rows(X), 1))))
 
-    def _question(self, sample, details, annotator):
-        row = self._rows[sample]
-        return Question(
-            id=sample,
-            index=row,
-            sample=_one(self.X, row),
-            utility=details["utility"],
-            reason=explain(details, self.classes),
-            annotator=annotator,
-            **self._opinions(details),
-        )
 
-    def _suspect(self, row, label, quality, details):
-        label = label.item() if isinstance(label, np.generic) else label
-        sample = self._ids[row]
-        return Question(
-            id=sample,
-            index=int(row),
-            sample=_one(self.X, row),
-            reason=f"Labelled {label}, right with a probability of {quality:.0%}. "
-            f"{explain(details, self.classes)}",
-            label=label,
-            label_quality=float(quality),
-            annotator=", ".join(self._history.answers[sample]),
-            **self._opinions(details),
-        )
-
-    def _opinions(self, details):
-        return {
-            name: None
-            if details[name] is None
-            else dict(zip(self.classes, details[name]))
-            for name in _DETAILS
-        }
-
-
-def _one(X, row):
-    """Return one sample of a pool."""
-    return X.iloc[row] if hasattr(X, "iloc") else X[row]
-
-
-def _check_name(annotator):
-    if not isinstance(annotator, str) or not annotator:
-        raise ValueError(f"annotator must be a name, got {annotator!r}.")
-    return annotator
+def _check_integer(name, value, low):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Progress", "Question", "explain"]
+__all__ = ["Progress", "Question", "explain", "make_question", "summarise"]
 
 # Below this lead of the first class over the second, a model is called unsure.
 _CLOSE = 0.3
@@ -102,6 +102,66 @@ class Progress:
     curve: list
     should_stop: bool
     stop_reason: str | None
+
+
+def make_question(X, row, sample, details, classes, **others):
+    """Return a Question about row `row` of X.
+
+    Parameters
+    ----------
+    X : array-like
+        The pool.
+
+    row : int
+
+    sample : str
+        Its id.
+
+    details : dict
+        As for `explain`; may have a `utility`.
+
+    classes : list
+
+    **others
+        `label`, `label_quality`, `annotator`.
+    """
+    reason = explain(details, classes)
+    if "label" in others:
+        quality = f"{others['label_quality']:.0%}".replace("%", " %")
+        reason = (
+            f"Labelled {others['label']}, which is {quality} likely right. {reason}"
+        )
+    opinions = {
+        name: None if details[name] is None else dict(zip(classes, details[name]))
+        for name in ("prior_proba", "small_proba", "proba")
+    }
+    return Question(
+        id=sample,
+        index=row,
+        sample=X.iloc[row] if hasattr(X, "iloc") else X[row],
+        utility=details.get("utility"),
+        reason=reason,
+        **opinions,
+        **others,
+    )
+
+
+def summarise(reports):
+    """Return what reports of batches, in order, say for a `Progress`, as a dict."""
+    # A batch before which nothing was answered says the same as the one before.
+    measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
+    latest = list(measured.values())[-1] if measured else {}
+    interval = latest.get("interval")
+    return {
+        "noise_rate": latest.get("noise_rate"),
+        "accuracy": latest.get("accuracy"),
+        "accuracy_interval": None if interval is None else tuple(interval),
+        "curve": [
+            (n, r["accuracy"]) for n, r in measured.items() if r["accuracy"] is not None
+        ],
+        "should_stop": bool(reports and reports[-1]["stop"]),
+        "stop_reason": reports[-1]["stop_reason"] if reports else None,
+    }
 
 
 def explain(details, classes):

@@ -1,0 +1,176 @@
+"""Write down what people say, after checking that it makes sense."""
+
+import json
+
+import numpy as np
+
+from cofm_sklearn.annotation.history import History
+from cofm_sklearn.annotation.learning import label_of
+
+__all__ = ["Answers", "check_name"]
+
+
+class Answers:
+    """The history of one store, as a session with one pool sees and adds to it.
+
+    Parameters
+    ----------
+    store : AnnotationStore
+
+    batches : Batches
+
+    classes : list
+        All labels.
+
+    rows : dict of str to int
+        The row of each sample id of the pool.
+
+    Attributes
+    ----------
+    history : History
+        Up to date after `refresh`, and after everything written here.
+    """
+
+    def __init__(self, store, batches, classes, rows):
+        self.store = store
+        self.batches = batches
+        self.classes = classes
+        self.rows = rows
+        self.history = History()
+        self._texts = {json.dumps(label) for label in classes}
+
+    def enter_file(self):
+        """Read the file; refuses one with other classes."""
+        with self.store.transaction():
+            known = self.store.note("classes", self.classes)
+            if json.dumps(known) != json.dumps(self.classes):
+                raise ValueError(
+                    f"The store {self.store.path} holds labels of the classes {known}, "
+                    f"but this session has {self.classes}. Use these, or another file."
+                )
+            self._catch_up()
+            for sample in self.history.answers:
+                self.batches.set_open(sample, False)
+            self.batches.plan_first()
+
+    def refresh(self):
+        """Take in what other processes have written."""
+        with self.store.transaction():
+            self._catch_up()
+
+    def say(self, kind, ids, labels, annotator):
+        """Write answers, corrections or skips: all, or none if one is refused."""
+        ids = [ids] if isinstance(ids, str) else list(ids)
+        if kind == "skip":
+            labels = [None] * len(ids)
+        elif isinstance(labels, str) or not hasattr(labels, "__len__"):
+            labels = [self._check_label(labels)]
+        else:
+            labels = [self._check_label(label) for label in labels]
+        if len(labels) != len(ids):
+            raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
+        if len(set(ids)) < len(ids):
+            raise ValueError("ids repeats an id; name each sample once.")
+        for sample in ids:
+            self._check_in_pool(sample)
+        with self.store.transaction():
+            self._catch_up()
+            for sample in ids:
+                self._check_state(kind, sample, annotator)
+            for sample, label in zip(ids, labels):
+                self.store.append(annotator, kind, sample, label)
+                self.batches.set_open(sample, False)
+
+    def undo(self, annotator):
+        """Take back the last thing an annotator said; returns the sample."""
+        with self.store.transaction():
+            self._catch_up()
+            event = self.history.last_of(annotator)
+            if event is None:
+                raise ValueError(f"There is nothing that {annotator!r} could undo.")
+            self.store.append(annotator, "undo", event.sample, target=event.seq)
+            settled = History(self.store.events()).is_settled(event.sample)
+            self.batches.set_open(event.sample, not settled)
+        return event.sample
+
+    def take_in(self, labels):
+        """Write labels that were given elsewhere, unless they are there.
+
+        Parameters
+        ----------
+        labels : list of (id, label, annotator)
+
+        Returns
+        -------
+        int
+            How many were new.
+        """
+        said = [
+            (sample, self._check_label(label), check_name(name))
+            for sample, label, name in labels
+        ]
+        for sample, _, _ in said:
+            self._check_in_pool(sample)
+        n_new = 0
+        with self.store.transaction():
+            self._catch_up()
+            present = {
+                (sample, name): event.label
+                for sample, answers in self.history.answers.items()
+                for name, event in answers.items()
+            }
+            for sample, label, name in said:
+                if present.get((sample, name)) != label:
+                    self.store.append(name, "import", sample, label)
+                    self.batches.set_open(sample, False)
+                    present[sample, name] = label
+                    n_new += 1
+        return n_new
+
+    def _catch_up(self):
+        """Read on; inside a transaction, so that no one writes meanwhile.
+
+        What is written in a transaction is read by the next one, since it may yet fail.
+        """
+        for event in self.store.events(after=self.history.last):
+            self.history.add(event)
+
+    def _check_state(self, kind, sample, annotator):
+        answers = self.history.answers.get(sample, {})
+        if kind == "relabel":
+            if not answers:
+                raise ValueError(f"id {sample!r} has no label yet; use answer.")
+            return
+        if not self.batches.was_asked(sample):
+            raise ValueError(
+                f"id {sample!r} was never asked about. Answer what ask returns; labels "
+                "from elsewhere come in with import_labels."
+            )
+        if annotator in answers:
+            raise ValueError(
+                f"id {sample!r} has been answered by {annotator!r} with "
+                f"{label_of(answers[annotator].label)!r}; use relabel to correct it."
+            )
+        if kind == "skip" and self.history.is_settled(sample):
+            raise ValueError(f"id {sample!r} is answered or skipped already.")
+
+    def _check_in_pool(self, sample):
+        if sample not in self.rows:
+            raise ValueError(f"id {sample!r} is not in the pool of this session.")
+
+    def _check_label(self, label):
+        label = label.item() if isinstance(label, np.generic) else label
+        text = json.dumps(label) if isinstance(label, str | int) else None
+        if text not in self._texts:
+            raise ValueError(
+                f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
+                "written."
+            )
+        return text
+
+
+def check_name(annotator):
+    """Return the name of an annotator, or say that it is none."""
+    if not isinstance(annotator, str) or not annotator:
+        raise ValueError(f"annotator must be a name, got {annotator!r}.")
+    return annotator

@@ -1,0 +1,223 @@
+"""Tasks for Label Studio, and its annotations back."""
+
+import json
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+__all__ = ["from_label_studio", "label_studio_config", "to_label_studio"]
+
+_FROM, _TO = "label", "sample"
+
+
+def label_studio_config(session, *, kind="text"):
+    """Return the labelling interface for a Label Studio project.
+
+    Parameters
+    ----------
+    session : AnnotationSession
+        Its classes become the choices.
+
+    kind : {"text", "image"}, default="text"
+        What a sample is; images are shown from their path or address.
+
+    Returns
+    -------
+    str
+        XML, to paste into the project's settings.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is unknown.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import AnnotationSession
+    >>> from cofm_sklearn.annotation import label_studio_config
+    >>> with AnnotationSession(
+    ...         [[0.0], [1.0]], LogisticRegression(), classes=["a", "b"]) as session:
+    ...     print(label_studio_config(session))
+    <View>
+      <Text name="sample" value="$sample"/>
+      <Choices name="label" toName="sample" choice="single" showInline="true">
+        <Choice value="a"/>
+        <Choice value="b"/>
+      </Choices>
+    </View>
+    """
+    if kind not in ("text", "image"):
+        raise ValueError(f'kind must be "text" or "image", got {kind!r}.')
+    choices = "\n".join(
+        f"    <Choice value={quoteattr(str(label))}/>" for label in session.classes
+    )
+    return (
+        "<View>\n"
+        f'  <{kind.capitalize()} name="{_TO}" value="${_TO}"/>\n'
+        f'  <Choices name="{_FROM}" toName="{_TO}" choice="single" '
+        'showInline="true">\n'
+        f"{choices}\n  </Choices>\n</View>"
+    )
+
+
+def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn"):
+    """Write tasks for Label Studio: labelled ones, and the next questions.
+
+    Questions carry a prediction with its score; labels go along as annotations. The
+    questions stay open in the session until their answers come back.
+
+    Parameters
+    ----------
+    session : AnnotationSession
+        Samples are texts, or paths or addresses of images.
+
+    path : str, path-like or None, default=None
+        A ``.json`` file to write; None only returns the tasks.
+
+    n : int or None, default=None
+        Questions to hand over; None takes one batch.
+
+    model_version : str, default="cofm_sklearn"
+        What Label Studio calls the predictions.
+
+    Returns
+    -------
+    list of dict
+        Tasks in Label Studio's JSON format; ``data["cofm_id"]`` is the sample's id.
+    """
+    labels = session.export()
+    tasks = []
+    for sample, rows in labels.dropna(subset="index").groupby("id", sort=False):
+        tasks.append(
+            {
+                "data": _data(session, sample, rows["index"].iloc[0]),
+                "annotations": [
+                    {"result": [_result(sample, label)]} for label in rows["label"]
+                ],
+            }
+        )
+    for question in session.ask(session.n_instances if n is None else n):
+        task = {"data": _data(session, question.id, question.index)}
+        if question.proba is not None:
+            label = max(question.proba, key=question.proba.get)
+            task["predictions"] = [
+                {
+                    "model_version": model_version,
+                    "score": question.proba[label],
+                    "result": [_result(question.id, label)],
+                }
+            ]
+        tasks.append(task)
+    if path is not None:
+        text = json.dumps(tasks, ensure_ascii=False, indent=2)
+        Path(path).write_text(text, encoding="utf-8")
+    return tasks
+
+
+def from_label_studio(session, tasks, *, from_name=_FROM):
+    """Take in what Label Studio exports as JSON or JSON-MIN.
+
+    Cancelled annotations, tasks without one, and labels that `to_label_studio` sent
+    along and that come back unchanged are left out. Samples are found by
+    ``cofm_id``, or by their content where the tasks came from elsewhere.
+
+    Parameters
+    ----------
+    session : AnnotationSession
+
+    tasks : str, path-like or list of dict
+        The exported file, or what is in it.
+
+    from_name : str, default="label"
+        Name of the Choices in the labelling interface.
+
+    Returns
+    -------
+    int
+        Labels that were new to the session.
+
+    Raises
+    ------
+    ValueError
+        If this is no export of Label Studio, a choice is no class, several were
+        chosen, or a sample is not in the pool. Nothing is imported then.
+    """
+    if not isinstance(tasks, list):
+        tasks = json.loads(Path(tasks).read_text(encoding="utf-8"))
+    if not isinstance(tasks, list) or not all(isinstance(t, dict) for t in tasks):
+        raise ValueError("tasks must be a list of tasks, as Label Studio exports it.")
+    by_text = {str(label): label for label in session.classes}
+    known = {(row.id, row.label) for row in session.export().itertuples()}
+    said = []
+    for number, task in enumerate(tasks):
+        data = task.get("data", task)
+        if not isinstance(data, dict) or not {"cofm_id", _TO, "text"} & set(data):
+            raise ValueError(
+                f"The data of task {number} has neither 'cofm_id' nor {_TO!r} nor "
+                "'text'."
+            )
+        for choices, name, mark in _choices(task, from_name):
+            if len(choices) != 1 or choices[0] not in by_text:
+                raise ValueError(
+                    f"Task {number} has the choices {choices}; it must be one of the "
+                    f"classes {session.classes}."
+                )
+            sample = data.get("cofm_id")
+            if sample is None:
+                sample = session.id_of(data.get(_TO, data.get("text")))
+            label = by_text[choices[0]]
+            if mark != _mark(sample) or (sample, label) not in known:
+                said.append((sample, label, name or session.annotator))
+    return session.import_labels(said)
+
+
+def _choices(task, from_name):
+    """Yield the choices of each annotation, who made them, and the result's id."""
+    if "annotations" not in task:  # JSON-MIN
+        choice = task.get(from_name)
+        if choice is not None:
+            choices = choice["choices"] if isinstance(choice, dict) else [choice]
+            yield choices, _name(task.get("annotator")), None
+        return
+    for annotation in task["annotations"]:
+        if annotation.get("was_cancelled"):
+            continue
+        for result in annotation["result"]:
+            if result.get("type") == "choices" and result.get("from_name") == from_name:
+                who = annotation.get("completed_by")
+                yield result["value"]["choices"], _name(who), result.get("id")
+
+
+def _name(who):
+    """Name an annotator: Label Studio gives a number, or a dict with an e-mail."""
+    if isinstance(who, dict):
+        who = who.get("email", who.get("id"))
+    return None if who is None else f"label-studio:{who}"
+
+
+def _data(session, sample, row):
+    value = session.X.iloc[row] if hasattr(session.X, "iloc") else session.X[row]
+    if not isinstance(value, str):
+        if not hasattr(value, "__fspath__"):
+            raise TypeError(
+                "Label Studio shows texts, and images by path or address; the pool of "
+                f"this session holds {type(value).__name__}. Open a session whose X "
+                "holds texts or paths, with a pipeline that encodes them."
+            )
+        value = str(value)
+    return {_TO: value, "cofm_id": sample}
+
+
+def _result(sample, label):
+    return {
+        "id": _mark(sample),
+        "from_name": _FROM,
+        "to_name": _TO,
+        "type": "choices",
+        "value": {"choices": [str(label)]},
+    }
+
+
+def _mark(sample):
+    """Id of results that come from here; Label Studio keeps it."""
+    return f"cofm-{sample[:10]}"
