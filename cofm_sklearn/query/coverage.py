@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 _BLOCK = 2048
+_KEPT = 4096
 
 
 def gaussian_kernel(A, B, width):
@@ -146,11 +147,17 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     weight = np.asarray(weight, dtype=np.float32)
     covered = np.array(covered, dtype=np.float32)
     n_samples = X.shape[0]
+    # Rows of the kernel are looked up again and again; all of them fit into 64 MiB.
+    kernel = (
+        np.empty((n_samples, n_samples), np.float32) if n_samples <= _KEPT else None
+    )
     bound = np.empty(n_samples, dtype=np.float32)
     for rows in gen_batches(n_samples, _BLOCK):
         added = np.zeros(rows.stop - rows.start, dtype=np.float32)
         for cols in gen_batches(n_samples, _BLOCK):
             K = gaussian_kernel(X[rows], X[cols], width)
+            if kernel is not None:
+                kernel[rows, cols] = K
             K -= covered[cols]
             added += np.maximum(K, 0, out=K) @ weight[cols]
         bound[rows] = added
@@ -159,7 +166,10 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     picked = []
     while len(picked) < n_instances:
         best = int(bound.argmax())
-        similar = gaussian_kernel(X[best : best + 1], X, width)[0]
+        if kernel is not None:
+            similar = kernel[best]
+        else:
+            similar = gaussian_kernel(X[best : best + 1], X, width)[0]
         if not fresh[best]:
             bound[best] = np.maximum(similar - covered, 0) @ weight
             fresh[best] = True
@@ -172,19 +182,16 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     return np.array(picked, dtype=np.int64), gains
 
 
-def cover_pool(X_pool, X_labeled, candidates, weight, n_instances, width):
+def cover_pool(X, X_labeled, weight, n_instances, width):
     """Pick from the candidates of a pool what covers them best beside the labels.
 
     Parameters
     ----------
-    X_pool, X_labeled : ndarray or CSR of shape (n_pool, d) and (n_labeled, d)
+    X, X_labeled : ndarray or CSR of shape (n_candidates, d) and (n_labeled, d)
         Rows of unit L2 norm.
 
-    candidates : ndarray of shape (n_candidates,), dtype int
-        Rows of the pool to choose from, and to cover.
-
     weight : ndarray of shape (n_candidates,)
-        What covering each of them is worth.
+        What covering each candidate is worth.
 
     n_instances : int
         Rows to pick.
@@ -194,15 +201,11 @@ def cover_pool(X_pool, X_labeled, candidates, weight, n_instances, width):
 
     Returns
     -------
-    indices : ndarray of shape (n_instances,), dtype int64
-        Rows of the pool, in the order of picking.
+    picked : ndarray of shape (n_instances,), dtype int64
+        Candidates in the order of picking.
 
-    utilities : ndarray of shape (n_pool,), dtype float64
-        What each would have added as the first pick; NaN where it is no candidate.
+    gains : ndarray of shape (n_candidates,), dtype float32
+        What each would have added as the first pick.
     """
-    X = X_pool[candidates]
     covered = covered_by(X, X_labeled, width)
-    picked, gains = greedy_coverage(X, weight, covered, n_instances, width)
-    utilities = np.full(X_pool.shape[0], np.nan)
-    utilities[candidates] = gains
-    return candidates[picked], utilities
+    return greedy_coverage(X, weight, covered, n_instances, width)
