@@ -7,7 +7,7 @@ import numpy as np
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import cover_pool, kernel_width
 from cofm_sklearn.query.learner import LearnerReader, count_labels
-from cofm_sklearn.query.pool import open_pool
+from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
@@ -195,6 +195,11 @@ class CoDecisionQuery(BaseQueryStrategy):
         """
         pool = open_pool(X_pool)
         n_pool = len(pool)
+        if not isinstance(pool, BlockPool):
+            raise TypeError(
+                "select takes arrays of this machine. For a pool on Dask call the "
+                "strategy itself, with a learner: strategy(learner, X_pool)."
+            )
         if len(pool.shape) != 2:
             raise ValueError(
                 "X_pool must hold embeddings, a table of numbers. Embed texts and "

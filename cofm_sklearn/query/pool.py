@@ -80,15 +80,18 @@ class BlockPool:
             self._X if rows is None else take_rows(self._X, rows), self._name
         )
 
-    def scan(self, scanner, *, verbose=0):
-        """Return what a scanner makes of all blocks; see `PoolScanner`."""
+    def scan(self, scanner, *, offset=0, verbose=0):
+        """Return what a scanner makes of all blocks; see `PoolScanner`.
+
+        `offset` is the position of the first row, where this is a part of a pool.
+        """
         size = scanner.block_size or block_rows(self.shape, scanner.n_columns)
         starts = range(0, len(self), size)
         result = None
         for start in tqdm(starts, desc="Pool", unit="block", disable=verbose <= 0):
             rows = slice(start, min(start + size, len(self)))
             block = check_pool(take_rows(self._X, rows), self._name)
-            result = scanner.add(result, block, start)
+            result = scanner.add(result, block, offset + start)
         return result
 
 
