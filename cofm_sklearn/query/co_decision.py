@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.coverage import cover_pool, kernel_width
+from cofm_sklearn.query.coverage import cover_pool, kernel_width, to_device
 from cofm_sklearn.query.learner import LearnerReader, count_labels
 from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
@@ -71,6 +71,11 @@ class CoDecisionQuery(BaseQueryStrategy):
         Samples of the pool that are read at once. ``"auto"`` takes as many as fit into
         16 MiB. It changes results only as far as the order of sums does.
 
+    device : str or None, default=None
+        Device of torch on which candidates cover each other, for example ``"cuda"``;
+        None takes NumPy. The small model runs where it was told to, for example
+        ``NetClassifier(device="cuda")``.
+
     verbose : int, default=0
         Above 0, a progress bar is shown while a large pool is read.
 
@@ -118,6 +123,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         kernel_width="auto",
         max_candidates=2048,
         block_size="auto",
+        device=None,
         verbose=0,
         random_state=None,
     ):
@@ -129,6 +135,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         self.kernel_width = kernel_width
         self.max_candidates = max_candidates
         self.block_size = block_size
+        self.device = device
         self.verbose = verbose
         self.random_state = random_state
 
@@ -287,11 +294,11 @@ class CoDecisionQuery(BaseQueryStrategy):
         chosen, weight, X = reservoir.sample(n_candidates)
         order = rng.permutation(n_candidates)  # ties are broken at random
         chosen, weight, X = chosen[order], weight[order], X[order]
+        X_labeled = X[:0] if X_labeled is None else X_labeled
+        X, X_labeled = to_device(X, self.device), to_device(X_labeled, self.device)
         width = self.kernel_width
         if isinstance(width, str):
             width = kernel_width(X, rng)
-        if X_labeled is None:
-            X_labeled = X[:0]
         picked, gains = cover_pool(X, X_labeled, weight, n_instances, width)
         utilities = np.full(n_pool, np.nan)
         utilities[chosen] = gains
@@ -319,7 +326,7 @@ class CoDecisionQuery(BaseQueryStrategy):
             if value is None or isinstance(value, str):
                 valid = value == other
             else:
-                valid = isinstance(value, Integral) and value >= 1
+                valid = isinstance(value, Integral) and value >= 1 and value is not True
             if not valid:
                 raise ValueError(
                     f"{name} must be an integer of at least 1 or {other!r}, got "

@@ -1,11 +1,16 @@
 """Greedy choice of samples that cover the weight of a pool.
 
-Pure functions on arrays with rows of unit L2 norm, dense or CSR.
+Pure functions on arrays with rows of unit L2 norm: NumPy arrays, CSR matrices, or
+tensors of torch on any device. NumPy and torch have what is used here under one name.
 """
+
+import sys
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
+
+from cofm_sklearn.utils import import_optional
 
 __all__ = [
     "cover_pool",
@@ -13,10 +18,45 @@ __all__ = [
     "gaussian_kernel",
     "greedy_coverage",
     "kernel_width",
+    "to_device",
 ]
 
 _BLOCK = 2048
+# Up to so many rows, all of the kernel is kept: 64 MiB.
 _KEPT = 4096
+
+
+def to_device(X, device):
+    """Move rows to a device of torch; None leaves them where they are.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d), dtype float32
+        Rows.
+
+    device : str or None
+        A device of torch, for example ``"cuda"``.
+
+    Returns
+    -------
+    ndarray, CSR or torch.Tensor of shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        If torch has no such device.
+    """
+    if device is None:
+        return X
+    torch = import_optional("torch", needed_by=f"device={device!r}")
+    X = X.toarray() if hasattr(X, "toarray") else X
+    try:
+        return torch.as_tensor(X, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used by torch: {error}. Take another one, or "
+            "None for NumPy."
+        ) from error
 
 
 def gaussian_kernel(A, B, width):
@@ -24,7 +64,7 @@ def gaussian_kernel(A, B, width):
 
     Parameters
     ----------
-    A, B : ndarray or CSR of shape (n, d) and (m, d), float32
+    A, B : ndarray, CSR or Tensor of shape (n, d) and (m, d), float32
         Rows of unit L2 norm.
 
     width : float
@@ -32,12 +72,13 @@ def gaussian_kernel(A, B, width):
 
     Returns
     -------
-    ndarray of shape (n, m), dtype float32
+    ndarray or Tensor of shape (n, m), dtype float32
     """
-    K = np.asarray(safe_sparse_dot(A, B.T, dense_output=True), dtype=np.float32)
+    xp = _namespace(A)
+    K = _dot(A, B)
     K -= 1
     K *= 1 / width**2
-    return np.exp(np.minimum(K, 0, out=K), out=K)
+    return xp.exp(xp.clip(K, None, 0, out=K), out=K)
 
 
 def covered_by(X, centres, width):
@@ -45,10 +86,10 @@ def covered_by(X, centres, width):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, d), float32
+    X : ndarray, CSR or Tensor of shape (n_samples, d), float32
         Rows of unit L2 norm.
 
-    centres : ndarray or CSR of shape (n_centres, d), float32
+    centres : ndarray, CSR or Tensor of shape (n_centres, d), float32
         Rows of unit L2 norm; may be empty.
 
     width : float
@@ -56,15 +97,16 @@ def covered_by(X, centres, width):
 
     Returns
     -------
-    ndarray of shape (n_samples,), dtype float32
+    ndarray or Tensor of shape (n_samples,), dtype float32
     """
-    covered = np.zeros(X.shape[0], dtype=np.float32)
+    xp = _namespace(X)
+    covered = _like(np.zeros(X.shape[0]), X)
     if centres.shape[0] == 0:
         return covered
     for block in gen_batches(centres.shape[0], _BLOCK):
         for rows in gen_batches(X.shape[0], _BLOCK):
-            near = gaussian_kernel(X[rows], centres[block], width).max(axis=1)
-            np.maximum(covered[rows], near, out=covered[rows])
+            near = xp.amax(gaussian_kernel(X[rows], centres[block], width), axis=1)
+            covered[rows] = xp.maximum(covered[rows], near)
     return covered
 
 
@@ -73,7 +115,7 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_pool, d), float32
+    X : ndarray, CSR or Tensor of shape (n_pool, d), float32
         Rows of unit L2 norm.
 
     rng : RandomState
@@ -95,7 +137,7 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
         return 0.3
     others = rng.permutation(n_pool)[: 4 * n_samples]
     some = others[:n_samples]
-    similar = np.asarray(safe_sparse_dot(X[some], X[others].T, dense_output=True))
+    similar = _to_numpy(_dot(X[some], X[others]))
     np.put_along_axis(similar, np.arange(len(some))[:, None], -1.0, axis=1)
     k = min(max(1, round(neighbour * len(others) / (4 * n_samples))), len(others) - 1)
     nearest = -np.partition(-similar, k - 1, axis=1)[:, k - 1]
@@ -113,7 +155,7 @@ def greedy_coverage(X, weight, covered, n_instances, width):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, d), float32
+    X : ndarray, CSR or Tensor of shape (n_samples, d), float32
         Rows of unit L2 norm: the candidates, and what is to be covered.
 
     weight : ndarray of shape (n_samples,)
@@ -144,24 +186,24 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     Minoux, M. (1978). Accelerated Greedy Algorithms for Maximizing Submodular Set
     Functions. Optimization Techniques.
     """
-    weight = np.asarray(weight, dtype=np.float32)
-    covered = np.array(covered, dtype=np.float32)
+    xp = _namespace(X)
+    weight, covered = _like(weight, X), _like(covered, X)
     n_samples = X.shape[0]
-    # Rows of the kernel are looked up again and again; all of them fit into 64 MiB.
-    kernel = (
-        np.empty((n_samples, n_samples), np.float32) if n_samples <= _KEPT else None
-    )
-    bound = np.empty(n_samples, dtype=np.float32)
+    # Rows of the kernel are looked up again and again.
+    kernel = None
+    if n_samples <= _KEPT:
+        kernel = _like(np.zeros((n_samples, n_samples), dtype=np.float32), X)
+    bound = _like(np.zeros(n_samples), X)
     for rows in gen_batches(n_samples, _BLOCK):
-        added = np.zeros(rows.stop - rows.start, dtype=np.float32)
+        added = _like(np.zeros(rows.stop - rows.start), X)
         for cols in gen_batches(n_samples, _BLOCK):
             K = gaussian_kernel(X[rows], X[cols], width)
             if kernel is not None:
                 kernel[rows, cols] = K
             K -= covered[cols]
-            added += np.maximum(K, 0, out=K) @ weight[cols]
+            added += xp.clip(K, 0, None, out=K) @ weight[cols]
         bound[rows] = added
-    gains = bound.copy()
+    gains = _to_numpy(bound).copy()
     fresh = np.ones(n_samples, dtype=bool)
     picked = []
     while len(picked) < n_instances:
@@ -171,12 +213,12 @@ def greedy_coverage(X, weight, covered, n_instances, width):
         else:
             similar = gaussian_kernel(X[best : best + 1], X, width)[0]
         if not fresh[best]:
-            bound[best] = np.maximum(similar - covered, 0) @ weight
+            bound[best] = xp.clip(similar - covered, 0, None) @ weight
             fresh[best] = True
             if bound[best] < bound.max():
                 continue
         picked.append(best)
-        np.maximum(covered, similar, out=covered)
+        covered = xp.maximum(covered, similar)
         bound[best] = -np.inf
         fresh[:] = False
     return np.array(picked, dtype=np.int64), gains
@@ -187,7 +229,7 @@ def cover_pool(X, X_labeled, weight, n_instances, width):
 
     Parameters
     ----------
-    X, X_labeled : ndarray or CSR of shape (n_candidates, d) and (n_labeled, d)
+    X, X_labeled : ndarray, CSR or Tensor of shape (n_candidates, d), (n_labeled, d)
         Rows of unit L2 norm.
 
     weight : ndarray of shape (n_candidates,)
@@ -209,3 +251,27 @@ def cover_pool(X, X_labeled, weight, n_instances, width):
     """
     covered = covered_by(X, X_labeled, width)
     return greedy_coverage(X, weight, covered, n_instances, width)
+
+
+def _namespace(X):
+    """Return the module whose functions take X: torch or NumPy."""
+    # A tensor cannot be there before torch is.
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(X, torch.Tensor) else np
+
+
+def _like(values, X):
+    """Return values as float32 where X is."""
+    values = np.asarray(values, dtype=np.float32)
+    xp = _namespace(X)
+    return values if xp is np else xp.as_tensor(values, device=X.device)
+
+
+def _dot(A, B):
+    if _namespace(A) is not np:
+        return A @ B.T
+    return np.asarray(safe_sparse_dot(A, B.T, dense_output=True), dtype=np.float32)
+
+
+def _to_numpy(values):
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()

@@ -13,14 +13,14 @@ _MERGED_AT_ONCE = 8
 
 
 class DaskPool:
-    """A pool of embeddings as a Dask array or frame.
+    """A pool of embeddings as a Dask array.
 
     Tasks run on the scheduler that Dask would use: the active client's cluster, or
     this machine. A block that was lost with its worker is read again.
 
     Parameters
     ----------
-    X : dask.array.Array or dask.dataframe.DataFrame of shape (n_pool, d)
+    X : dask.array.Array of shape (n_pool, d)
         Numbers. Blocks may be of any length, also 0.
 
     name : str
@@ -28,21 +28,12 @@ class DaskPool:
 
     Raises
     ------
-    TypeError
-        If X is another collection of Dask.
-
     ValueError
         If X is empty or not a table, or the lengths of its blocks are not known.
     """
 
     def __init__(self, X, name):
         self._dask = import_optional("dask", needed_by="A pool on Dask")
-        if hasattr(X, "to_dask_array"):
-            X = X.to_dask_array(lengths=True)
-        if not hasattr(X, "to_delayed") or not hasattr(X, "chunks"):
-            raise TypeError(
-                f"{name} must be an array or a frame of Dask, got {type(X).__name__}."
-            )
         if X.ndim != 2:
             raise ValueError(
                 f"{name} on Dask must be a table of embeddings, got {X.ndim} "

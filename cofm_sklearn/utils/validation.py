@@ -35,10 +35,11 @@ __all__ = [
 def n_rows(X):
     """Count the samples of an array, a sparse matrix, a frame or a list."""
     if hasattr(X, "shape") and len(X.shape):
-        if X.shape[0] != X.shape[0]:  # NaN
+        if not isinstance(X.shape[0], Integral):
             raise ValueError(
                 "The number of samples is not known before they are computed. Call "
-                "compute_chunk_sizes() of the Dask array first."
+                "compute_chunk_sizes() of a Dask array, and "
+                "to_dask_array(lengths=True) of a Dask frame, first."
             )
         return X.shape[0]
     return len(X) if hasattr(X, "__len__") else len(np.asarray(X))
