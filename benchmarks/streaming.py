@@ -27,18 +27,21 @@ from cofm_sklearn.simulation import ActiveLearningClassifier
 RESULTS = Path(__file__).parent / "results"
 MODES = {"exact": None, "2048": 2048, "512": 512}
 N_ROUNDS = 15
-# The savings benchmark's pools are hardly larger than the default number of
-# candidates; these are, with a shorter tail. The exact mode sets the limit.
-MAX_POOL = 10_000
-RATIOS = {"agnews": 5, "banking77": 5}
+# The savings benchmark's pools are hardly larger than the default number of candidates;
+# with shorter tails there are more. The exact mode sets the limit.
+POOLS = {
+    "benchmark": (data.MAX_POOL, {}),
+    "larger": (10_000, {"agnews": 5, "banking77": 5}),
+}
 
 
-def measure(dataset, noise, seed, mode, folder, cache):
+def measure(pool, dataset, noise, seed, mode, folder, cache):
     """Return one row per round of one run."""
     setting = data.DATASETS[dataset]
-    setting = replace(setting, ratio=RATIOS.get(dataset, setting.ratio))
+    max_pool, ratios = POOLS[pool]
+    setting = replace(setting, ratio=ratios.get(dataset, setting.ratio))
     with (
-        patch.object(data, "MAX_POOL", MAX_POOL),
+        patch.object(data, "MAX_POOL", max_pool),
         patch.dict(data.DATASETS, {dataset: setting}),
     ):
         # Past its cache, which knows nothing of the patches.
@@ -58,6 +61,7 @@ def measure(dataset, noise, seed, mode, folder, cache):
     curve = loop.learning_curve_
     return [
         {
+            "pool": pool,
             "dataset": dataset,
             "noise": noise,
             "n_pool": len(split.Z_pool),
@@ -80,7 +84,9 @@ def report(table):
         "candidate, and the difference with candidates drawn in one pass: mean over "
         "seeds ± standard error.",
     ]
-    for (dataset, noise), part in table.groupby(["dataset", "noise"], sort=False):
+    for (_, dataset, noise), part in table.groupby(
+        ["pool", "dataset", "noise"], sort=False
+    ):
         wide = part.pivot_table("balanced_accuracy", ["n_labels", "seed"], "mode")
         drawn = [mode for mode in MODES if mode != "exact" and mode in wide]
         gaps = wide[drawn].sub(wide["exact"], axis=0).groupby("n_labels")
@@ -113,6 +119,7 @@ def main():
     parser.add_argument(
         "--datasets", nargs="+", default=["agnews", "banking77", "hate"]
     )
+    parser.add_argument("--pools", nargs="+", default=list(POOLS), choices=POOLS)
     parser.add_argument("--noises", nargs="+", default=["0"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
@@ -123,7 +130,8 @@ def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
     todo = [
-        (dataset, noise, seed, mode, args.data, cache)
+        (pool, dataset, noise, seed, mode, args.data, cache)
+        for pool in args.pools
         for seed in range(args.seeds)
         for dataset in args.datasets
         for noise in args.noises

@@ -21,7 +21,7 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["CoDecisionQuery"]
 
 # Samples from which the class shares of a larger pool are estimated.
-_SAMPLE = 8192
+_SAMPLE = 16_384
 _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 

@@ -140,7 +140,7 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
     similar = _to_numpy(_dot(X[some], X[others]))
     np.put_along_axis(similar, np.arange(len(some))[:, None], -1.0, axis=1)
     k = min(max(1, round(neighbour * len(others) / (4 * n_samples))), len(others) - 1)
-    nearest = -np.partition(-similar, k - 1, axis=1)[:, k - 1]
+    nearest = np.partition(similar, -k, axis=1)[:, -k]
     distance = np.sqrt(np.maximum(2 - 2 * nearest, 0))
     return max(0.05, 0.7 * float(np.median(distance)))
 

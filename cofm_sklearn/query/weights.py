@@ -119,12 +119,12 @@ def uncertainty_of(proba, kind):
 
 def class_shares(proba, n_iter=20):
     """Estimate class shares from probabilities under equal shares, by EM."""
-    n_classes = proba.shape[1]
+    n_samples, n_classes = proba.shape
     shares = np.full(n_classes, 1 / n_classes)
     for _ in range(n_iter):
-        joint = proba * shares
-        joint /= np.maximum(joint.sum(axis=1, keepdims=True), 1e-12)
-        shares = joint.mean(axis=0) + 0.01 / n_classes
+        # The mean over samples of proba * shares, each row divided by its sum.
+        row_sums = np.maximum(proba @ shares, 1e-12)
+        shares = shares * ((1 / row_sums) @ proba) / n_samples + 0.01 / n_classes
         shares /= shares.sum()
     return shares
 
