@@ -5,7 +5,13 @@ from numbers import Integral, Real
 import numpy as np
 
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.coverage import cover_pool, kernel_width, to_device
+from cofm_sklearn.query.coverage import (
+    covered_by,
+    greedy_coverage,
+    kernel_width,
+    similarities,
+    to_device,
+)
 from cofm_sklearn.query.learner import LearnerReader, count_labels
 from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
@@ -294,12 +300,16 @@ class CoDecisionQuery(BaseQueryStrategy):
         chosen, weight, X = reservoir.sample(n_candidates)
         order = rng.permutation(n_candidates)  # ties are broken at random
         chosen, weight, X = chosen[order], weight[order], X[order]
+        # Candidates that were drawn need not be drawn by weight again.
+        odds = reservoir.size[order] if n_candidates == n_pool else None
         X_labeled = X[:0] if X_labeled is None else X_labeled
         X, X_labeled = to_device(X, self.device), to_device(X_labeled, self.device)
+        similar = similarities(X)
         width = self.kernel_width
         if isinstance(width, str):
-            width = kernel_width(X, rng)
-        picked, gains = cover_pool(X, X_labeled, weight, n_instances, width)
+            width = kernel_width(X, rng, odds, similar=similar)
+        covered = covered_by(X, X_labeled, width)
+        picked, gains = greedy_coverage(X, weight, covered, n_instances, width, similar)
         utilities = np.full(n_pool, np.nan)
         utilities[chosen] = gains
         return chosen[picked], utilities

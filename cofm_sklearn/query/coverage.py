@@ -13,15 +13,16 @@ from sklearn.utils.extmath import safe_sparse_dot
 from cofm_sklearn.utils import import_optional
 
 __all__ = [
-    "cover_pool",
     "covered_by",
     "gaussian_kernel",
     "greedy_coverage",
     "kernel_width",
+    "similarities",
     "to_device",
 ]
 
-_BLOCK = 2048
+# Rows and columns of the kernel worked on at once; narrow blocks stay in the cache.
+_ROWS, _COLUMNS = 256, 4096
 # Up to so many rows, all of the kernel is kept: 64 MiB.
 _KEPT = 4096
 
@@ -74,11 +75,7 @@ def gaussian_kernel(A, B, width):
     -------
     ndarray or Tensor of shape (n, m), dtype float32
     """
-    xp = _namespace(A)
-    K = _dot(A, B)
-    K -= 1
-    K *= 1 / width**2
-    return xp.exp(xp.clip(K, None, 0, out=K), out=K)
+    return _to_kernel(_dot(A, B), width)
 
 
 def covered_by(X, centres, width):
@@ -103,14 +100,19 @@ def covered_by(X, centres, width):
     covered = _like(np.zeros(X.shape[0]), X)
     if centres.shape[0] == 0:
         return covered
-    for block in gen_batches(centres.shape[0], _BLOCK):
-        for rows in gen_batches(X.shape[0], _BLOCK):
+    for block in gen_batches(centres.shape[0], _COLUMNS):
+        for rows in gen_batches(X.shape[0], _ROWS):
             near = xp.amax(gaussian_kernel(X[rows], centres[block], width), axis=1)
             covered[rows] = xp.maximum(covered[rows], near)
     return covered
 
 
-def kernel_width(X, rng, *, n_samples=512, neighbour=10):
+def similarities(X):
+    """Return the products of all rows with each other, or None if they are too many."""
+    return _dot(X, X) if X.shape[0] <= _KEPT else None
+
+
+def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10):
     """Take a kernel width from the pool: a typical distance to close neighbours.
 
     Parameters
@@ -120,6 +122,12 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
 
     rng : RandomState
         Draws the samples that are measured.
+
+    odds : ndarray of shape (n_pool,), default=None
+        From a larger pool, the draw is proportional to these; None draws evenly.
+
+    similar : ndarray or Tensor of shape (n_pool, n_pool), default=None
+        What `similarities` made of X, where it is at hand.
 
     n_samples : int, default=512
         Samples whose neighbours are looked up, among 4 times as many others.
@@ -135,17 +143,24 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
     n_pool = X.shape[0]
     if n_pool < 3:
         return 0.3
-    others = rng.permutation(n_pool)[: 4 * n_samples]
+    if odds is None or n_pool <= 4 * n_samples:
+        others = rng.permutation(n_pool)[: 4 * n_samples]
+    else:
+        others = np.argsort(rng.exponential(size=n_pool) / odds)[: 4 * n_samples]
+        others = rng.permutation(others)
     some = others[:n_samples]
-    similar = _to_numpy(_dot(X[some], X[others]))
-    np.put_along_axis(similar, np.arange(len(some))[:, None], -1.0, axis=1)
+    if similar is not None and len(others) == n_pool:
+        near, own = _to_numpy(similar[some]).copy(), some
+    else:
+        near, own = _to_numpy(_dot(X[some], X[others])), np.arange(len(some))
+    np.put_along_axis(near, own[:, None], -1.0, axis=1)
     k = min(max(1, round(neighbour * len(others) / (4 * n_samples))), len(others) - 1)
-    nearest = np.partition(similar, -k, axis=1)[:, -k]
+    nearest = np.partition(near, -k, axis=1)[:, -k]
     distance = np.sqrt(np.maximum(2 - 2 * nearest, 0))
     return max(0.05, 0.7 * float(np.median(distance)))
 
 
-def greedy_coverage(X, weight, covered, n_instances, width):
+def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
     """Pick rows one by one, each where it adds most weighted coverage.
 
     Maximises ``sum_j weight[j] * max_i k(i, j)`` over the picked rows i and what is
@@ -170,6 +185,9 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     width : float
         Kernel width.
 
+    similar : ndarray or Tensor of shape (n_samples, n_samples), default=None
+        What `similarities` made of X, where it is at hand; used up.
+
     Returns
     -------
     picked : ndarray of shape (n_instances,), dtype int64
@@ -189,20 +207,17 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     xp = _namespace(X)
     weight, covered = _like(weight, X), _like(covered, X)
     n_samples = X.shape[0]
-    # Rows of the kernel are looked up again and again.
-    kernel = None
-    if n_samples <= _KEPT:
-        kernel = _like(np.zeros((n_samples, n_samples), dtype=np.float32), X)
+    # Rows of the kernel are looked up again and again, where all of it can be kept.
+    kernel = similarities(X) if similar is None else similar
     bound = _like(np.zeros(n_samples), X)
-    for rows in gen_batches(n_samples, _BLOCK):
-        added = _like(np.zeros(rows.stop - rows.start), X)
-        for cols in gen_batches(n_samples, _BLOCK):
-            K = gaussian_kernel(X[rows], X[cols], width)
-            if kernel is not None:
-                kernel[rows, cols] = K
-            K -= covered[cols]
-            added += xp.clip(K, 0, None, out=K) @ weight[cols]
-        bound[rows] = added
+    for rows in gen_batches(n_samples, _ROWS):
+        for cols in gen_batches(n_samples, _COLUMNS):
+            if kernel is None:
+                K = gaussian_kernel(X[rows], X[cols], width)
+            else:
+                K = _to_kernel(kernel[rows, cols], width)
+            added = K - covered[cols]
+            bound[rows] += xp.clip(added, 0, None, out=added) @ weight[cols]
     gains = _to_numpy(bound).copy()
     fresh = np.ones(n_samples, dtype=bool)
     picked = []
@@ -224,35 +239,6 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     return np.array(picked, dtype=np.int64), gains
 
 
-def cover_pool(X, X_labeled, weight, n_instances, width):
-    """Pick from the candidates of a pool what covers them best beside the labels.
-
-    Parameters
-    ----------
-    X, X_labeled : ndarray, CSR or Tensor of shape (n_candidates, d), (n_labeled, d)
-        Rows of unit L2 norm.
-
-    weight : ndarray of shape (n_candidates,)
-        What covering each candidate is worth.
-
-    n_instances : int
-        Rows to pick.
-
-    width : float
-        Kernel width.
-
-    Returns
-    -------
-    picked : ndarray of shape (n_instances,), dtype int64
-        Candidates in the order of picking.
-
-    gains : ndarray of shape (n_candidates,), dtype float32
-        What each would have added as the first pick.
-    """
-    covered = covered_by(X, X_labeled, width)
-    return greedy_coverage(X, weight, covered, n_instances, width)
-
-
 def _namespace(X):
     """Return the module whose functions take X: torch or NumPy."""
     # A tensor cannot be there before torch is.
@@ -265,6 +251,14 @@ def _like(values, X):
     values = np.asarray(values, dtype=np.float32)
     xp = _namespace(X)
     return values if xp is np else xp.as_tensor(values, device=X.device)
+
+
+def _to_kernel(similar, width):
+    """Turn products of unit rows into their kernel, in place."""
+    xp = _namespace(similar)
+    similar -= 1
+    similar *= 1 / width**2
+    return xp.exp(xp.clip(similar, None, 0, out=similar), out=similar)
 
 
 def _dot(A, B):

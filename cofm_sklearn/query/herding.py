@@ -6,7 +6,7 @@ import numpy as np
 
 from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.coverage import cover_pool
+from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.weights import uncertainty_of
 from cofm_sklearn.utils.validation import encode_labels
 
@@ -124,9 +124,9 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         if isinstance(radius, str):
             radius = smallest_distance(view.X_labeled)
         width = radius / np.sqrt(2)  # exp(-(d / r)^2) = exp(-d^2 / (2 width^2))
-        picked, gains = cover_pool(
-            view.X_pool[chosen], view.X_labeled, weight, n_instances, width
-        )
+        X = view.X_pool[chosen]
+        covered = covered_by(X, view.X_labeled, width)
+        picked, gains = greedy_coverage(X, weight, covered, n_instances, width)
         utilities = np.full(n_pool, np.nan)
         utilities[chosen] = gains
         return chosen[picked], utilities
