@@ -28,7 +28,8 @@ def report(table, rounds):
         "Made by `python -m benchmarks.speed` in one run on "
         f"{_cores()} cores (Python {platform.python_version()}): float32 pools of unit "
         "rows, memory-mapped; logistic regression trained on 500 labels; least of up "
-        "to 5 repetitions, each strategy in a process of its own. Memory is what the "
+        "to 5 repetitions after a first one, each strategy in a process of its own. "
+        "Memory is what the "
         "process held beyond mapped files, above what it held before the query.",
         "",
         "## By pool size (384 wide, 10 classes, batch of 100)",

@@ -96,20 +96,23 @@ def covered_by(X, centres, width):
     -------
     ndarray or Tensor of shape (n_samples,), dtype float32
     """
-    xp = _namespace(X)
-    covered = _like(np.zeros(X.shape[0]), X)
     if centres.shape[0] == 0:
-        return covered
+        return _like(np.zeros(X.shape[0]), X)
+    xp = _namespace(X)
+    nearest = _like(np.full(X.shape[0], -1.0), X)
     for block in gen_batches(centres.shape[0], _COLUMNS):
-        for rows in gen_batches(X.shape[0], _ROWS):
-            near = xp.amax(gaussian_kernel(X[rows], centres[block], width), axis=1)
-            covered[rows] = xp.maximum(covered[rows], near)
-    return covered
+        for rows in gen_batches(X.shape[0], _COLUMNS):
+            similar = xp.amax(_dot(X[rows], centres[block]), axis=1)
+            nearest[rows] = xp.maximum(nearest[rows], similar)
+    return _to_kernel(nearest, width)
 
 
 def similarities(X):
     """Return the products of all rows with each other, or None if they are too many."""
-    return _dot(X, X) if X.shape[0] <= _KEPT else None
+    if X.shape[0] > _KEPT:
+        return None
+    # Not with itself: NumPy then computes one half and mirrors it, which takes longer.
+    return _dot(X, X.copy() if _namespace(X) is np else X)
 
 
 def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10):
@@ -150,7 +153,7 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
         others = rng.permutation(others)
     some = others[:n_samples]
     if similar is not None and len(others) == n_pool:
-        near, own = _to_numpy(similar[some]).copy(), some
+        near, own = _to_numpy(similar[some]), some
     else:
         near, own = _to_numpy(_dot(X[some], X[others])), np.arange(len(some))
     np.put_along_axis(near, own[:, None], -1.0, axis=1)
