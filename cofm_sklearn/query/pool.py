@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.utils.validation import check_pool, check_raw, n_rows, take_rows
 
-__all__ = ["BlockPool", "open_pool"]
+__all__ = ["BlockPool", "PoolView", "open_pool"]
 
 _BLOCK_BYTES = 2**24
 _RAW_BLOCK = 8192
@@ -47,6 +47,37 @@ def open_pool(X, name="X_pool"):
         return BlockPool(X.tocsr(), name)
     can_be_sliced = hasattr(X, "iloc") or (hasattr(X, "shape") and hasattr(X, "dtype"))
     return BlockPool(X if can_be_sliced else check_pool(X, name), name)
+
+
+class PoolView:
+    """Some rows of an array, taken when they are read.
+
+    A loop asks about what is left of its pool round after round; this spares the copy
+    of all of it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, d)
+        May be memory-mapped.
+
+    rows : ndarray of shape (n_rows,), dtype int
+        Positions in X.
+    """
+
+    def __init__(self, X, rows):
+        self._X = X
+        self._rows = rows
+        self.shape = (len(rows), *X.shape[1:])
+        self.dtype = X.dtype
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, rows):
+        return self._X[self._rows[rows]]
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 class BlockPool:

@@ -9,11 +9,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, PrecomputedPrior
+from cofm_sklearn import (
+    ActiveLearningClassifier,
+    CoDecisionClassifier,
+    CoDecisionQuery,
+    PrecomputedPrior,
+)
 from cofm_sklearn.datasets import ParquetEmbeddings
-from cofm_sklearn.query import co_decision
+from cofm_sklearn.query import UncertaintyHerdingQuery, co_decision
 from cofm_sklearn.query.coverage import covered_by
-from cofm_sklearn.query.pool import block_rows, open_pool
+from cofm_sklearn.query.pool import PoolView, block_rows, open_pool
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import check_unit_embeddings
 
@@ -191,6 +196,32 @@ def test_torch_covers_as_numpy_does(data, learner):
     np.testing.assert_array_equal(on_torch, query()(learner, Z))
     with pytest.raises(ValueError, match="device="):
         query(device="tape")(learner, Z)
+
+
+def test_a_view_is_the_rows_it_shows(data, learner):
+    Z, _ = data
+    rows = np.delete(np.arange(N), np.random.RandomState(0).permutation(N)[:900])
+    view = PoolView(Z, rows)
+    np.testing.assert_array_equal(np.asarray(view), Z[rows])
+    for strategy in (query(), UncertaintyHerdingQuery(25, random_state=0)):
+        np.testing.assert_array_equal(
+            strategy(learner, view), strategy(learner, Z[rows])
+        )
+
+
+def test_a_loop_on_a_memmap_is_the_loop_on_the_array(data, tmp_path):
+    Z, y = data
+    np.save(tmp_path / "pool.npy", Z)
+    mapped = np.load(tmp_path / "pool.npy", mmap_mode="r")
+    curves = [
+        ActiveLearningClassifier(
+            LogisticRegression(), query(), n_instances=20, budget=60, random_state=0
+        )
+        .fit(X, y)
+        .queried_indices_
+        for X in (Z, mapped)
+    ]
+    np.testing.assert_array_equal(*curves)
 
 
 @pytest.mark.parametrize("where", [0, 1500, 2999])
