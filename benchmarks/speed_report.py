@@ -22,13 +22,15 @@ def plain(table):
 
 def report(table, rounds):
     """Return the figures as Markdown."""
+    table = table.sort_values("n_pool", kind="stable")
     lines = [
         "# Time and memory of a query",
         "",
         "Made by `python -m benchmarks.speed` in one run on "
         f"{_cores()} cores (Python {platform.python_version()}): float32 pools of unit "
-        "rows, memory-mapped; logistic regression trained on 500 labels; least of up "
-        "to 5 repetitions after a first one, each strategy in a process of its own. "
+        "rows, memory-mapped; logistic regression trained on 500 labels; least of 5 "
+        "to 30 repetitions after a first one (fewer where the time was up), each "
+        "strategy in a process of its own. "
         "Memory is what the "
         "process held beyond mapped files, above what it held before the query.",
         "",
