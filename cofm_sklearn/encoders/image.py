@@ -15,6 +15,7 @@ from sklearn.base import (
 from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
+from cofm_sklearn.encoders.file import FileEncoderMixin
 from cofm_sklearn.encoders.image_weights import find_clip, load_clip
 from cofm_sklearn.encoders.pictures import picture_key, picture_name, read_rgb
 from cofm_sklearn.encoders.text import unit_rows
@@ -27,7 +28,9 @@ __all__ = ["OpenCLIPEncoder"]
 _PRECISIONS = ("fp32", "fp16", "bf16")
 
 
-class OpenCLIPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class OpenCLIPEncoder(
+    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Embed images, and texts in the same space, with a frozen open_clip model.
 
     A stateless transformer: `fit` learns nothing, and `transform` works without it.
@@ -200,10 +203,8 @@ class OpenCLIPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ImportError
             If open_clip is not installed.
         """
-        images = check_images(X)
-        self._check_parameters()
-        with self._threads() as run:
-            keys = list(run(lambda i: self._key(images, i), range(len(images))))
+        images = self._check_samples(X)
+        keys = self._content_keys(images)
         source, cache = self._open()
 
         def compute(positions):
@@ -325,8 +326,20 @@ class OpenCLIPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         self._open()[1].clear()
 
-    def _key(self, images, i):
-        return picture_key(images[i], picture_name(images[i], i), self.max_pixels)
+    def _check_samples(self, X):
+        images = check_images(X)
+        self._check_parameters()
+        return images
+
+    def _content_keys(self, images):
+        def key(i):
+            return picture_key(images[i], picture_name(images[i], i), self.max_pixels)
+
+        with self._threads() as run:
+            return list(run(key, range(len(images))))
+
+    def _identity(self):
+        return f"{self._open()[1].namespace}, normalize={self.normalize}"
 
     def _read(self, images, i):
         return read_rgb(images[i], picture_name(images[i], i), self.max_pixels)

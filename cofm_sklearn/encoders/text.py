@@ -12,6 +12,7 @@ from sklearn.base import (
 from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
+from cofm_sklearn.encoders.file import FileEncoderMixin
 from cofm_sklearn.encoders.weights import (
     embedding_width,
     find_folder,
@@ -27,7 +28,7 @@ _BLOCK = 1024
 
 
 class SentenceTransformerEncoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Embed texts with a frozen sentence-transformers model.
 
@@ -215,13 +216,23 @@ class SentenceTransformerEncoder(
         self._check_parameters()
         folder = find_folder(self.model_name, self.revision)
         cache = self._open_cache(folder)
-        keys = [content_key(text.encode()) for text in texts]
 
         def compute(positions):
             return self._run_model(folder, cache.namespace, texts, positions)
 
-        Z = cache.fetch(keys, compute)
+        Z = cache.fetch(self._content_keys(texts), compute)
         return unit_rows(Z) if self.normalize else Z
+
+    def _check_samples(self, X):
+        self._check_parameters()
+        return check_texts(X)
+
+    def _content_keys(self, texts):
+        return [content_key(text.encode()) for text in texts]
+
+    def _identity(self):
+        fingerprint = folder_fingerprint(find_folder(self.model_name, self.revision))
+        return f"{fingerprint}, normalize={self.normalize}"
 
     def _run_model(self, folder, fingerprint, texts, positions):
         model = load_sentence_transformer(

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.adapters import ModALQuery
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.co_decision import class_shares
+from cofm_sklearn.query.weights import class_shares
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import (
     align_proba,

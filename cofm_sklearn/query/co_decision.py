@@ -1,20 +1,33 @@
 """The query of the co-decision."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.coverage import cover_pool, kernel_width
-from cofm_sklearn.query.learner import LearnerView
+from cofm_sklearn.query.coverage import (
+    covered_by,
+    greedy_coverage,
+    kernel_width,
+    similarities,
+    to_device,
+)
+from cofm_sklearn.query.learner import LearnerReader, count_labels
+from cofm_sklearn.query.pool import BlockPool, open_pool
+from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
+from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
     check_proba,
     check_unit_embeddings,
     encode_labels,
+    is_share,
+    n_rows,
 )
 
 __all__ = ["CoDecisionQuery"]
 
+# Samples from which the class shares of a larger pool are estimated.
+_SAMPLE = 16_384
 _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 
@@ -53,10 +66,24 @@ class CoDecisionQuery(BaseQueryStrategy):
         How far a label reaches, in units of distance between embeddings of unit
         norm. ``"auto"`` takes it from the distances to near neighbours in the pool.
 
-    max_candidates : int, default=2048
-        From a larger pool, this many samples are drawn with probabilities
-        proportional to their weight; they are the candidates and stand for the
-        pool. Time and memory of the greedy step do not grow with the pool.
+    max_candidates : int or None, default=2048
+        From a larger pool, this many samples are drawn, half of them by weight and
+        half with equal weight for all classes; they are the candidates and stand for
+        the pool. So the pool is read once, in blocks, and time and memory of the
+        greedy step do not grow with it. None makes every sample a candidate, which
+        takes time proportional to the square of the pool.
+
+    block_size : "auto" or int, default="auto"
+        Samples of the pool that are read at once. ``"auto"`` takes as many as fit into
+        16 MiB. It changes results only as far as the order of sums does.
+
+    device : str or None, default=None
+        Device of torch on which candidates cover each other, for example ``"cuda"``;
+        None takes NumPy. The small model runs where it was told to, for example
+        ``NetClassifier(device="cuda")``.
+
+    verbose : int, default=0
+        Above 0, a progress bar is shown while a large pool is read.
 
     random_state : int, RandomState or None, default=None
         Seed. A call draws from the seed and the number of labels, so rounds differ
@@ -101,6 +128,9 @@ class CoDecisionQuery(BaseQueryStrategy):
         balance=0.25,
         kernel_width="auto",
         max_candidates=2048,
+        block_size="auto",
+        device=None,
+        verbose=0,
         random_state=None,
     ):
         self.prior = prior
@@ -110,6 +140,9 @@ class CoDecisionQuery(BaseQueryStrategy):
         self.balance = balance
         self.kernel_width = kernel_width
         self.max_candidates = max_candidates
+        self.block_size = block_size
+        self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     def select(
@@ -173,78 +206,113 @@ class CoDecisionQuery(BaseQueryStrategy):
             If an array is empty, not finite or of the wrong shape, probabilities do
             not sum to 1, a label is unknown, or `n_instances` exceeds the pool.
         """
-        X_pool = check_unit_embeddings(X_pool, name="X_pool")
-        n_pool, width = X_pool.shape
+        pool = open_pool(X_pool)
+        n_pool = len(pool)
+        if not isinstance(pool, BlockPool):
+            raise TypeError(
+                "select takes arrays of this machine. For a pool on Dask call the "
+                "strategy itself, with a learner: strategy(learner, X_pool)."
+            )
+        if len(pool.shape) != 2:
+            raise ValueError(
+                "X_pool must hold embeddings, a table of numbers. Embed texts and "
+                "images first, for example with SentenceTransformerEncoder()."
+            )
         n_instances = self._check_n_instances(n_instances, n_pool)
-        if proba is not None:
-            proba = check_proba(proba, n_pool, name="proba")
-        if prior_proba is not None:
-            n_classes = None if proba is None else proba.shape[1]
-            prior_proba = check_proba(prior_proba, n_pool, n_classes, "prior_proba")
-        X_labeled = (
-            X_pool[:0]
-            if X_labeled is None
-            else check_unit_embeddings(X_labeled, name="X_labeled", n_features=width)
-        )
+        proba, prior_proba = _check_probas(proba, prior_proba, n_pool)
+        if X_labeled is not None:
+            X_labeled = check_unit_embeddings(
+                X_labeled, name="X_labeled", n_features=pool.shape[1]
+            )
+        n_labeled = 0 if X_labeled is None else X_labeled.shape[0]
         if y_labeled is not None:
             y_labeled = np.asarray(y_labeled)
-            if len(y_labeled) != X_labeled.shape[0]:
+            if len(y_labeled) != n_labeled:
                 raise ValueError(
-                    f"y_labeled has {len(y_labeled)} labels for "
-                    f"{X_labeled.shape[0]} rows of X_labeled."
+                    f"y_labeled has {len(y_labeled)} labels for {n_labeled} rows of "
+                    "X_labeled."
                 )
             if classes is not None:
                 encode_labels(y_labeled, np.asarray(classes), name="y_labeled")
-        if trust is not None and not 0 <= trust <= 1:
+        if trust is not None and not is_share(trust):
             raise ValueError(f"trust must be from 0 to 1, got {trust!r}.")
-        view = LearnerView(
-            X_pool=X_pool,
-            X_labeled=X_labeled,
-            y_labeled=y_labeled,
-            classes=classes,
-            proba=proba,
-            proba_labeled=None,
-            prior_proba=prior_proba,
-            trust=trust,
+        self._check_parameters()
+        rng = self._rng(n_labeled)
+        rows = _sample_rows(n_pool, rng)
+        indices, utilities = self._decide(
+            pool,
+            ArraySource(proba, prior_proba),
+            rows,
+            pool.take(rows),
+            X_labeled,
+            trust,
+            n_instances,
+            rng,
         )
-        rng = self._rng(X_labeled.shape[0])
-        indices, utilities = self._select(view, n_instances, rng)
         return (indices, utilities) if return_utilities else indices
 
-    def _select(self, view, n_instances, rng):
+    def _choose(self, learner, X_pool, n_instances):
         self._check_parameters()
-        weight = self._weights(view)
-        n_pool = len(weight)
-        n_candidates = min(n_pool, max(self.max_candidates, n_instances))
-        if n_candidates < n_pool:
-            chosen = _weighted_sample(weight, n_candidates, rng)
-            # Drawn in proportion to their weight, they now stand for equal parts.
-            weight = np.ones(n_candidates)
-        else:
-            chosen = rng.permutation(n_pool)  # ties are broken at random
-            weight = weight[chosen]
-        width = self.kernel_width
-        if isinstance(width, str):
-            width = kernel_width(view.X_pool[chosen], rng)
-        return cover_pool(
-            view.X_pool, view.X_labeled, chosen, weight, n_instances, width
+        pool = open_pool(X_pool)
+        rng = self._rng(count_labels(learner))
+        rows = _sample_rows(len(pool), rng)
+        X_sample = pool.take(rows)
+        reader = LearnerReader(learner, X_sample, self.prior)
+        return self._decide(
+            pool,
+            LearnerSource(reader, use_prior=self.balance > 0),
+            rows,
+            X_sample,
+            reader.embed_labeled(),
+            reader.trust,
+            n_instances,
+            rng,
         )
 
-    def _weights(self, view):
-        """What labelling each sample of the pool is worth, by itself."""
-        if view.proba is None:
-            return np.ones(view.X_pool.shape[0])
-        weight = uncertainty_of(view.proba, self.uncertainty) ** self.sharpness
-        if self.balance:
-            proba = view.proba
-            if view.prior_proba is not None:
-                trust = 0.5 if view.trust is None else view.trust
-                proba = (1 - trust) * proba + trust * view.prior_proba
-            weight = weight / np.maximum(proba @ class_shares(proba), 1e-6) ** (
-                self.balance
-            )
-        # Where nothing is uncertain any more, coverage alone decides.
-        return weight + 1e-6 * max(weight.max(), 1e-6)
+    def _decide(self, pool, source, rows, X_sample, X_labeled, trust, n_instances, rng):
+        """Weigh the pool, draw candidates, and pick those that cover it best."""
+        n_pool = len(pool)
+        n_candidates = n_pool
+        if self.max_candidates is not None:
+            n_candidates = min(n_pool, max(self.max_candidates, n_instances))
+        # Positions of the sample; a small pool is its own sample, and read once.
+        positions = slice(0, n_pool) if rows is None else rows
+        read = source.read(X_sample, positions)
+        weights = learn_weights(
+            *read[:2],
+            0.5 if trust is None else trust,
+            uncertainty=self.uncertainty,
+            sharpness=self.sharpness,
+            balance=self.balance,
+        )
+        scanner = PoolScanner(
+            source,
+            weights,
+            n_candidates,
+            seed=rng.randint(np.iinfo(np.int32).max) if n_candidates < n_pool else 0,
+            block_size=None if self.block_size == "auto" else self.block_size,
+        )
+        if rows is None:
+            reservoir = scanner.add_read(None, 0, n_pool, read)
+        else:
+            del read
+            reservoir = pool.scan(scanner, verbose=self.verbose)
+        chosen, weight, X = reservoir.sample(n_candidates)
+        order = rng.permutation(n_candidates)  # ties are broken at random
+        chosen, weight, X = chosen[order], weight[order], X[order]
+        # Candidates that were drawn need not be drawn by weight again.
+        odds = reservoir.size[order] if n_candidates == n_pool else None
+        X_labeled = X[:0] if X_labeled is None else X_labeled
+        X, X_labeled = to_device(X, self.device), to_device(X_labeled, self.device)
+        similar = similarities(X)
+        width = self.kernel_width
+        if isinstance(width, str):
+            width = kernel_width(X, rng, odds, similar=similar)
+        covered = covered_by(X, X_labeled, width)
+        picked, gains = greedy_coverage(X, weight, covered, n_instances, width, similar)
+        utilities = np.full(n_pool, np.nan)
+        utilities[chosen] = gains
+        return chosen[picked], utilities
 
     def _check_parameters(self):
         if self.uncertainty not in _UNCERTAINTIES:
@@ -263,39 +331,38 @@ class CoDecisionQuery(BaseQueryStrategy):
             raise ValueError(
                 f'kernel_width must be "auto" or a number above 0, got {width!r}.'
             )
-        if not isinstance(self.max_candidates, int) or self.max_candidates < 1:
-            raise ValueError(
-                "max_candidates must be an integer of at least 1, got "
-                f"{self.max_candidates!r}."
-            )
+        for name, other in (("max_candidates", None), ("block_size", "auto")):
+            value = getattr(self, name)
+            if value is None or isinstance(value, str):
+                valid = value == other
+            else:
+                valid = isinstance(value, Integral) and value >= 1 and value is not True
+            if not valid:
+                raise ValueError(
+                    f"{name} must be an integer of at least 1 or {other!r}, got "
+                    f"{value!r}."
+                )
 
 
-def uncertainty_of(proba, kind):
-    """Uncertainty of each row of probabilities, 0 to 1."""
-    if kind == "least_confidence":
-        return 1 - proba.max(axis=1)
-    if kind == "margin":
-        if proba.shape[1] == 1:
-            return np.zeros(len(proba))
-        top = np.partition(proba, -2, axis=1)[:, -2:]
-        return 1 - (top[:, 1] - top[:, 0])
-    entropy = -np.sum(proba * np.log(np.maximum(proba, 1e-12)), axis=1)
-    return np.maximum(entropy, 0) / max(np.log(proba.shape[1]), 1e-12)
+def _sample_rows(n_pool, rng):
+    """Positions of a uniform sample of the pool; None stands for all of it."""
+    if n_pool <= _SAMPLE:
+        return None
+    return np.sort(rng.choice(n_pool, size=_SAMPLE, replace=False))
 
 
-def class_shares(proba, n_iter=20):
-    """Estimate class shares from probabilities under equal shares, by EM."""
-    n_classes = proba.shape[1]
-    shares = np.full(n_classes, 1 / n_classes)
-    for _ in range(n_iter):
-        joint = proba * shares
-        joint /= np.maximum(joint.sum(axis=1, keepdims=True), 1e-12)
-        shares = joint.mean(axis=0) + 0.01 / n_classes
-        shares /= shares.sum()
-    return shares
-
-
-def _weighted_sample(weight, n, rng):
-    """Draw n rows without replacement, with probabilities proportional to weight."""
-    keys = np.log(rng.uniform(size=len(weight)) + 1e-300) / weight
-    return rng.permutation(np.argpartition(-keys, n - 1)[:n])
+def _check_probas(proba, prior_proba, n_pool):
+    """Check shapes at once; values are checked block by block."""
+    checked = []
+    n_classes = None
+    for given, name in ((proba, "proba"), (prior_proba, "prior_proba")):
+        if given is not None:
+            given = given if hasattr(given, "shape") else np.asarray(given)
+            if n_rows(given) != n_pool:
+                raise ValueError(
+                    f"{name} has {n_rows(given)} rows for {n_pool} samples."
+                )
+            check_proba(given[:1], n_classes=n_classes, name=name)
+            n_classes = given.shape[1]
+        checked.append(given)
+    return checked

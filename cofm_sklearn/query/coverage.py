@@ -1,21 +1,63 @@
 """Greedy choice of samples that cover the weight of a pool.
 
-Pure functions on arrays with rows of unit L2 norm, dense or CSR.
+Pure functions on arrays with rows of unit L2 norm: NumPy arrays, CSR matrices, or
+tensors of torch on any device. NumPy and torch have what is used here under one name.
 """
+
+import sys
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
+from cofm_sklearn.utils import import_optional
+
 __all__ = [
-    "cover_pool",
     "covered_by",
     "gaussian_kernel",
     "greedy_coverage",
     "kernel_width",
+    "similarities",
+    "to_device",
 ]
 
-_BLOCK = 2048
+# Rows and columns of the kernel worked on at once; narrow blocks stay in the cache.
+_ROWS, _COLUMNS = 256, 4096
+# Up to so many rows, all of the kernel is kept: 64 MiB.
+_KEPT = 4096
+
+
+def to_device(X, device):
+    """Move rows to a device of torch; None leaves them where they are.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d), dtype float32
+        Rows.
+
+    device : str or None
+        A device of torch, for example ``"cuda"``.
+
+    Returns
+    -------
+    ndarray, CSR or torch.Tensor of shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        If torch has no such device.
+    """
+    if device is None:
+        return X
+    torch = import_optional("torch", needed_by=f"device={device!r}")
+    X = X.toarray() if hasattr(X, "toarray") else X
+    try:
+        return torch.as_tensor(X, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used by torch: {error}. Take another one, or "
+            "None for NumPy."
+        ) from error
 
 
 def gaussian_kernel(A, B, width):
@@ -23,7 +65,7 @@ def gaussian_kernel(A, B, width):
 
     Parameters
     ----------
-    A, B : ndarray or CSR of shape (n, d) and (m, d), float32
+    A, B : ndarray, CSR or Tensor of shape (n, d) and (m, d), float32
         Rows of unit L2 norm.
 
     width : float
@@ -31,12 +73,9 @@ def gaussian_kernel(A, B, width):
 
     Returns
     -------
-    ndarray of shape (n, m), dtype float32
+    ndarray or Tensor of shape (n, m), dtype float32
     """
-    K = np.asarray(safe_sparse_dot(A, B.T, dense_output=True), dtype=np.float32)
-    K -= 1
-    K *= 1 / width**2
-    return np.exp(np.minimum(K, 0, out=K), out=K)
+    return _to_kernel(_dot(A, B), width)
 
 
 def covered_by(X, centres, width):
@@ -44,10 +83,10 @@ def covered_by(X, centres, width):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, d), float32
+    X : ndarray, CSR or Tensor of shape (n_samples, d), float32
         Rows of unit L2 norm.
 
-    centres : ndarray or CSR of shape (n_centres, d), float32
+    centres : ndarray, CSR or Tensor of shape (n_centres, d), float32
         Rows of unit L2 norm; may be empty.
 
     width : float
@@ -55,28 +94,43 @@ def covered_by(X, centres, width):
 
     Returns
     -------
-    ndarray of shape (n_samples,), dtype float32
+    ndarray or Tensor of shape (n_samples,), dtype float32
     """
-    covered = np.zeros(X.shape[0], dtype=np.float32)
     if centres.shape[0] == 0:
-        return covered
-    for block in gen_batches(centres.shape[0], _BLOCK):
-        for rows in gen_batches(X.shape[0], _BLOCK):
-            near = gaussian_kernel(X[rows], centres[block], width).max(axis=1)
-            np.maximum(covered[rows], near, out=covered[rows])
-    return covered
+        return _like(np.zeros(X.shape[0]), X)
+    xp = _namespace(X)
+    nearest = _like(np.full(X.shape[0], -1.0), X)
+    for block in gen_batches(centres.shape[0], _COLUMNS):
+        for rows in gen_batches(X.shape[0], _COLUMNS):
+            similar = xp.amax(_dot(X[rows], centres[block]), axis=1)
+            nearest[rows] = xp.maximum(nearest[rows], similar)
+    return _to_kernel(nearest, width)
 
 
-def kernel_width(X, rng, *, n_samples=512, neighbour=10):
+def similarities(X):
+    """Return the products of all rows with each other, or None if they are too many."""
+    if X.shape[0] > _KEPT:
+        return None
+    # Not with itself: NumPy then computes one half and mirrors it, which takes longer.
+    return _dot(X, X.copy() if _namespace(X) is np else X)
+
+
+def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10):
     """Take a kernel width from the pool: a typical distance to close neighbours.
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_pool, d), float32
+    X : ndarray, CSR or Tensor of shape (n_pool, d), float32
         Rows of unit L2 norm.
 
     rng : RandomState
         Draws the samples that are measured.
+
+    odds : ndarray of shape (n_pool,), default=None
+        From a larger pool, the draw is proportional to these; None draws evenly.
+
+    similar : ndarray or Tensor of shape (n_pool, n_pool), default=None
+        What `similarities` made of X, where it is at hand.
 
     n_samples : int, default=512
         Samples whose neighbours are looked up, among 4 times as many others.
@@ -92,17 +146,24 @@ def kernel_width(X, rng, *, n_samples=512, neighbour=10):
     n_pool = X.shape[0]
     if n_pool < 3:
         return 0.3
-    others = rng.permutation(n_pool)[: 4 * n_samples]
+    if odds is None or n_pool <= 4 * n_samples:
+        others = rng.permutation(n_pool)[: 4 * n_samples]
+    else:
+        others = np.argsort(rng.exponential(size=n_pool) / odds)[: 4 * n_samples]
+        others = rng.permutation(others)
     some = others[:n_samples]
-    similar = np.asarray(safe_sparse_dot(X[some], X[others].T, dense_output=True))
-    np.put_along_axis(similar, np.arange(len(some))[:, None], -1.0, axis=1)
+    if similar is not None and len(others) == n_pool:
+        near, own = _to_numpy(similar[some]), some
+    else:
+        near, own = _to_numpy(_dot(X[some], X[others])), np.arange(len(some))
+    np.put_along_axis(near, own[:, None], -1.0, axis=1)
     k = min(max(1, round(neighbour * len(others) / (4 * n_samples))), len(others) - 1)
-    nearest = -np.partition(-similar, k - 1, axis=1)[:, k - 1]
+    nearest = np.partition(near, -k, axis=1)[:, -k]
     distance = np.sqrt(np.maximum(2 - 2 * nearest, 0))
     return max(0.05, 0.7 * float(np.median(distance)))
 
 
-def greedy_coverage(X, weight, covered, n_instances, width):
+def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
     """Pick rows one by one, each where it adds most weighted coverage.
 
     Maximises ``sum_j weight[j] * max_i k(i, j)`` over the picked rows i and what is
@@ -112,7 +173,7 @@ def greedy_coverage(X, weight, covered, n_instances, width):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, d), float32
+    X : ndarray, CSR or Tensor of shape (n_samples, d), float32
         Rows of unit L2 norm: the candidates, and what is to be covered.
 
     weight : ndarray of shape (n_samples,)
@@ -126,6 +187,9 @@ def greedy_coverage(X, weight, covered, n_instances, width):
 
     width : float
         Kernel width.
+
+    similar : ndarray or Tensor of shape (n_samples, n_samples), default=None
+        What `similarities` made of X, where it is at hand; used up.
 
     Returns
     -------
@@ -143,66 +207,68 @@ def greedy_coverage(X, weight, covered, n_instances, width):
     Minoux, M. (1978). Accelerated Greedy Algorithms for Maximizing Submodular Set
     Functions. Optimization Techniques.
     """
-    weight = np.asarray(weight, dtype=np.float32)
-    covered = np.array(covered, dtype=np.float32)
+    xp = _namespace(X)
+    weight, covered = _like(weight, X), _like(covered, X)
     n_samples = X.shape[0]
-    bound = np.empty(n_samples, dtype=np.float32)
-    for rows in gen_batches(n_samples, _BLOCK):
-        added = np.zeros(rows.stop - rows.start, dtype=np.float32)
-        for cols in gen_batches(n_samples, _BLOCK):
-            K = gaussian_kernel(X[rows], X[cols], width)
-            K -= covered[cols]
-            added += np.maximum(K, 0, out=K) @ weight[cols]
-        bound[rows] = added
-    gains = bound.copy()
+    # Rows of the kernel are looked up again and again, where all of it can be kept.
+    kernel = similarities(X) if similar is None else similar
+    bound = _like(np.zeros(n_samples), X)
+    for rows in gen_batches(n_samples, _ROWS):
+        for cols in gen_batches(n_samples, _COLUMNS):
+            if kernel is None:
+                K = gaussian_kernel(X[rows], X[cols], width)
+            else:
+                K = _to_kernel(kernel[rows, cols], width)
+            added = K - covered[cols]
+            bound[rows] += xp.clip(added, 0, None, out=added) @ weight[cols]
+    gains = _to_numpy(bound).copy()
     fresh = np.ones(n_samples, dtype=bool)
     picked = []
     while len(picked) < n_instances:
         best = int(bound.argmax())
-        similar = gaussian_kernel(X[best : best + 1], X, width)[0]
+        if kernel is not None:
+            similar = kernel[best]
+        else:
+            similar = gaussian_kernel(X[best : best + 1], X, width)[0]
         if not fresh[best]:
-            bound[best] = np.maximum(similar - covered, 0) @ weight
+            bound[best] = xp.clip(similar - covered, 0, None) @ weight
             fresh[best] = True
             if bound[best] < bound.max():
                 continue
         picked.append(best)
-        np.maximum(covered, similar, out=covered)
+        covered = xp.maximum(covered, similar)
         bound[best] = -np.inf
         fresh[:] = False
     return np.array(picked, dtype=np.int64), gains
 
 
-def cover_pool(X_pool, X_labeled, candidates, weight, n_instances, width):
-    """Pick from the candidates of a pool what covers them best beside the labels.
+def _namespace(X):
+    """Return the module whose functions take X: torch or NumPy."""
+    # A tensor cannot be there before torch is.
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(X, torch.Tensor) else np
 
-    Parameters
-    ----------
-    X_pool, X_labeled : ndarray or CSR of shape (n_pool, d) and (n_labeled, d)
-        Rows of unit L2 norm.
 
-    candidates : ndarray of shape (n_candidates,), dtype int
-        Rows of the pool to choose from, and to cover.
+def _like(values, X):
+    """Return values as float32 where X is."""
+    values = np.asarray(values, dtype=np.float32)
+    xp = _namespace(X)
+    return values if xp is np else xp.as_tensor(values, device=X.device)
 
-    weight : ndarray of shape (n_candidates,)
-        What covering each of them is worth.
 
-    n_instances : int
-        Rows to pick.
+def _to_kernel(similar, width):
+    """Turn products of unit rows into their kernel, in place."""
+    xp = _namespace(similar)
+    similar -= 1
+    similar *= 1 / width**2
+    return xp.exp(xp.clip(similar, None, 0, out=similar), out=similar)
 
-    width : float
-        Kernel width.
 
-    Returns
-    -------
-    indices : ndarray of shape (n_instances,), dtype int64
-        Rows of the pool, in the order of picking.
+def _dot(A, B):
+    if _namespace(A) is not np:
+        return A @ B.T
+    return np.asarray(safe_sparse_dot(A, B.T, dense_output=True), dtype=np.float32)
 
-    utilities : ndarray of shape (n_pool,), dtype float64
-        What each would have added as the first pick; NaN where it is no candidate.
-    """
-    X = X_pool[candidates]
-    covered = covered_by(X, X_labeled, width)
-    picked, gains = greedy_coverage(X, weight, covered, n_instances, width)
-    utilities = np.full(X_pool.shape[0], np.nan)
-    utilities[candidates] = gains
-    return candidates[picked], utilities
+
+def _to_numpy(values):
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()

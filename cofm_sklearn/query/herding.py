@@ -6,8 +6,8 @@ import numpy as np
 
 from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.query.co_decision import uncertainty_of
-from cofm_sklearn.query.coverage import cover_pool
+from cofm_sklearn.query.coverage import covered_by, greedy_coverage
+from cofm_sklearn.query.weights import uncertainty_of
 from cofm_sklearn.utils.validation import encode_labels
 
 __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]
@@ -124,9 +124,12 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         if isinstance(radius, str):
             radius = smallest_distance(view.X_labeled)
         width = radius / np.sqrt(2)  # exp(-(d / r)^2) = exp(-d^2 / (2 width^2))
-        return cover_pool(
-            view.X_pool, view.X_labeled, chosen, weight, n_instances, width
-        )
+        X = view.X_pool[chosen]
+        covered = covered_by(X, view.X_labeled, width)
+        picked, gains = greedy_coverage(X, weight, covered, n_instances, width)
+        utilities = np.full(n_pool, np.nan)
+        utilities[chosen] = gains
+        return chosen[picked], utilities
 
     def _temperature(self, view, rng):
         if not isinstance(self.temperature, str):

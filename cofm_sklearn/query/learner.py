@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -20,9 +21,10 @@ from cofm_sklearn.utils.validation import (
     is_fitted,
     is_numeric,
     n_rows,
+    take_rows,
 )
 
-__all__ = ["LearnerView", "view_learner"]
+__all__ = ["LearnerReader", "LearnerView", "count_labels", "view_learner"]
 
 
 @dataclass
@@ -75,6 +77,138 @@ class LearnerView:
     inputs_labeled: Any = None
 
 
+class LearnerReader:
+    """Reads samples through a learner: what its models say of them.
+
+    Pipelines, priors and classes are looked up once, so that a pool can be read in
+    blocks, here or elsewhere.
+
+    Parameters
+    ----------
+    learner : modAL learner or committee, estimator, or any object with `estimator`, \
+`X_training`, `y_training` and `predict_proba`
+        Fitted or not.
+
+    X_sample : array-like of length n_samples
+        Samples of the pool as the learner takes them, checked. Transformers and
+        priors that are not fitted are fitted on them.
+
+    prior : prior or None, default=None
+        Overrides the learner's own.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        All classes, sorted; None if nobody knows them yet.
+
+    knows : bool
+        Whether there is a fitted small model.
+
+    trust : float or None
+        Weight of the prior as the learner found it.
+
+    y_labeled : ndarray of shape (n_labeled,)
+        Labels that the learner has.
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown.
+    """
+
+    def __init__(self, learner, X_sample, prior=None):
+        X_train, y_train, members, estimator = _parts_of(learner)
+        steps, self._final = split_pipeline(estimator)
+        self._steps = []
+        Z_sample = X_sample
+        for step in steps:
+            # Before the first label there is only the pool to fit transformers on.
+            step, Z_sample = _fit_where_needed(step, Z_sample)
+            self._steps.append(step)
+        # A committee sees the data as they came, its members have pipelines.
+        self._model = learner if members else self._final
+        self._takes_raw = bool(members)
+        inputs = X_sample if self._takes_raw else Z_sample
+        self._model_classes = _classes_of(self._model, take_rows(inputs, [0]))
+        own_prior = _prior_of(self._final)
+        self._prior = prior if prior is not None else own_prior
+        if self._prior is not None and not is_fitted(self._prior):
+            self._prior = clone(self._prior).fit(Z_sample)
+        self._embedding_steps = _embedding_steps(self._final, Z_sample, self._prior)
+        self._X_labeled = None
+        self.y_labeled = np.empty(0, dtype=int)
+        if X_train is not None and n_rows(X_train):
+            self._X_labeled = check_pool(X_train, "X_training")
+            self.y_labeled = np.asarray(y_train)
+        self.knows = self._model_classes is not None
+        self.trust = getattr(self._final, "trust_", None) if self.knows else None
+        if self._prior is not None:
+            self.classes = self._prior.classes_
+        elif self.knows or self._X_labeled is None:
+            self.classes = self._model_classes
+        else:
+            self.classes = np.unique(self.y_labeled)
+        if self._X_labeled is not None:
+            encode_labels(self.y_labeled, self.classes, name="y_training")
+
+    @property
+    def has_prior(self):
+        """Whether there is a prior."""
+        return self._prior is not None
+
+    def transform(self, X):
+        """Take checked samples through the transformers of a pipeline."""
+        for step in self._steps:
+            X = step.transform(X)
+        return X
+
+    def ask_small_model(self, X, Z):
+        """Return what the small model says of samples X that became Z, or None."""
+        if not self.knows:
+            return None
+        # What was checked and not transformed since need not be checked again.
+        checked = Z is X and is_numeric(X)
+        with config_context(assume_finite=checked or get_config()["assume_finite"]):
+            proba = _ask(self._model, X if self._takes_raw else Z, self._model_classes)
+        return align_proba(proba, self._model_classes, self.classes)
+
+    def ask_prior(self, Z):
+        """Return what the prior says of transformed samples, or None."""
+        if self._prior is None:
+            return None
+        proba = class_proba(self._prior, Z, self._prior.classes_)
+        if len(proba) != n_rows(Z):
+            raise ValueError(
+                f"The prior gave {len(proba)} rows for {n_rows(Z)} samples."
+            )
+        return proba
+
+    def embed(self, Z, name="X_pool"):
+        """Return embeddings of transformed samples, rows of unit L2 norm."""
+        Z = features_for_small_model(_prior_of(self._final), Z)
+        for step in self._embedding_steps:
+            Z = step.embed(Z) if is_package_prior(step) else step.transform(Z)
+        return check_unit_embeddings(Z, name=name)
+
+    def labeled(self):
+        """Return labelled samples as they came and transformed, or None twice."""
+        if self._X_labeled is None:
+            return None, None
+        return self._X_labeled, self.transform(self._X_labeled)
+
+    def embed_labeled(self):
+        """Return embeddings of the labelled samples; None if there are none."""
+        _, Z = self.labeled()
+        return None if Z is None else self.embed(Z, "X_training")
+
+    def small_model(self, X, Z):
+        """Return the fitted small model, and X that became Z as it takes it."""
+        if not isinstance(self._model, CoDecisionClassifier):
+            return self._model, X if self._takes_raw else Z
+        prior = self._model.prior_
+        return self._model.estimator_, features_for_small_model(prior, Z)
+
+
 def view_learner(learner, X_pool, prior=None):
     """Look at a pool through a learner.
 
@@ -100,74 +234,57 @@ def view_learner(learner, X_pool, prior=None):
         If the pool is empty or not finite, or there is nothing that embeds it.
     """
     X_pool = check_pool(X_pool)
-    n_pool = n_rows(X_pool)
-    X_train = getattr(learner, "X_training", None)
-    y_train = getattr(learner, "y_training", None)
+    reader = LearnerReader(learner, X_pool, prior)
+    Z_pool = reader.transform(X_pool)
+    X_labeled, Z_labeled = reader.labeled()
+    has_labels = X_labeled is not None
+    embedded = reader.embed(Z_pool)
+    small_model, inputs, inputs_labeled = None, X_pool, X_labeled
+    if reader.knows:
+        small_model, inputs = reader.small_model(X_pool, Z_pool)
+        if has_labels:
+            _, inputs_labeled = reader.small_model(X_labeled, Z_labeled)
+    return LearnerView(
+        X_pool=embedded,
+        X_labeled=reader.embed(Z_labeled, "X_training") if has_labels else embedded[:0],
+        y_labeled=reader.y_labeled,
+        classes=reader.classes,
+        proba=reader.ask_small_model(X_pool, Z_pool),
+        proba_labeled=(
+            reader.ask_small_model(X_labeled, Z_labeled) if has_labels else None
+        ),
+        prior_proba=reader.ask_prior(Z_pool),
+        trust=reader.trust,
+        small_model=small_model,
+        inputs_pool=inputs,
+        inputs_labeled=inputs_labeled,
+    )
+
+
+def count_labels(learner):
+    """Return the number of labels that a learner has."""
+    _, y_train, _, _ = _parts_of(learner)
+    return 0 if y_train is None else len(y_train)
+
+
+def _parts_of(learner):
+    """Return training samples, labels, members of a committee, and the estimator."""
     members = getattr(learner, "learner_list", None)
     if members:
-        X_train, y_train = members[0].X_training, members[0].y_training
-        estimator = members[0].estimator
-    elif hasattr(learner, "X_training"):
-        estimator = learner.estimator
-    else:
-        estimator = learner
-    has_labels = X_train is not None and n_rows(X_train) > 0
-    final, Xs = _through_pipeline(
-        estimator,
-        [X_pool, *([check_pool(X_train, "X_training")] if has_labels else [])],
-    )
-    own_prior = _prior_of(final)
-    if prior is not None:
-        prior = _fitted(prior, Xs[0])
-    elif own_prior is not None:
-        prior = _fitted(own_prior, Xs[0])
-    model = learner if members else final
-    # A committee sees the data as they came, its members have pipelines of their own.
-    inputs = [X_pool, X_train] if members else Xs
-    classes, probas = _ask(model, inputs[: 1 + has_labels])
-    if prior is not None:
-        if probas is not None:
-            probas = [align_proba(p, classes, prior.classes_) for p in probas]
-        classes = prior.classes_
-    elif classes is None and has_labels:
-        classes = np.unique(y_train)
-    embedded = [
-        check_unit_embeddings(_embed(final, X, prior), name=name)
-        for X, name in zip(Xs, ["X_pool", "X_training"])
-    ]
-    y_labeled = np.asarray(y_train) if has_labels else np.empty(0, dtype=int)
-    if has_labels:
-        encode_labels(y_labeled, classes, name="y_training")
-    trust = getattr(final, "trust_", None) if probas is not None else None
-    small_model = None
-    if probas is not None:
-        small_model, inputs = _small_model(model, inputs)
-    return LearnerView(
-        X_pool=embedded[0],
-        X_labeled=embedded[1] if has_labels else embedded[0][:0],
-        y_labeled=y_labeled,
-        classes=classes,
-        proba=None if probas is None else probas[0],
-        proba_labeled=probas[1] if probas is not None and has_labels else None,
-        prior_proba=None if prior is None else _check_rows(prior, Xs[0], n_pool),
-        trust=trust,
-        small_model=small_model,
-        inputs_pool=inputs[0],
-        inputs_labeled=inputs[1] if has_labels else None,
-    )
+        first = members[0]
+        return first.X_training, first.y_training, members, first.estimator
+    if hasattr(learner, "X_training"):
+        return learner.X_training, learner.y_training, None, learner.estimator
+    return None, None, None, learner
 
 
-def _through_pipeline(estimator, Xs):
-    """Follow pipelines down to the model; returns it and what it gets to see."""
-    transformers, model = split_pipeline(estimator)
-    for step in transformers:
-        try:
-            Xs = [step.transform(X) for X in Xs]
-        except NotFittedError:
-            # Before the first label there is only the pool to fit transformers on.
-            step = clone(step).fit(Xs[0])
-            Xs = [step.transform(X) for X in Xs]
-    return model, Xs
+def _fit_where_needed(step, X):
+    """Return a fitted transformer, and X transformed."""
+    try:
+        return step, step.transform(X)
+    except NotFittedError:
+        step = clone(step).fit(X)
+        return step, step.transform(X)
 
 
 def _prior_of(model):
@@ -176,57 +293,45 @@ def _prior_of(model):
     return getattr(model, "prior_", model.prior)
 
 
-def _fitted(prior, X):
-    return prior if is_fitted(prior) else clone(prior).fit(X)
-
-
-def _ask(model, Xs):
-    """Return classes and probabilities of the small model, or None twice."""
+def _classes_of(model, X):
+    """Return the classes of a small model, or None if it is not fitted."""
     try:
         if isinstance(model, CoDecisionClassifier):
             check_is_fitted(model)
-            if model.estimator_ is None:
-                return None, None
-            return model.classes_, [model.small_model_proba(X) for X in Xs]
+            return None if model.estimator_ is None else model.classes_
         if not hasattr(model, "classes_"):
-            return None, None
+            return None
         classes = np.asarray(model.classes_)
-        return classes, [class_proba(model, X, classes) for X in Xs]
+        class_proba(model, X, classes)  # some have classes before they are fitted
+        return classes
     except NotFittedError:
-        return None, None
+        return None
 
 
-def _small_model(model, inputs):
-    """Return the fitted small model in a learner, and what it gets to see."""
-    if not isinstance(model, CoDecisionClassifier):
-        return model, inputs
-    inputs = [features_for_small_model(model.prior_, X) for X in inputs]
-    return model.estimator_, inputs
+def _ask(model, X, classes):
+    if isinstance(model, CoDecisionClassifier):
+        return model.small_model_proba(X)
+    return class_proba(model, X, classes)
 
 
-def _check_rows(prior, X, n_pool):
-    proba = class_proba(prior, X, prior.classes_)
-    if len(proba) != n_pool:
-        raise ValueError(f"The prior gave {len(proba)} rows for {n_pool} samples.")
-    return proba
-
-
-def _embed(model, X, prior):
-    """Turn what the model sees into numbers that coverage can measure."""
-    own = _prior_of(model)
-    X = features_for_small_model(own, X)
+def _embedding_steps(model, X, prior):
+    """Return the priors or transformers that turn X into numbers, fitted."""
+    X = features_for_small_model(_prior_of(model), X)
     if is_numeric(X):
-        return X
-    for candidate in (prior, own):
+        return []
+    for candidate in (prior, _prior_of(model)):
         if is_package_prior(candidate) and is_fitted(candidate):
-            Z = candidate.embed(X)
+            Z = candidate.embed(take_rows(X, [0]))
             if Z is not None:
-                return Z
+                return [candidate]
     if isinstance(model, CoDecisionClassifier):
         inner = getattr(model, "estimator_", None) or model.estimator
-        _, (X,) = _through_pipeline(inner, [X])
+        fitted = []
+        for step in split_pipeline(inner)[0]:
+            step, X = _fit_where_needed(step, X)
+            fitted.append(step)
         if is_numeric(X):
-            return X
+            return fitted
     raise ValueError(
         "The query strategy has nothing that turns the pool into numbers. Use a "
         "Pipeline with an encoder, for example make_pipeline("

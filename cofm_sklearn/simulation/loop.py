@@ -19,6 +19,7 @@ from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import ConstantModel
 from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
@@ -255,7 +256,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             try:
                 while len(asked) < budget:
                     n = min(self.n_instances, budget - len(asked))
-                    pool = np.setdiff1d(np.arange(len(y)), asked)
+                    pool = np.delete(np.arange(len(y)), asked)
                     again = pick_again(strategy, learner, X, pool, asked, answers, n)
                     new = pool[:0]
                     n = min(n - len(again), len(pool))
@@ -356,7 +357,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
             rng = np.random.RandomState([seed, n_asked])
             return rng.choice(len(pool), size=n, replace=False)
-        picked = strategy(learner, take_rows(X, pool), n_instances=n)
+        is_table = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2
+        view = PoolView if native and is_table else take_rows
+        picked = strategy(learner, view(X, pool), n_instances=n)
         if isinstance(picked, tuple):  # modAL 0.4.2: (indices, metrics)
             picked = picked[0]
         picked = np.asarray(picked).ravel()

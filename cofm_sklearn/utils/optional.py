@@ -17,6 +17,8 @@ _EXTRAS = {
     "PIL": ("pillow", "image"),
     "skactiveml": ("scikit-activeml", "baselines"),
     "cleanlab": ("cleanlab", "baselines"),
+    "dask": ("dask", "distributed"),
+    "pyarrow": ("pyarrow", "distributed"),
 }
 
 

@@ -35,6 +35,12 @@ __all__ = [
 def n_rows(X):
     """Count the samples of an array, a sparse matrix, a frame or a list."""
     if hasattr(X, "shape") and len(X.shape):
+        if not isinstance(X.shape[0], Integral):
+            raise ValueError(
+                "The number of samples is not known before they are computed. Call "
+                "compute_chunk_sizes() of a Dask array, and "
+                "to_dask_array(lengths=True) of a Dask frame, first."
+            )
         return X.shape[0]
     return len(X) if hasattr(X, "__len__") else len(np.asarray(X))
 
@@ -44,7 +50,7 @@ def take_rows(X, indices):
     if hasattr(X, "iloc"):
         return X.iloc[indices]
     if isinstance(X, list | tuple):
-        return [X[i] for i in indices]
+        return X[indices] if isinstance(indices, slice) else [X[i] for i in indices]
     if sparse.issparse(X):
         return X.tocsr()[indices]
     return X[indices]
@@ -171,8 +177,11 @@ def check_n_instances(n_instances, n_pool):
     return int(n_instances)
 
 
-def check_proba(proba, n_samples=None, n_classes=None, name="proba"):
+def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
     """Validate class probabilities; returns float64 rows that sum to 1.
+
+    An error counts rows from the start, or gives their positions in `rows`, a slice or
+    an array, where the probabilities are a part of others.
 
     Raises
     ------
@@ -191,8 +200,11 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba"):
     sums = proba.sum(axis=1)
     bad = np.flatnonzero((proba.min(axis=1) < 0) | (np.abs(sums - 1) > 1e-3))
     if bad.size:
+        row = bad[0]
+        if rows is not None:
+            row += rows.start if isinstance(rows, slice) else rows[row] - row
         raise ValueError(
-            f"{name} must hold probabilities: row {bad[0]} has a negative value or "
+            f"{name} must hold probabilities: row {row} has a negative value or "
             f"sums to {sums[bad[0]]:.4g} instead of 1. Divide each row by its sum."
         )
     return proba / sums[:, None]

@@ -11,8 +11,8 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, PrecomputedPrior
-from cofm_sklearn.query.co_decision import class_shares, uncertainty_of
 from cofm_sklearn.query.learner import view_learner
+from cofm_sklearn.query.weights import class_shares, uncertainty_of
 
 
 @pytest.fixture

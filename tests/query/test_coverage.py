@@ -64,7 +64,8 @@ def test_blocks_and_sparse_agree_with_one_dense_pass(monkeypatch):
     weight, covered = np.linspace(0, 1, 50), np.zeros(50, np.float32)
     picked, gains = greedy_coverage(X, weight, covered, 20, 0.5)
     near = covered_by(X, X[:9], 0.5)
-    monkeypatch.setattr(coverage, "_BLOCK", 7)
+    for name, value in (("_ROWS", 7), ("_COLUMNS", 11), ("_KEPT", 20)):
+        monkeypatch.setattr(coverage, name, value)
     for Z in (X, sparse.csr_matrix(X)):
         again, gains_again = greedy_coverage(Z, weight, covered, 20, 0.5)
         np.testing.assert_array_equal(again, picked)

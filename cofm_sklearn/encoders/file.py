@@ -1,0 +1,209 @@
+"""Embeddings of a pool in a file: memory-mapped, resumable, only what is missing."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+from tqdm.auto import tqdm
+
+from cofm_sklearn.utils.validation import take_rows
+
+__all__ = ["FileEncoderMixin"]
+
+_DTYPES = ("float32", "float16")
+
+
+class FileEncoderMixin:
+    """`transform_to_file` for encoders with a cache on disk.
+
+    An encoder has `transform`, `cache_dir` and `verbose`, and provides
+    ``_check_samples(X)``, which returns samples that can be sliced; ``_identity()``,
+    which names all that decides a row besides the sample; and ``_content_keys(X)``,
+    bytes per sample.
+    """
+
+    def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
+        """Embed samples into a ``.npy`` file; a call that was cut off is gone on with.
+
+        Embeddings are kept on disk as they are made: in `cache_dir`, or without one in
+        ``<path>.cache``, which is removed when the file is complete. So a call after
+        an interruption, a kill or an error embeds only what is missing, whatever the
+        order of the samples; and with a `cache_dir`, a pool that has grown costs what
+        is new. Memory does not grow with the number of samples.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples, as for `transform`.
+
+        path : str or path-like
+            The file. It appears when it is complete, with ``<path>.json`` beside it,
+            which tells what it was made of.
+
+        dtype : {"float32", "float16"}, default="float32"
+            Of the file. Half precision takes half the room.
+
+        block_size : int, default=8192
+            Samples in memory at once.
+
+        Returns
+        -------
+        memmap of shape (n_samples, d)
+            The file, read-only. If it was there and is made of the same samples by the
+            same encoder, nothing is done.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `transform`; if `path` is a folder, or in none; if it holds other
+            samples, or those of another encoder or dtype; if another process is
+            writing it; if a parameter is out of range.
+
+        OSError
+            If the disk is full or the file cannot be written. What is done stays.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from cofm_sklearn import SentenceTransformerEncoder
+        >>> encoder = SentenceTransformerEncoder()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Z = encoder.transform_to_file(["a text", "more"], f"{folder}/pool.npy")
+        ...     Z.shape, str(Z.dtype)
+        ((2, 384), 'float32')
+        """
+        samples = self._check_samples(X)
+        path = _check_path(path)
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype must be one of {_DTYPES}, got {dtype!r}.")
+        if not isinstance(block_size, Integral) or block_size < 1:
+            raise ValueError(
+                f"block_size must be an integer of at least 1, got {block_size!r}."
+            )
+        blocks = [
+            slice(start, min(start + block_size, len(samples)))
+            for start in range(0, len(samples), block_size)
+        ]
+        digest = hashlib.blake2b(digest_size=16)
+        for block in blocks:
+            for key in self._content_keys(take_rows(samples, block)):
+                digest.update(key)
+        made_of = {
+            "encoder": self._identity(),
+            "dtype": dtype,
+            "samples": digest.hexdigest(),
+        }
+        if not _is_made_of(path, made_of):
+            store = self.cache_dir or f"{path}.cache"
+            encoder = clone(self).set_params(verbose=0, cache_dir=store)
+            progress = tqdm(
+                total=len(samples),
+                desc="Embedding",
+                unit="sample",
+                disable=self.verbose <= 0,
+            )
+            with progress, _partial_file(path) as file:
+                for block in blocks:
+                    rows = encoder.transform(take_rows(samples, block)).astype(dtype)
+                    if block.start == 0:
+                        _begin(file, (len(samples), rows.shape[1]), dtype)
+                    file.write(rows.tobytes())
+                    progress.update(len(rows))
+                _finish(file, path, made_of)
+            if self.cache_dir is None:
+                shutil.rmtree(store, ignore_errors=True)
+        return np.load(path, mmap_mode="r")
+
+
+def _check_path(path):
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"path={str(path)!r}: there is no folder {str(path.parent)!r}. Make it "
+            "first."
+        )
+    return path
+
+
+def _is_made_of(path, made_of):
+    """Tell whether a file is there; raise if it is another one."""
+    if not path.exists():
+        return False
+    try:
+        found = dict(json.loads(Path(f"{path}.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        found = {}
+    for name, value in made_of.items():
+        here = found.get(name, "unknown")
+        if here != value:
+            raise ValueError(
+                f"path={str(path)!r} is there, and not made of these samples by this "
+                f"encoder: its {name} is {here!r}, not {value!r}. Delete it, or name "
+                "another path."
+            )
+    return True
+
+
+@contextmanager
+def _partial_file(path):
+    """Open the partial file for this process alone; say how to go on after errors."""
+    part = Path(f"{path}.part")
+    with open(part, "ab") as file:
+        _lock(file, path)
+        file.truncate(0)
+        try:
+            yield file
+        except BaseException as error:
+            # Its rows are in the cache; the room may be what is missing.
+            part.unlink(missing_ok=True)
+            error.add_note(
+                f"{path.name} is not complete. Embeddings made so far are kept; call "
+                "again with the same path to go on."
+            )
+            raise
+
+
+def _lock(file, path):
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"path={str(path)!r} is being written by another process. Wait for it, or "
+            "name another path."
+        ) from None
+
+
+def _begin(file, shape, dtype):
+    """Write the header; fail now rather than at the end if there is no room."""
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(Path(file.name).parent).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC,
+            f"the file takes {size / 2**20:,.1f} MiB, {free / 2**20:,.1f} MiB are free",
+            file.name,
+        )
+
+
+def _finish(file, path, made_of):
+    file.flush()
+    os.fsync(file.fileno())
+    # First what it is made of: without the file it says nothing.
+    note = Path(f"{path}.json")
+    note.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
+    os.replace(file.name, path)

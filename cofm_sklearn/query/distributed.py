@@ -1,0 +1,103 @@
+"""Pools on Dask: every block is read where it is, only candidates travel."""
+
+import numpy as np
+
+from cofm_sklearn.query.pool import BlockPool
+from cofm_sklearn.query.reservoir import merge_reservoirs
+from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.validation import check_pool, n_rows
+
+__all__ = ["DaskPool"]
+
+_MERGED_AT_ONCE = 8
+
+
+class DaskPool:
+    """A pool of embeddings as a Dask array.
+
+    Tasks run on the scheduler that Dask would use: the active client's cluster, or
+    this machine. A block that was lost with its worker is read again.
+
+    Parameters
+    ----------
+    X : dask.array.Array of shape (n_pool, d)
+        Numbers. Blocks may be of any length, also 0.
+
+    name : str
+        What the caller calls it.
+
+    Raises
+    ------
+    ValueError
+        If X is empty or not a table, or the lengths of its blocks are not known.
+    """
+
+    def __init__(self, X, name):
+        self._dask = import_optional("dask", needed_by="A pool on Dask")
+        if X.ndim != 2:
+            raise ValueError(
+                f"{name} on Dask must be a table of embeddings, got {X.ndim} "
+                "dimensions. Embed raw samples first."
+            )
+        if n_rows(X) == 0:
+            raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+        self._X = X.rechunk({1: -1})
+        self._name = name
+        self.shape = X.shape
+
+    def __len__(self):
+        return self.shape[0]
+
+    def take(self, rows=None):
+        """Return checked samples by ascending position; None takes all."""
+        if rows is None:
+            return check_pool(self._X.compute(), self._name)
+        take = self._dask.delayed(_take)
+        parts = [
+            take(block, rows[first:last] - start)
+            for block, start, first, last in self._blocks(rows)
+            if last > first
+        ]
+        return check_pool(np.concatenate(self._dask.compute(*parts)), self._name)
+
+    def scan(self, scanner, *, verbose=0):
+        """Return what a scanner makes of all blocks; see `PoolScanner`.
+
+        With `verbose` above 0, a progress bar is shown where this machine does the
+        work; a cluster shows its own dashboard.
+        """
+        scan, merge = self._dask.delayed(_scan), self._dask.delayed(merge_reservoirs)
+        # One object that all tasks share, not a copy in each.
+        shared = self._dask.delayed(scanner, traverse=False)
+        parts = [
+            scan(block, self._name, shared, start)
+            for block, start, _, _ in self._blocks(np.empty(0, dtype=np.int64))
+        ]
+        while len(parts) > 1:
+            parts = [
+                merge(parts[i : i + _MERGED_AT_ONCE], scanner.n_candidates)
+                for i in range(0, len(parts), _MERGED_AT_ONCE)
+            ]
+        if verbose <= 0:
+            return parts[0].compute()
+        diagnostics = import_optional("dask.diagnostics", needed_by="verbose=1")
+        with diagnostics.ProgressBar():
+            return parts[0].compute()
+
+    def _blocks(self, rows):
+        """Yield blocks that have rows, their starts, and which of `rows` are there."""
+        lengths = np.array(self._X.chunks[0])
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        first, last = np.searchsorted(rows, starts), np.searchsorted(rows, ends)
+        for k, block in enumerate(self._X.to_delayed().ravel()):
+            if lengths[k]:
+                yield block, int(starts[k]), first[k], last[k]
+
+
+def _take(block, rows):
+    return np.asarray(block[rows])
+
+
+def _scan(block, name, scanner, start):
+    return BlockPool(block, name).scan(scanner, offset=start)

@@ -1,0 +1,134 @@
+"""Pools of every kind, read in blocks."""
+
+import numpy as np
+from scipy import sparse
+from tqdm.auto import tqdm
+
+from cofm_sklearn.utils.validation import check_pool, check_raw, n_rows, take_rows
+
+__all__ = ["BlockPool", "PoolView", "open_pool"]
+
+_BLOCK_BYTES = 2**24
+_RAW_BLOCK = 8192
+
+
+def open_pool(X, name="X_pool"):
+    """Open a pool for reading in blocks, without reading it.
+
+    Parameters
+    ----------
+    X : array-like of length n_pool
+        Numbers that can be sliced (arrays, `numpy.memmap`, Zarr and HDF5 arrays,
+        `ParquetEmbeddings`, sparse matrices, frames) stay where they are, and so do
+        Dask arrays; texts, images and lists are checked and converted at once.
+
+    name : str, default="X_pool"
+        What the caller calls this argument; used in errors.
+
+    Returns
+    -------
+    BlockPool or DaskPool
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or the number of samples is not known.
+    """
+    if type(X).__module__.partition(".")[0] == "dask":
+        from cofm_sklearn.query.distributed import DaskPool
+
+        return DaskPool(X, name)
+    if n_rows(X) == 0:
+        raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+    raw = check_raw(X, name)
+    if raw is not None:
+        return BlockPool(raw, name)
+    if sparse.issparse(X):
+        return BlockPool(X.tocsr(), name)
+    can_be_sliced = hasattr(X, "iloc") or (hasattr(X, "shape") and hasattr(X, "dtype"))
+    return BlockPool(X if can_be_sliced else check_pool(X, name), name)
+
+
+class PoolView:
+    """Some rows of an array, taken when they are read.
+
+    A loop asks about what is left of its pool round after round; this spares the copy
+    of all of it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, d)
+        May be memory-mapped.
+
+    rows : ndarray of shape (n_rows,), dtype int
+        Positions in X.
+    """
+
+    def __init__(self, X, rows):
+        self._X = X
+        self._rows = rows
+        self.shape = (len(rows), *X.shape[1:])
+        self.dtype = X.dtype
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, rows):
+        return self._X[self._rows[rows]]
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class BlockPool:
+    """A pool on this machine.
+
+    Parameters
+    ----------
+    X : array-like of length n_pool
+        Texts, images or frames that are checked, or numbers that can be sliced.
+
+    name : str
+        What the caller calls it.
+    """
+
+    def __init__(self, X, name):
+        self._X = X
+        self._name = name
+
+    def __len__(self):
+        return n_rows(self._X)
+
+    @property
+    def shape(self):
+        """Shape of a table of numbers; (n_pool,) for all else."""
+        shape = getattr(self._X, "shape", (len(self),))
+        return shape if len(shape) == 2 else (len(self),)
+
+    def take(self, rows=None):
+        """Return checked samples by ascending position; None takes all."""
+        return check_pool(
+            self._X if rows is None else take_rows(self._X, rows), self._name
+        )
+
+    def scan(self, scanner, *, offset=0, verbose=0):
+        """Return what a scanner makes of all blocks; see `PoolScanner`.
+
+        `offset` is the position of the first row, where this is a part of a pool.
+        """
+        size = scanner.block_size or block_rows(self.shape, scanner.n_columns)
+        starts = range(0, len(self), size)
+        result = None
+        for start in tqdm(starts, desc="Pool", unit="block", disable=verbose <= 0):
+            rows = slice(start, min(start + size, len(self)))
+            block = check_pool(take_rows(self._X, rows), self._name)
+            result = scanner.add(result, block, offset + start)
+        return result
+
+
+def block_rows(shape, n_columns):
+    """Rows per block so that it and what is said of it stay near 16 MiB."""
+    if len(shape) != 2:
+        return _RAW_BLOCK
+    per_row = 4 * shape[1] + 24 * n_columns
+    return int(np.clip(_BLOCK_BYTES // per_row, 256, 2**16))

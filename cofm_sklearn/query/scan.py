@@ -1,0 +1,124 @@
+"""One pass over a pool: weigh every sample, keep candidates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cofm_sklearn.query.reservoir import draw_priorities, fill_reservoir
+from cofm_sklearn.query.weights import PoolWeights
+from cofm_sklearn.utils.validation import (
+    check_proba,
+    check_unit_embeddings,
+    n_rows,
+    take_rows,
+)
+
+__all__ = ["ArraySource", "LearnerSource", "PoolScanner"]
+
+
+@dataclass(frozen=True)
+class LearnerSource:
+    """Probabilities of samples from a learner.
+
+    Attributes
+    ----------
+    reader : LearnerReader
+        Reads the learner.
+
+    use_prior : bool
+        Whether the prior is asked.
+    """
+
+    reader: Any
+    use_prior: bool
+
+    def read(self, X, rows):
+        """Return probabilities, those of the prior, and a function that embeds."""
+        reader = self.reader
+        Z = reader.transform(X)
+        proba = reader.ask_small_model(X, Z)
+        prior_proba = None
+        if self.use_prior and proba is not None:
+            prior_proba = reader.ask_prior(Z)
+        return proba, prior_proba, lambda keep: reader.embed(take_rows(Z, keep))
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Probabilities of samples from arrays.
+
+    Attributes
+    ----------
+    proba, prior_proba : array-like of shape (n_pool, n_classes) or None
+        The small model and the prior on the whole pool; checked as they are read.
+    """
+
+    proba: Any
+    prior_proba: Any
+
+    def read(self, X, rows):
+        """Return probabilities, those of the prior, and a function that embeds."""
+        n_samples = n_rows(X)
+        proba, prior_proba = (
+            None
+            if given is None
+            else check_proba(given[rows], n_samples, name=name, rows=rows)
+            for given, name in (
+                (self.proba, "proba"),
+                (self.prior_proba, "prior_proba"),
+            )
+        )
+        if proba is None:
+            prior_proba = None
+        return (
+            proba,
+            prior_proba,
+            lambda keep: check_unit_embeddings(take_rows(X, keep), name="X_pool"),
+        )
+
+
+@dataclass(frozen=True)
+class PoolScanner:
+    """Weighs blocks of a pool and draws candidates from them.
+
+    Attributes
+    ----------
+    source : LearnerSource or ArraySource
+        Says what is known of samples.
+
+    weights : PoolWeights
+        Turns that into weights.
+
+    n_candidates : int
+        Candidates to draw.
+
+    seed : int
+        Seed of the draw.
+
+    block_size : int or None
+        Samples per block; None lets the pool choose.
+    """
+
+    source: Any
+    weights: PoolWeights
+    n_candidates: int
+    seed: int
+    block_size: int | None = None
+
+    @property
+    def n_columns(self):
+        """Probabilities per sample, to know how much memory a block takes."""
+        return 1 if self.weights.shares is None else len(self.weights.shares)
+
+    def add(self, reservoir, X, start):
+        """Return the reservoir with the candidates of a checked block."""
+        rows = slice(start, start + n_rows(X))
+        return self.add_read(reservoir, start, n_rows(X), self.source.read(X, rows))
+
+    def add_read(self, reservoir, start, n_samples, read):
+        """The same for a block that was read already."""
+        proba, prior_proba, embed = read
+        weight, size = self.weights.weigh(proba, prior_proba, n_samples)
+        priority = draw_priorities(size, start, self.seed)
+        return fill_reservoir(
+            reservoir, self.n_candidates, start, priority, size, weight, embed
+        )

@@ -1,0 +1,87 @@
+"""Embeddings that stay in a Parquet file."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cofm_sklearn.datasets import ParquetEmbeddings
+from cofm_sklearn.datasets import parquet as module
+
+Z = np.random.RandomState(0).normal(size=(500, 3)).astype(np.float32)
+
+
+def write(path, kind):
+    if kind == "lists":
+        frame = pd.DataFrame({"text": ["a text"] * len(Z), "embedding": list(Z)})
+        frame.to_parquet(path, row_group_size=170)
+    elif kind == "columns":
+        frame = pd.DataFrame(Z, columns=["a", "b", "c"])
+        frame.to_parquet(path, row_group_size=170)
+    else:
+        fixed = pa.FixedSizeListArray.from_arrays(pa.array(Z.ravel()), 3)
+        pq.write_table(pa.table({"embedding": fixed}), path, row_group_size=64)
+    return path
+
+
+@pytest.fixture(params=["lists", "columns", "fixed lists"])
+def pool(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 60)
+    return ParquetEmbeddings(write(tmp_path / "pool.parquet", request.param))
+
+
+def test_any_sequence_of_reads_gives_the_rows(pool):
+    rng = np.random.RandomState(1)
+    assert pool.shape == Z.shape
+    for _ in range(200):
+        a, b = np.sort(rng.randint(0, 501, size=2))
+        np.testing.assert_array_equal(pool[a:b], Z[a:b])
+    for start in range(0, 500, 77):  # as a scan does
+        np.testing.assert_array_equal(pool[start : start + 77], Z[start : start + 77])
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(st.integers(0, 499), min_size=0, max_size=30))
+def test_rows_by_position(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "positions.parquet"
+    if not path.exists():
+        write(path, "lists")
+    pool = ParquetEmbeddings(path)
+    rows = np.array(rows, dtype=int)
+    np.testing.assert_array_equal(pool[rows], Z[rows])
+
+
+def test_it_is_an_array_to_others(pool):
+    np.testing.assert_array_equal(np.asarray(pool), Z)
+    np.testing.assert_array_equal(pool[7], Z[7])
+    np.testing.assert_array_equal(pool[::50], Z[::50])
+    mask = Z[:, 0] > 1
+    np.testing.assert_array_equal(pool[mask], Z[mask])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pool))[3:9], Z[3:9])
+    with pytest.raises(IndexError, match="from 0 to 499"):
+        pool[[500]]
+
+
+def test_bad_files_are_named(tmp_path):
+    path = tmp_path / "bad.parquet"
+    with pytest.raises(ValueError, match=r"bad\.parquet"):
+        ParquetEmbeddings(path)
+    path.write_bytes(b"no Parquet at all")
+    with pytest.raises(ValueError, match="cannot be read as Parquet"):
+        ParquetEmbeddings(path)
+    pd.DataFrame({"text": ["a"], "n": [1.0]}).to_parquet(path)
+    with pytest.raises(ValueError, match=r"'text'.*column="):
+        ParquetEmbeddings(path)
+    with pytest.raises(ValueError, match="'vector' is not in"):
+        ParquetEmbeddings(path, column="vector")
+    pd.DataFrame({"e": [[1.0, 2.0], [1.0]]}).to_parquet(path)
+    with pytest.raises(ValueError, match="different lengths"):
+        ParquetEmbeddings(path)[:]
+    pd.DataFrame({"e": [[1.0, 2.0], None]}).to_parquet(path)
+    with pytest.raises(ValueError, match="missing values"):
+        ParquetEmbeddings(path)[:]
