@@ -23,6 +23,7 @@ _EXPORTS = {
     "CoDecisionQuery": "cofm_sklearn.query",
     "ActiveLearningClassifier": "cofm_sklearn.simulation",
     "AnnotationSession": "cofm_sklearn.annotation",
+    "AnnotationWidget": "cofm_sklearn.annotation",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

@@ -13,10 +13,12 @@ from cofm_sklearn.annotation.store import (
     StoreError,
 )
 from cofm_sklearn.annotation.views import Progress, Question
+from cofm_sklearn.annotation.widget import AnnotationWidget
 
 __all__ = [
     "AnnotationSession",
     "AnnotationStore",
+    "AnnotationWidget",
     "DamagedStoreError",
     "Progress",
     "Question",

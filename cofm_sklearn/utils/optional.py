@@ -17,6 +17,7 @@ _EXTRAS = {
     "PIL": ("pillow", "image"),
     "skactiveml": ("scikit-activeml", "baselines"),
     "cleanlab": ("cleanlab", "baselines"),
+    "anywidget": ("anywidget", "notebook"),
     "dask": ("dask", "distributed"),
     "pyarrow": ("pyarrow", "distributed"),
 }
