@@ -1,5 +1,7 @@
 """Verbs of a session, its determinism, and what it refuses."""
 
+import re
+import sqlite3
 import threading
 import time
 
@@ -67,14 +69,14 @@ def test_background_and_kind_of_call_do_not_change_the_questions():
         with make_session(background=background) as session:
             orders.append(label(session, 40))
     assert orders[0] == orders[1] == orders[2]
-    with make_session(random_state=1) as session:
-        assert label(session, 40) != orders[0]
 
 
 def test_reopened_session_goes_on_as_if_it_had_not_been_closed(tmp_path):
+    whole, parts = [], []
     with make_session() as session:
-        whole = label(session, 30)
-    parts = []
+        while len(whole) < 30:
+            whole += label(session, 3)
+            session.ask(2)
     while len(parts) < 30:
         with make_session(tmp_path / "s.sqlite") as session:
             parts += label(session, 3)
@@ -194,12 +196,14 @@ def test_several_annotators_get_different_questions_and_are_combined(session):
     mine = session.ask(4)
     theirs = session.ask(4, annotator="ann")
     assert not {q.id for q in mine} & {q.id for q in theirs}
-    session.answer([q.id for q in mine], Y[[q.index for q in mine]])
+    truth = Y[mine[0].index]
+    wrong = "gamma" if truth != "gamma" else "alpha"
+    session.answer([q.id for q in mine], [wrong, *Y[[q.index for q in mine[1:]]]])
     session.answer([q.id for q in theirs], Y[[q.index for q in theirs]], "ann")
     for name in ["bob", "cem"]:
-        session.relabel(mine[0].id, "gamma", annotator=name)
+        session.relabel(mine[0].id, truth, annotator=name)
     assert len(session.export()) == 10
-    assert dict(zip(session.labeled, session.labels_))[mine[0].index] == "gamma"
+    assert dict(zip(session.labeled, session.labels_))[mine[0].index] == truth
     assert session.progress().n_labels == 8
 
 
@@ -386,8 +390,6 @@ def test_later_version_and_other_files_are_left_alone(tmp_path):
         store.change("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="schema version 99"):
         AnnotationStore(path)
-    import sqlite3
-
     other = sqlite3.connect(tmp_path / "other.sqlite")
     other.execute("CREATE TABLE mine (a)")
     other.close()
@@ -398,8 +400,6 @@ def test_later_version_and_other_files_are_left_alone(tmp_path):
 
 
 def test_file_of_an_earlier_version_is_taken_along(tmp_path):
-    import sqlite3
-
     path = tmp_path / "old.sqlite"
     with AnnotationStore(tmp_path / "new.sqlite") as store, store.transaction():
         store.append("ann", "answer", sample_ids(BLOBS)[3], '"beta"')
@@ -428,12 +428,12 @@ def test_damaged_file_is_salvaged(tmp_path, where):
     elif where == "middle":
         content[len(content) // 2 : len(content) // 2 + 6000] = b"\xff" * 6000
     elif where == "cut":
-        del content[len(content) // 2 :]
+        del content[-len(content) // 5 :]
     else:
-        at = content.index(b'"beta"')
-        content[at : at + 6] = b'"zeta"'
+        at = re.search(rb'[0-9a-f]{32}"beta"', content).end()
+        content[at - 6 : at] = b'"zeta"'
     path.write_bytes(content)
-    with pytest.raises(DamagedStoreError, match="left as it is|was left") as caught:
+    with pytest.raises(DamagedStoreError, match="was left as it is") as caught:
         make_session(path)
     assert path.read_bytes() == content
     copy = caught.value.salvaged
