@@ -44,15 +44,18 @@ class Background:
         """
         self.start()
         number, computed = self.batches.waiting()
-        if not computed and self._pool is None:
+        if computed:
+            return True
+        if self._pool is None:
             taught, n_questions = self.batches.compute(number)
             if n_questions:
                 self.batches.report(number, taught)
-        elif not computed:
+        else:
             self._batch.exception()
             self.raise_error()
             self._number = None  # if there was nothing to ask, look again next time
-        return bool(self.batches.waiting()[1])
+        # Another process may have opened the batch by now, and planned the next.
+        return self.batches.waiting() != (number, 0)
 
     def wait(self):
         """Wait for all that is under way."""

@@ -46,8 +46,10 @@ def salvage(path):
 
 
 def _read(path):
-    # immutable=0: a write-ahead log beside the file is read as well.
+    # A write-ahead log beside the file is read as well.
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        # Without this, SQLite refuses a file that has been cut off.
+        connection.execute("PRAGMA writable_schema = ON")
         notes = _rows(connection, "SELECT key, value FROM meta")
         events = [_event(connection, n) for n in _numbers(connection)]
         return [event for event in events if event is not None], notes

@@ -1,0 +1,149 @@
+"""Hand-over to Label Studio and back."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from cofm_sklearn import AnnotationSession
+from cofm_sklearn.annotation import (
+    from_label_studio,
+    label_studio_config,
+    to_label_studio,
+)
+
+HERE = Path(__file__).parent
+CLASSES = ["bug & crash", "praise", "question"]
+TEXTS = [f"message {i} about {CLASSES[i % 3]} <tag> é" for i in range(45)]
+
+
+def make_session():
+    model = make_pipeline(HashingVectorizer(n_features=64), LogisticRegression())
+    return AnnotationSession(
+        TEXTS, model, first_n, classes=CLASSES, n_instances=5, annotator="ann"
+    )
+
+
+def first_n(learner, X_pool, n_instances):
+    return list(range(n_instances))
+
+
+def check_task(task, config):
+    """Check a task as Label Studio's guide to its task format describes it."""
+    root = ElementTree.fromstring(config)
+    control, shown = root.find("Choices"), root.find("Text")
+    assert set(task) <= {"data", "annotations", "predictions"}
+    assert task["data"][shown.get("value").removeprefix("$")] in TEXTS
+    results = [
+        result
+        for made in [*task.get("annotations", []), *task.get("predictions", [])]
+        for result in made["result"]
+    ]
+    assert results
+    for result in results:
+        assert result["from_name"] == control.get("name")
+        assert result["to_name"] == control.get("toName") == shown.get("name")
+        assert result["type"] == "choices"
+        assert isinstance(result["id"], str)
+        (choice,) = result["value"]["choices"]
+        assert choice in [c.get("value") for c in control.findall("Choice")]
+    for prediction in task.get("predictions", []):
+        assert 0 <= prediction["score"] <= 1
+        assert isinstance(prediction["model_version"], str)
+
+
+@pytest.fixture
+def handed_over(tmp_path):
+    """A session with 15 labels, its tasks, and the interface."""
+    with make_session() as session:
+        for _ in range(15):
+            (question,) = session.ask()
+            session.answer(question.id, CLASSES[question.index % 3])
+        tasks = to_label_studio(session, tmp_path / "tasks.json")
+        assert json.loads((tmp_path / "tasks.json").read_text("utf-8")) == tasks
+        yield session, tasks, label_studio_config(session)
+
+
+def test_tasks_have_the_documented_format(handed_over):
+    _, tasks, config = handed_over
+    assert len(tasks) == 20
+    assert sum("predictions" in task for task in tasks) == 5
+    for task in tasks:
+        check_task(task, config)
+
+
+def test_label_studios_own_checks_accept_tasks(handed_over):
+    sdk = pytest.importorskip("label_studio_sdk.label_interface")
+    _, tasks, config = handed_over
+    interface = sdk.LabelInterface(config)
+    interface.validate()
+    for task in tasks:
+        assert interface.validate_task(task)
+        for annotation in task.get("annotations", []):
+            assert interface.validate_annotation(annotation)
+        for prediction in task.get("predictions", []):
+            assert interface.validate_prediction(prediction)
+
+
+def test_labels_come_back_the_same(handed_over):
+    session, tasks, _ = handed_over
+    before = session.export()
+    # What Label Studio adds to an annotation that it imported.
+    done = [
+        {
+            **task,
+            "id": n,
+            "annotations": task.get("annotations", task.get("predictions")),
+        }
+        for n, task in enumerate(tasks)
+    ]
+    assert from_label_studio(session, done[:15]) == 0
+    assert session.export().equals(before)
+    with make_session() as fresh:
+        assert from_label_studio(fresh, done) == 20
+        after = fresh.export().set_index("id")["label"]
+        assert after[before["id"]].tolist() == before["label"].tolist()
+        assert from_label_studio(fresh, done) == 0
+
+
+@pytest.mark.parametrize("name", ["label_studio.json", "label_studio_min.json"])
+def test_file_exported_by_label_studio_comes_in(name):
+    with make_session() as session:
+        n_new = from_label_studio(session, HERE / name, from_name="topic")
+        frame = session.export().sort_values("index")
+    assert n_new == len(frame)
+    assert frame["index"].tolist() == [0, 1, 1, 4]
+    assert frame["label"].tolist() == [CLASSES[0], CLASSES[1], CLASSES[2], CLASSES[1]]
+    assert frame["annotator"].tolist() == [
+        f"label-studio:{who}" for who in ["1", "1", "2", "1"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["data"].clear(), "neither 'cofm_id'"),
+        (lambda t: t["data"].update(text="not in the pool"), "not in the pool"),
+        (
+            lambda t: t["annotations"][0]["result"][0]["value"].update(choices=["x"]),
+            "must be one of",
+        ),
+        (
+            lambda t: t["annotations"][0]["result"][0]["value"].update(
+                choices=CLASSES[:2]
+            ),
+            "must be one of",
+        ),
+    ],
+)
+def test_bad_file_imports_nothing(change, message):
+    tasks = json.loads((HERE / "label_studio.json").read_text("utf-8"))
+    change(tasks[1])
+    with make_session() as session:
+        with pytest.raises(ValueError, match=message):
+            from_label_studio(session, tasks, from_name="topic")
+        assert session.export().empty
