@@ -165,7 +165,7 @@ class AnnotationSession:
     def __exit__(self, *exc_info):
         self.close()
 
-    def ask(self, n=1, *, annotator=None):
+    def ask(self, n=1, *, annotator=None, wait=True):
         """Return open questions; the same ones until they are answered or skipped.
 
         Parameters
@@ -176,10 +176,14 @@ class AnnotationSession:
         annotator : str or None, default=None
             Who is asked; None stands for the session's own.
 
+        wait : bool, default=True
+            Whether to open the next batch, and wait for it, if fewer than `n`
+            questions are open; False does so only if there are none.
+
         Returns
         -------
         list of Question
-            Fewer than `n` when the pool runs out.
+            Fewer than `n` when the pool runs out, or without `wait`.
 
         Raises
         ------
@@ -192,10 +196,11 @@ class AnnotationSession:
         while True:
             with self.store.transaction():
                 found = self._batches.hand_out(annotator, n)
-                opened = len(found) < n and self._batches.open_next()
+                enough = len(found) == n or (found and not wait)
+                opened = not enough and self._batches.open_next()
             if opened:
                 self._background.start()
-            elif len(found) == n or not self._background.finish():
+            elif enough or not self._background.finish():
                 return [
                     make_question(
                         self.X, self._rows[s], s, d, self.classes, annotator=annotator

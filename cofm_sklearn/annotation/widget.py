@@ -3,6 +3,7 @@
 import base64
 import io
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 
 from cofm_sklearn.annotation.session import AnnotationSession
@@ -27,8 +28,8 @@ class AnnotationWidget:
 
     Shows one sample at a time, what foundation model and small model think of it, why
     it was asked, and how far the session has come. Keys: 1 to 9 choose a class, S
-    skips, U takes the last answer back, R reviews labels that are likely wrong. With more
-    than nine classes, type a part of the name and press Enter. Whatever a sample holds
+    skips, U takes the last answer back, R reviews labels that are likely wrong. With
+    more than nine classes, type a part of a name and press Enter. What a sample holds
     is shown as text or as an image, never run.
 
     Nothing is kept here: after a reload of the page or a restart of the kernel, run the
@@ -154,12 +155,7 @@ class AnnotationWidget:
         return classes[label]
 
     def _questions(self):
-        """Return what is open, without waiting for training as long as there is any."""
-        found = self.session.ask(1)
-        n_open = min(self.session.progress().n_open, _N_AHEAD)
-        if found and n_open > 1:
-            found = self.session.ask(n_open)
-        return [self._describe(question) for question in found]
+        return [self._describe(one) for one in self.session.ask(_N_AHEAD, wait=False)]
 
     def _progress(self):
         progress = self.session.progress()
@@ -212,7 +208,8 @@ def _as_text(sample):
 
 
 def _as_jpeg(sample):
-    image = read_rgb(sample, "the sample", _MAX_PIXELS)
+    where = str(sample) if isinstance(sample, str | PathLike) else "the image"
+    image = read_rgb(sample, where, _MAX_PIXELS)
     pil = import_optional("PIL.Image", needed_by="AnnotationWidget")
     if max(image.size) > _MAX_SIDE:
         image.thumbnail((_MAX_SIDE, _MAX_SIDE))

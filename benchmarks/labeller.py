@@ -1,0 +1,235 @@
+"""How long from the press of a key to the next sample, in a real browser?
+
+    python -m benchmarks.labeller
+
+Starts JupyterLab on this machine and drives it with the system's chromium: a pool of
+100,000 texts, one key after the other. Writes benchmarks/results/labeller.json: median
+and 95th percentile, in milliseconds, from the key to the next sample in the page.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+START_S = 90
+
+POOL = """
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from cofm_sklearn import AnnotationSession, AnnotationWidget
+
+rng = np.random.RandomState(0)
+words = np.array([f"word{i}" for i in range(2000)])
+drawn = words[rng.randint(2000, size=(N_POOL, 12))]
+texts = [f"{i}: " + " ".join(row) for i, row in enumerate(drawn)]
+model = make_pipeline(HashingVectorizer(n_features=4096), LogisticRegression())
+session = AnnotationSession(
+    texts, model, classes=["even", "odd"], n_instances=20, store="labels.sqlite"
+)
+"""
+
+WATCH = """
+() => {
+  const sample = document.querySelector(".cofm-sample");
+  window.cofmTimes = [];
+  let pressed = null;
+  document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => {
+    if (pressed !== null && sample.querySelector(".cofm-text")) {
+      window.cofmTimes.push(performance.now() - pressed);
+      pressed = null;
+    }
+  }).observe(sample, { childList: true, subtree: true });
+}
+"""
+
+
+class Lab:
+    """JupyterLab with one notebook, in one page of a browser."""
+
+    def __init__(self, page, url, folder):
+        self.page = page
+        self.url = url
+        self.folder = folder
+
+    def write(self, *cells):
+        """Write the notebook."""
+        import nbformat
+
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python"}
+        nbformat.write(notebook, self.folder / "label.ipynb")
+
+    def open(self):
+        """Open the notebook, or open it again after a reload."""
+        self.page.goto(self.url)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.command("application:close-sidebar-left", wait=False)
+
+    def command(self, name, arguments=None, *, wait=True):
+        """Run one of JupyterLab's commands."""
+        call = "([name, args]) => window.jupyterapp.commands.execute(name, args)"
+        if not wait:
+            call = call.replace("=> ", "=> void ")
+        self.page.wait_for_function("() => window.jupyterapp !== undefined")
+        return self.page.evaluate(call, [name, arguments or {}])
+
+    def run_all(self):
+        """Run all cells; returns the labeller."""
+        self.command("notebook:run-all-cells", wait=False)
+        return self.labeller()
+
+    def labeller(self):
+        """Wait until the labeller shows a sample."""
+        labeller = self.page.locator(".cofm-labeller").last
+        labeller.locator(".cofm-sample > *").first.wait_for(timeout=90_000)
+        self.page.wait_for_function(
+            "() => document.querySelector('.cofm-classes button:not([disabled])')",
+            timeout=90_000,
+        )
+        return labeller
+
+
+@contextmanager
+def jupyter_lab():
+    """Start JupyterLab on a loopback port and a browser; stop both in the end."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise RuntimeError("chromium is not installed; on Debian: apt install chromium")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        token = secrets.token_hex(16)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        work = folder / "work"
+        work.mkdir()
+        with open(folder / "log", "wb") as log:
+            server = subprocess.Popen(
+                [
+                    *(
+                        sys.executable,
+                        "-m",
+                        "jupyterlab",
+                        "--no-browser",
+                        "--allow-root",
+                    ),
+                    *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+                    *(f"--IdentityProvider.token={token}", f"--notebook-dir={work}"),
+                    "--expose-app-in-browser",
+                    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                    "--LabApp.news_url=None",
+                    "--LabApp.extension_manager=readonly",
+                ],
+                env=os.environ
+                | {
+                    "HOME": name,
+                    "JUPYTER_CONFIG_DIR": f"{name}/config",
+                    "JUPYTER_DATA_DIR": f"{name}/data",
+                    "JUPYTER_RUNTIME_DIR": f"{name}/runtime",
+                    "JUPYTERLAB_SETTINGS_DIR": f"{name}/settings",
+                    "JUPYTERLAB_WORKSPACES_DIR": f"{name}/workspaces",
+                    "IPYTHONDIR": f"{name}/ipython",
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                },
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            _wait_for(f"{url}api?token={token}", server, folder / "log")
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=chromium, args=["--no-sandbox"]
+                )
+                page = browser.new_page(viewport={"width": 1100, "height": 900})
+                page.set_default_timeout(30_000)
+                yield Lab(page, f"{url}lab/tree/label.ipynb?reset&token={token}", work)
+                browser.close()
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(url, server, log):
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+
+
+def measure(n_pool, n_keys, pause_s):
+    """Return milliseconds from each key to the next sample."""
+    with jupyter_lab() as lab:
+        lab.write(POOL.replace("N_POOL", str(n_pool)), "AnnotationWidget(session)")
+        lab.open()
+        labeller = lab.run_all()
+        labeller.focus()
+        lab.page.evaluate(WATCH)
+        for k in range(n_keys):
+            lab.page.keyboard.press("12"[k % 2])
+            lab.page.wait_for_function(
+                "(n) => window.cofmTimes.length >= n", arg=k + 1, timeout=120_000
+            )
+            lab.page.wait_for_timeout(1000 * pause_s)
+        times = lab.page.evaluate("() => window.cofmTimes")
+        # What was pressed is what was stored, once the kernel has caught up.
+        lab.page.wait_for_function(
+            "(n) => document.querySelector('.cofm-line strong').textContent"
+            ".startsWith(n + ' of')",
+            arg=str(n_keys),
+            timeout=120_000,
+        )
+    return times
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pool", type=int, default=100_000)
+    parser.add_argument("--keys", type=int, default=100)
+    parser.add_argument("--pause", type=float, default=0.5, help="seconds of reading")
+    parser.add_argument("--results", type=Path, default=RESULTS / "labeller.json")
+    args = parser.parse_args()
+    times = measure(args.pool, args.keys, args.pause)
+    result = {
+        "pool": args.pool,
+        "keys": len(times),
+        "pause_s": args.pause,
+        "median_ms": round(float(np.median(times)), 1),
+        "p95_ms": round(float(np.quantile(times, 0.95)), 1),
+        "longest_ms": round(float(np.max(times)), 1),
+    }
+    args.results.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
