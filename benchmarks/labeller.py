@@ -72,7 +72,7 @@ class Lab:
         import nbformat
 
         notebook = nbformat.v4.new_notebook()
-        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        notebook.cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in cells]
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python"}
         nbformat.write(notebook, self.folder / "label.ipynb")
 
@@ -80,7 +80,13 @@ class Lab:
         """Open the notebook, or open it again after a reload."""
         self.page.goto(self.url)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.command("application:close-sidebar-left", wait=False)
+        self.idle()
+
+    def idle(self):
+        """Wait until the kernel is there and has nothing to do."""
+        self.page.wait_for_selector(
+            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000
+        )
 
     def command(self, name, arguments=None, *, wait=True):
         """Run one of JupyterLab's commands."""
@@ -92,7 +98,14 @@ class Lab:
 
     def run_all(self):
         """Run all cells; returns the labeller."""
-        self.command("notebook:run-all-cells", wait=False)
+        # The command does nothing before JupyterLab has taken note of the notebook.
+        for _ in range(20):
+            self.page.locator(".jp-Cell").first.click()
+            self.command("notebook:run-all-cells", wait=False)
+            self.page.wait_for_timeout(500)
+            prompt = self.page.locator(".jp-InputPrompt").first.text_content()
+            if prompt.strip("[]: "):
+                break
         return self.labeller()
 
     def labeller(self):
@@ -122,6 +135,11 @@ def jupyter_lab():
             port = free.getsockname()[1]
         work = folder / "work"
         work.mkdir()
+        quiet = folder / "settings/@jupyterlab/apputils-extension"
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text(
+            '{"fetchNews": "false", "checkForUpdates": false}'
+        )
         with open(folder / "log", "wb") as log:
             server = subprocess.Popen(
                 [
@@ -162,7 +180,7 @@ def jupyter_lab():
                 )
                 page = browser.new_page(viewport={"width": 1100, "height": 900})
                 page.set_default_timeout(30_000)
-                yield Lab(page, f"{url}lab/tree/label.ipynb?reset&token={token}", work)
+                yield Lab(page, f"{url}doc/tree/label.ipynb?reset&token={token}", work)
                 browser.close()
         finally:
             server.terminate()
