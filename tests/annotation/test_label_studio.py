@@ -82,7 +82,8 @@ def test_label_studios_own_checks_accept_tasks(handed_over):
     interface = sdk.LabelInterface(config)
     interface.validate()
     for task in tasks:
-        assert interface.validate_task(task)
+        # With annotations in it, label_studio_sdk 2.1.2 calls itself wrongly.
+        assert interface.validate_task({"data": task["data"]})
         for annotation in task.get("annotations", []):
             assert interface.validate_annotation(annotation)
         for prediction in task.get("predictions", []):
