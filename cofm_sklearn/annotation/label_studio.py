@@ -140,7 +140,8 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
     ------
     ValueError
         If this is no export of Label Studio, nothing in it is named `from_name`, a
-        choice is no class, several were chosen, or a sample is not in the pool. Nothing is imported then.
+        choice is no class, several were chosen, or a sample is not in the pool.
+        Nothing is imported then.
     """
     if not isinstance(tasks, list):
         tasks = json.loads(Path(tasks).read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
 """Hand-over to Label Studio and back.
 
 The files `label_studio.json` and `label_studio_min.json` were written by hand. Their
-fields and the kinds of their values are those of Label Studio's guide to its task format
-(labelstud.io/guide/task_format), of exports quoted in public repositories (2024, 2025),
-and, for JSON-MIN, of its converter (label-studio-converter, `convert_to_json_min`).
+fields and the kinds of their values are those of Label Studio's guide to its task
+format (labelstud.io/guide/task_format), of exports quoted in public repositories
+(2024, 2025), and, for JSON-MIN, of `convert_to_json_min` of label-studio-converter.
 """
 
 import json
@@ -132,9 +132,9 @@ def test_file_exported_by_label_studio_comes_in(name):
 
 @pytest.mark.parametrize("name", ["label_studio.json", "label_studio_min.json"])
 def test_wrong_name_of_the_choices_is_not_taken_for_no_answer(name):
-    with make_session() as session:
-        with pytest.raises(ValueError, match=r"from_name='label'; there are .*'topic'"):
-            from_label_studio(session, HERE / name)
+    message = r"from_name='label'; there are .*'topic'"
+    with make_session() as session, pytest.raises(ValueError, match=message):
+        from_label_studio(session, HERE / name)
 
 
 @pytest.mark.parametrize(
