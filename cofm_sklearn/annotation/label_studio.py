@@ -139,8 +139,9 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
     Raises
     ------
     ValueError
-        If this is no export of Label Studio, a choice is no class, several were
-        chosen, or a sample is not in the pool. Nothing is imported then.
+        If this is no export of Label Studio, nothing in it is named `from_name`, a
+        choice is no class, several were chosen, or a sample is not in the pool.
+        Nothing is imported then.
     """
     if not isinstance(tasks, list):
         tasks = json.loads(Path(tasks).read_text(encoding="utf-8"))
@@ -148,7 +149,7 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
         raise ValueError("tasks must be a list of tasks, as Label Studio exports it.")
     by_text = {str(label): label for label in session.classes}
     known = {(row.id, row.label) for row in session.export().itertuples()}
-    said = []
+    said, found = [], 0
     for number, task in enumerate(tasks):
         data = task.get("data", task)
         if not isinstance(data, dict) or not {"cofm_id", _TO, "text"} & set(data):
@@ -157,6 +158,7 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
                 "'text'."
             )
         for choices, name, mark in _choices(task, from_name):
+            found += 1
             if len(choices) != 1 or choices[0] not in by_text:
                 raise ValueError(
                     f"Task {number} has the choices {choices}; it must be one of the "
@@ -168,6 +170,12 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
             label = by_text[choices[0]]
             if mark != _mark(sample) or (sample, label) not in known:
                 said.append((sample, label, name or session.annotator))
+    names = {name for task in tasks for name in _names(task)}
+    if names and not found:
+        raise ValueError(
+            f"No task has an answer named from_name={from_name!r}; there are "
+            f"{sorted(names)}."
+        )
     return session.import_labels(said)
 
 
@@ -186,6 +194,14 @@ def _choices(task, from_name):
             if result.get("type") == "choices" and result.get("from_name") == from_name:
                 who = annotation.get("completed_by")
                 yield result["value"]["choices"], _name(who), result.get("id")
+
+
+def _names(task):
+    """Names of the fields that hold answers, or may do so in JSON-MIN."""
+    if "annotations" not in task:
+        return [name for name in task if "annotation_id" in task]
+    results = [r for made in task["annotations"] for r in made["result"]]
+    return [result.get("from_name", "") for result in results]
 
 
 def _name(who):

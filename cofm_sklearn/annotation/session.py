@@ -1,5 +1,6 @@
 """People label, models learn: the session."""
 
+from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
 
@@ -150,11 +151,10 @@ class AnnotationSession:
         self._background = Background(self._batches, background)
         self._taught = None  # (number of the last event, what was learned)
         self._closed = False
-        try:
+        with ExitStack() as failed:
+            failed.callback(self.close)
             self._answers.enter_file()
-        except BaseException:
-            self.close()
-            raise
+            failed.pop_all()
         if verbose > 0 and self._answers.history.last:
             print(f"{self.store.path}: {self._answers.history.last} events so far.")
         self._background.start()

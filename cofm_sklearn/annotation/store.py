@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cofm_sklearn.annotation.history import Event
@@ -100,14 +100,11 @@ class AnnotationStore:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._connection = None
-        with self._errors():
+        with self._errors(), ExitStack() as failed:
+            failed.callback(self.close)
             self._connect()
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                self._connection = None
-                raise
+            self._prepare()
+            failed.pop_all()
 
     def __enter__(self):
         return self
@@ -130,10 +127,8 @@ class AnnotationStore:
             try:
                 yield self
                 self._execute("COMMIT")
-            except BaseException:
-                if self._connection is not None and self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            finally:
+                self._roll_back()
 
     def events(self, after=0, upto=None):
         """Read the history.
@@ -261,10 +256,13 @@ class AnnotationStore:
                 self._execute(f"PRAGMA user_version = {number + 1}")
             self._execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._execute("ROLLBACK")
-            raise
+        finally:
+            self._roll_back()
+
+    def _roll_back(self):
+        """Take back what was not committed, if there is any."""
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _errors(self):

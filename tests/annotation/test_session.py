@@ -372,7 +372,13 @@ def test_failed_training_is_told_once_and_loses_nothing():
     Slow.gate.set()
     Slow.fails = True
     with make_session(estimator=Slow(), query_strategy=first_n) as session:
-        said = label(session, 10)
+        said, errors = [], []
+        while len(said) < 10:
+            try:
+                said += label(session, 1)
+            except RuntimeError as error:  # any time after the sixth question
+                errors.append(error)
+        assert len(errors) <= 1
         with pytest.raises(RuntimeError, match="ArithmeticError: no fit today"):
             session.ask()
         assert session.progress().n_labels == 10
@@ -419,16 +425,20 @@ def test_file_of_an_earlier_version_is_taken_along(tmp_path):
 @pytest.mark.parametrize("where", ["header", "middle", "cut", "label"])
 def test_damaged_file_is_salvaged(tmp_path, where):
     path = tmp_path / "s.sqlite"
-    with make_session(path, background=False) as session:
-        label(session, 60)
-        whole = session.store.events()
+    ids = sample_ids(BLOBS)
+    make_session(path).close()
+    with AnnotationStore(path) as store:
+        for i in range(1200):
+            with store.transaction():
+                store.append(f"annotator {i // 60}", "import", ids[i % 60], '"beta"')
+        whole = store.events()
     content = bytearray(path.read_bytes())
     if where == "header":
         content[:100] = b"x" * 100
     elif where == "middle":
         content[len(content) // 2 : len(content) // 2 + 6000] = b"\xff" * 6000
     elif where == "cut":
-        del content[-len(content) // 5 :]
+        del content[len(content) // 2 :]
     else:
         at = re.search(rb'[0-9a-f]{32}"beta"', content).end()
         content[at - 6 : at] = b'"zeta"'
@@ -442,8 +452,8 @@ def test_damaged_file_is_salvaged(tmp_path, where):
         return
     with AnnotationStore(copy) as store:
         saved = store.events()
-    assert set(saved) < set(whole) or where == "middle"
-    assert len(saved) >= (59 if where == "label" else 1)
+    assert set(saved) < set(whole)
+    assert len(saved) >= {"label": 1199, "middle": 1000, "cut": 300}[where]
     with make_session(copy) as session:
         assert len(session.export()) == len(saved)
         label(session, 5)
