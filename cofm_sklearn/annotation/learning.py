@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.small_model import ConstantModel
+from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
@@ -236,7 +236,7 @@ class Learning:
     def _pick(self, taught, candidates, pending, n):
         """Positions in candidates, and their utilities."""
         learner = taught.learner
-        untrained = not len(taught.rows) or isinstance(learner.estimator, ConstantModel)
+        untrained = not len(taught.rows) or is_constant(learner.estimator)
         native = isinstance(self.strategy, BaseQueryStrategy)
         if untrained and not native:
             rng = np.random.RandomState([self.seed, len(taught.rows), len(pending)])

@@ -1,7 +1,6 @@
 """People label, models learn: the session."""
 
 from contextlib import ExitStack
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
-from cofm_sklearn.utils.validation import check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import check_integer, check_pool, n_rows, take_rows
 
 __all__ = ["AnnotationSession"]
 
@@ -127,8 +126,8 @@ class AnnotationSession:
         self.X = check_pool(X, "X")
         self.annotator = check_name(annotator)
         self.n_instances = n_instances
-        _check_integer("n_instances", n_instances, 1)
-        _check_integer("random_state", random_state, 0)
+        check_integer("n_instances", n_instances, 1)
+        check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
         self._ids = sample_ids(self.X)
         rows = {}
@@ -177,8 +176,8 @@ class AnnotationSession:
             Who is asked; None stands for the session's own.
 
         wait : bool, default=True
-            Whether to open the next batch, and wait for it, if fewer than `n`
-            questions are open; False does so only if there are none.
+            Whether to wait for the next batch if fewer than `n` are open, or only if
+            none is.
 
         Returns
         -------
@@ -191,7 +190,7 @@ class AnnotationSession:
             If training failed in the background; said once, then it is tried again.
         """
         annotator = self._check(annotator)
-        _check_integer("n", n, 1)
+        check_integer("n", n, 1)
         self._background.raise_error()
         while True:
             with self.store.transaction():
@@ -498,8 +497,3 @@ class AnnotationSession:
         if len(taught.rows):
             return taught.learner.estimator
         return self._learning.prior_alone(take_rows(X, np.arange(min(n_rows(X), 1))))
-
-
-def _check_integer(name, value, low):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")

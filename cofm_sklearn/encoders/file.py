@@ -160,16 +160,20 @@ def _partial_file(path):
     with open(part, "ab") as file:
         _lock(file, path)
         file.truncate(0)
+        complete = False
         try:
             yield file
-        except BaseException as error:
-            # Its rows are in the cache; the room may be what is missing.
-            part.unlink(missing_ok=True)
+            complete = True
+        except (OSError, KeyboardInterrupt) as error:
             error.add_note(
                 f"{path.name} is not complete. Embeddings made so far are kept; call "
                 "again with the same path to go on."
             )
             raise
+        finally:
+            if not complete:
+                # Its rows are in the cache; the room may be what is missing.
+                part.unlink(missing_ok=True)
 
 
 def _lock(file, path):

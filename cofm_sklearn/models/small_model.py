@@ -3,11 +3,13 @@
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
@@ -21,7 +23,9 @@ __all__ = [
     "TrainingSet",
     "class_proba",
     "cross_fit_proba",
+    "fit_constant_model",
     "fit_small_model",
+    "is_constant",
 ]
 
 
@@ -93,11 +97,20 @@ class TrainingSet:
         return np.bincount(self.rows()[1], minlength=len(self.classes))
 
 
-class ConstantModel:
+class ConstantModel(ClassifierMixin, BaseEstimator):
     """Stands in where labels of one class only leave nothing to train."""
 
     def __init__(self, label):
-        self.classes_ = np.array([label])
+        self.label = label
+
+    @property
+    def classes_(self):
+        """The one class."""
+        return np.array([self.label])
+
+    def fit(self, X, y=None):
+        """Learn nothing."""
+        return self
 
     def predict(self, X):
         """Predict the one class."""
@@ -106,6 +119,41 @@ class ConstantModel:
     def predict_proba(self, X):
         """Return one column of ones."""
         return np.ones((n_rows(X), 1))
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def fit_constant_model(estimator, X, y):
+    """Put a constant in the place of the model that an estimator is or ends in.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Left as it is. Transformers of a pipeline are cloned and fitted, since a query
+        needs what they make of samples.
+
+    X : array-like of length n_samples
+        Labelled samples.
+
+    y : ndarray of shape (n_samples,)
+        Their labels, of one class.
+
+    Returns
+    -------
+    ConstantModel or Pipeline
+    """
+    constant, fitted = ConstantModel(y[0]), []
+    for step in split_pipeline(estimator)[0]:
+        step = clone(step).fit(X, y)
+        X = step.transform(X)
+        fitted.append(step)
+    return make_pipeline(*fitted, constant) if fitted else constant
+
+
+def is_constant(estimator):
+    """Tell whether an estimator is a `ConstantModel`, or ends in one."""
+    return isinstance(split_pipeline(estimator)[1], ConstantModel)
 
 
 def fit_small_model(estimator, data):

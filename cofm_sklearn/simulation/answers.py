@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cofm_sklearn.models.small_model import ConstantModel
+from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.ask_again import opinion_on_labeled
 from cofm_sklearn.utils.validation import take_rows
@@ -106,7 +106,7 @@ def pick_again(strategy, learner, X, pool, asked, answers, n_instances):
     ValueError
         If the strategy returns something else.
     """
-    untrained = not asked or isinstance(learner.estimator, ConstantModel)
+    untrained = not asked or is_constant(learner.estimator)
     if not hasattr(strategy, "select_again") or untrained:
         return np.empty(0, dtype=np.int64)
     samples, matrix = group_answers(asked, answers)

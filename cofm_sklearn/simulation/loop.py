@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.small_model import ConstantModel
+from cofm_sklearn.models.small_model import fit_constant_model, is_constant
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
@@ -351,7 +351,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """Positions in `pool` to ask for next."""
         n_asked = 0 if learner.y_training is None else len(learner.y_training)
         native = isinstance(strategy, BaseQueryStrategy)
-        untrained = n_asked == 0 or isinstance(learner.estimator, ConstantModel)
+        untrained = n_asked == 0 or is_constant(learner.estimator)
         if n_asked < n_initial or (untrained and not native):
             if n_asked < n_initial:
                 n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
@@ -448,7 +448,7 @@ def _train(estimator, X, samples, labels):
     X_train = take_rows(X, samples)
     knows_classes = isinstance(split_pipeline(estimator)[1], CoDecisionClassifier)
     if len(np.unique(labels)) == 1 and not knows_classes:
-        model = ConstantModel(labels[0])
+        model = fit_constant_model(estimator, X_train, labels)
     else:
         with few_labels_per_class():
             model = clone(estimator).fit(X_train, labels)

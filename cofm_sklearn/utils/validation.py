@@ -15,6 +15,7 @@ from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
     "align_proba",
+    "check_integer",
     "check_n_instances",
     "check_pool",
     "check_proba",
@@ -154,6 +155,12 @@ def check_unit_embeddings(X, name="X", n_features=None):
             "Use the embeddings of one encoder throughout."
         )
     return normalize(X, copy=True)
+
+
+def check_integer(name, value, low):
+    """Raise a ValueError that names a parameter unless it is an integer from `low` on."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
 
 
 def check_n_instances(n_instances, n_pool):

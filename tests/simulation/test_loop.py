@@ -349,3 +349,24 @@ def test_progress_is_quiet_unless_asked_for(blobs, capfd):
     assert capfd.readouterr() == ("", "")
     make_loop(verbose=1).fit(X, y)
     assert "20/20" in capfd.readouterr().err
+
+
+def test_raw_texts_whose_first_labels_are_of_one_class():
+    """The stand-in for a model that cannot be trained still embeds its texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+
+    texts = np.array([f"lunch at table {i}" for i in range(60)], dtype=object)
+    texts[::20] = ["win a prize", "win a car", "win a boat"]
+    y = np.array(["ham"] * 60, dtype=object)
+    y[::20] = "spam"
+    loop = ActiveLearningClassifier(
+        make_pipeline(TfidfVectorizer(), LogisticRegression()),
+        CoDecisionQuery(),
+        n_initial=2,
+        n_instances=3,
+        budget=30,
+        random_state=1,
+    ).fit(texts, y)
+    assert set(loop.labels_[:2]) == {"ham"}
+    assert set(loop.estimator_.classes_) == {"ham", "spam"}
