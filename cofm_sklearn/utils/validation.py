@@ -158,7 +158,7 @@ def check_unit_embeddings(X, name="X", n_features=None):
 
 
 def check_integer(name, value, low):
-    """Raise a ValueError that names a parameter unless it is an integer from `low` on."""
+    """Raise a ValueError unless a parameter is an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
 

@@ -4,10 +4,10 @@ import os
 import shutil
 
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from benchmarks.labeller import jupyter_lab
 from cofm_sklearn.annotation import AnnotationSession
-from cofm_sklearn.annotation.store import AnnotationStore
 
 pytest.importorskip("playwright")
 pytest.importorskip("jupyterlab")
@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from cofm_sklearn import AnnotationSession, AnnotationWidget
 
 texts = [
-    ("win a free prize, call %d" if i % 3 == 0 else "see you at lunch, table %d") % i
+    f"win a free prize, call {i}" if i % 3 == 0 else f"see you at lunch, table {i}"
     for i in range(120)
 ]
 model = make_pipeline(TfidfVectorizer(), LogisticRegression())
@@ -190,17 +190,9 @@ def test_label_undo_skip_review_reload_restart_and_go_on(lab):
 
     path = lab.folder / "labels.sqlite"
     texts = [
-        (
-            "win a free prize, call now %d"
-            if i % 3 == 0
-            else "see you at lunch, table %d"
-        )
-        % i
+        f"win a free prize, call {i}" if i % 3 == 0 else f"see you at lunch, table {i}"
         for i in range(120)
     ]
-    from sklearn.dummy import DummyClassifier
-
-    assert AnnotationStore(path).events()
     with AnnotationSession(
         texts, DummyClassifier(), classes=["ham", "spam"], store=path
     ) as session:
