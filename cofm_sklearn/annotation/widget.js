@@ -23,6 +23,8 @@ function curveSvg(curve) {
   svg.setAttribute("role", "img");
   const [n, last] = curve[curve.length - 1];
   svg.setAttribute("aria-label", `Estimated accuracy ${percent(last)} at ${n} labels`);
+  const title = document.createElementNS(ns, "title");
+  title.textContent = "Estimated accuracy over the number of labels";
   const x = (value) => 2 + (116 * value) / Math.max(n, 1);
   const y = (value) => 34 - 32 * value;
   const line = document.createElementNS(ns, "polyline");
@@ -35,7 +37,7 @@ function curveSvg(curve) {
   for (const [name, value] of [["cx", x(n)], ["cy", y(last)], ["r", 2]]) {
     dot.setAttribute(name, value);
   }
-  svg.append(base, line, dot);
+  svg.append(title, base, line, dot);
   return svg;
 }
 
@@ -395,7 +397,8 @@ class Labeller {
     const n = (value) => value.toLocaleString("en");
     const line = make("div", "cofm-line");
     const labels = `${n(progress.n_labels)} of ${n(progress.n_pool)} labelled`;
-    line.append(make("strong", "", this.reviewing ? "Review" : labels));
+    const left = `Review: ${n(this.suspects.length)} to look at`;
+    line.append(make("strong", "", this.reviewing ? left : labels));
     if (progress.n_skipped) line.append(make("span", "", `${n(progress.n_skipped)} skipped`));
     if (progress.accuracy !== null) {
       let text = `accuracy about ${percent(progress.accuracy)}`;
