@@ -30,7 +30,13 @@ from cofm_sklearn.query import (
     SkactivemlQuery,
     UncertaintyHerdingQuery,
 )
-from cofm_sklearn.simulation import ExactOracle, NoisyOracle, RecordedVotesOracle
+from cofm_sklearn.simulation import (
+    EstimatedAccuracy,
+    ExactOracle,
+    NoisyOracle,
+    RecordedVotesOracle,
+    StabilizedPredictions,
+)
 
 FROM_TABLES = [
     CoDecisionClassifier(LogisticRegression()),
@@ -65,6 +71,8 @@ FROM_ELSEWHERE = [
     ExactOracle(),  # labels, as the first argument of `fit`
     NoisyOracle(),
     RecordedVotesOracle(),
+    StabilizedPredictions(),  # a fitted model, round by round
+    EstimatedAccuracy(),
 ]
 
 _FOLDS = "folds are dealt over rows, so a repeated row can be on both sides of a fold"

@@ -205,7 +205,7 @@ class Learning:
         with self._lock:
             decision = self.stopping.update(
                 taught.learner.estimator,
-                take_rows(self.X, candidates),
+                self.X,
                 n_labels=len(taught.rows),
                 X_labeled=take_rows(self.X, taught.rows),
                 y_labeled=taught.labels,

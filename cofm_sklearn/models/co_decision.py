@@ -115,6 +115,10 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     label_quality_ : ndarray of shape (n_samples,)
         Probability that each label given to `fit` is right.
 
+    oof_proba_ : ndarray of shape (n_samples, n_classes)
+        The co-decision on each sample given to `fit`, by small models that have not
+        seen it.
+
     n_features_in_ : int
         Features of X; only where X is numeric.
 
@@ -321,7 +325,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if is_package_prior(prior):
             rows = prior.description_rows(X)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
-        model, class_counts, fusion, noise_matrix = train_co_decision(
+        *trained, fusion, noise_matrix, oof_proba = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows),
             None if prior is None else _prior_proba(prior, X, classes),
@@ -336,7 +340,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if one_class and prior is not None and _is_auto(self.trust):
             # Such labels cannot tell samples apart, but the prior can.
             fusion = replace(fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
-        return model, class_counts, fusion, noise_matrix
+        return *trained, fusion, noise_matrix, oof_proba
 
     def _fit_prior_alone(self, X):
         if self.prior is None:
@@ -359,13 +363,21 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
         n_classes = len(prior.classes_)
         no_labels = np.zeros(n_classes, dtype=int)
-        self._publish(
-            checker, prior.classes_, prior, None, no_labels, fusion, np.eye(n_classes)
-        )
+        matrix, no_rows = np.eye(n_classes), np.empty((0, n_classes))
+        learned = (None, no_labels, fusion, matrix, no_rows)
+        self._publish(checker, prior.classes_, prior, *learned)
         return self
 
     def _publish(
-        self, checker, classes, prior, model, class_counts, fusion, noise_matrix
+        self,
+        checker,
+        classes,
+        prior,
+        model,
+        class_counts,
+        fusion,
+        noise_matrix,
+        oof_proba,
     ):
         """Set all that `fit` has learned, when nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
@@ -381,6 +393,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.noise_rate_interval_ = fusion.noise_rate_interval
         self.noise_matrix_ = noise_matrix
         self.label_quality_ = fusion.label_quality
+        self.oof_proba_ = oof_proba
 
     def _fitted_prior(self, X):
         if self.prior is None or is_fitted(self.prior):

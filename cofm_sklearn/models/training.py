@@ -72,6 +72,10 @@ def train_co_decision(
 
     noise_matrix : ndarray of shape (n_classes, n_classes)
         Share of given labels (columns) by true class (rows).
+
+    oof_proba : ndarray of shape (n_samples, n_classes)
+        The co-decision on the labelled samples, with small models that have not seen
+        them.
     """
     few = len(data.codes) <= _ONE_THREAD_ROWS
     with threadpool_limits(1, user_api="blas") if few else nullcontext():
@@ -125,11 +129,11 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         evidence = float(trust > 0)
     training = build(1.0, evidence)
     fusion, proba = weigh(training, evidence)
-    first = fusion
+    first, last_proba = fusion, proba
     for _ in range(_N_CLEANING):
         if fusion.label_quality.min() > _CLEAN_ENOUGH:
             break
-        fusion, _ = weigh(build(fusion.label_quality, evidence), evidence)
+        fusion, last_proba = weigh(build(fusion.label_quality, evidence), evidence)
     training = build(fusion.label_quality, evidence)
     model = fit_small_model(estimator, training)
     # Judged before any label lost weight: a model trained on what was kept agrees
@@ -140,10 +144,12 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         noise_rate_interval=first.noise_rate_interval,
     )
     known = None if fusing["label_noise"] is None else first.noise_rate
+
+    def fused(weighing, small):
+        return weighing.proba(small if prior_proba is None else prior_proba, small)
+
     noise_matrix = explain_labels(
-        data.codes,
-        first.proba(proba if prior_proba is None else prior_proba, proba),
-        known,
-        fusing["sample_weight"],
+        data.codes, fused(first, proba), known, fusing["sample_weight"]
     ).noise_matrix
-    return model, training.class_counts(), fusion, noise_matrix
+    oof_proba = fused(fusion, last_proba)
+    return model, training.class_counts(), fusion, noise_matrix, oof_proba

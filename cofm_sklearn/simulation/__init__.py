@@ -14,15 +14,23 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
+from cofm_sklearn.simulation.stopping import (
+    EstimatedAccuracy,
+    StabilizedPredictions,
+    StoppingDecision,
+)
 
 __all__ = [
     "ActiveLearningClassifier",
     "BaseOracle",
+    "EstimatedAccuracy",
     "ExactOracle",
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
     "RecordedVotesOracle",
+    "StabilizedPredictions",
+    "StoppingDecision",
     "SuspectsDisplay",
     "label_savings",
     "labels_to_reach",

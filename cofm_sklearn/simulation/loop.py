@@ -23,6 +23,7 @@ from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
+from cofm_sklearn.simulation.stopping import go_on, look, says_stop
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
@@ -104,6 +105,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         records balanced accuracy, macro-F1 and rare-class recall; an empty list
         records nothing and saves the time.
 
+    stopping : stopping rule or None, default=None
+        Ends the loop before the budget is spent, for example
+        `StabilizedPredictions()`. It sees models and samples, never the truth.
+
     warm_start : bool, default=False
         Whether a further `fit` on the same data goes on with the labels it has: after
         an interruption, or with a larger budget.
@@ -137,7 +142,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     learning_curve_ : DataFrame
         A row per round: `strategy`, `seed`, `round`, `n_labels`, and the scores; for a
-        `CoDecisionClassifier` also the mean `label_quality` and the `noise_rate`.
+        `CoDecisionClassifier` also the mean `label_quality` and the `noise_rate`; with
+        a stopping rule, the `stopping_value` that it looks at.
+
+    stopping_ : stopping rule or None
+        With what it has seen; ``stopping_.decision_`` is what it said last.
 
     oracle_ : oracle
         The fitted oracle.
@@ -184,6 +193,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         *,
         oracle=None,
         scoring=None,
+        stopping=None,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -195,6 +205,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.budget = budget
         self.oracle = oracle
         self.scoring = scoring
+        self.stopping = stopping
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
@@ -243,18 +254,21 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         evaluate = self._evaluator(X, y, eval_set)
 
+        stopping = _with_seeds(self.stopping, seed + 3)
+
         asked, answers, curve, learner = [], [], [], _Learner(estimator)
         if self.warm_start and hasattr(self, "queried_indices_"):
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
             learner = _train(estimator, X, self.labeled_indices_, self.labels_)
+            stopping = go_on(stopping, self.stopping_)
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
         )
         with progress:
             try:
-                while len(asked) < budget:
+                while len(asked) < budget and not says_stop(stopping):
                     n = min(self.n_instances, budget - len(asked))
                     pool = np.delete(np.arange(len(y)), asked)
                     again = pick_again(strategy, learner, X, pool, asked, answers, n)
@@ -279,9 +293,12 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         **_label_quality(learner.estimator),
                         **evaluate(learner.estimator),
                     }
+                    if stopping is not None:
+                        stopping = look(stopping, learner, X, len(asked))
+                        row["stopping_value"] = stopping.decision_.value
                     curve = [*curve, row]
                     # Only complete rounds are kept, whatever ends the loop.
-                    self._publish(learner, oracle, y, asked, answers, curve)
+                    self._publish(learner, oracle, stopping, y, asked, answers, curve)
                     progress.update(len(picked))
             except KeyboardInterrupt:
                 if not curve:
@@ -293,9 +310,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 )
         return self
 
-    def _publish(self, learner, oracle, y, asked, answers, curve):
+    def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
         self.estimator_ = learner.estimator
         self.oracle_ = oracle
+        self.stopping_ = stopping
         self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
         self.queried_indices_ = np.array(asked, dtype=np.int64)
         self.answers_ = np.array(answers, dtype=y.dtype)
