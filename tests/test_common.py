@@ -31,7 +31,6 @@ from cofm_sklearn.query import (
     UncertaintyHerdingQuery,
 )
 from cofm_sklearn.simulation import (
-    EstimatedAccuracy,
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
@@ -72,7 +71,6 @@ FROM_ELSEWHERE = [
     NoisyOracle(),
     RecordedVotesOracle(),
     StabilizedPredictions(),  # a fitted model, round by round
-    EstimatedAccuracy(),
 ]
 
 _FOLDS = "folds are dealt over rows, so a repeated row can be on both sides of a fold"

@@ -14,16 +14,11 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
-from cofm_sklearn.simulation.stopping import (
-    EstimatedAccuracy,
-    StabilizedPredictions,
-    StoppingDecision,
-)
+from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
     "ActiveLearningClassifier",
     "BaseOracle",
-    "EstimatedAccuracy",
     "ExactOracle",
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
