@@ -1,5 +1,9 @@
 """Hand-over to Label Studio and back.
 
+`label_studio_1.23.2.json` and `label_studio_1.23.2_min.json` are what a server of Label
+Studio 1.23.2 exported after it had imported the tasks and the interface of the session
+`handed_over` below; the five open tasks were answered in it, the last one cancelled.
+
 The files `label_studio.json` and `label_studio_min.json` were written by hand. Their
 fields and the kinds of their values are those of Label Studio's guide to its task
 format (labelstud.io/guide/task_format), of exports quoted in public repositories
@@ -115,6 +119,20 @@ def test_labels_come_back_the_same(handed_over):
         after = fresh.export().set_index("id")["label"]
         assert after[before["id"]].tolist() == before["label"].tolist()
         assert from_label_studio(fresh, done) == 0
+
+
+@pytest.mark.parametrize("suffix", [".json", "_min.json"])
+def test_round_trip_through_a_real_server(handed_over, suffix):
+    session, tasks, _ = handed_over
+    path = HERE / f"label_studio_1.23.2{suffix}"
+    before = session.export().set_index("id")["label"]
+    with make_session() as fresh:
+        assert from_label_studio(fresh, path) == 19
+        labels = fresh.export().set_index("id")["label"]
+    assert labels[before.index].tolist() == before.tolist()
+    asked = [task["data"]["cofm_id"] for task in tasks if "predictions" in task]
+    given = [CLASSES[k % 3] for k in range(4)]  # as they were answered there
+    assert [labels.get(sample) for sample in asked] == [*given, None]
 
 
 @pytest.mark.parametrize("name", ["label_studio.json", "label_studio_min.json"])
