@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from cofm_sklearn.annotation import AnnotationSession, AnnotationWidget
+from cofm_sklearn.simulation import StabilizedPredictions
 
 TEXTS = [f"{'cheap pills' if i % 3 == 0 else 'lunch'} number {i}" for i in range(60)]
 CLASSES = ["ham", "spam"]
@@ -179,3 +180,24 @@ def test_it_shows_itself_with_code_and_style(widget):
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "export default" in widget._view._esm
     assert ".cofm-labeller" in widget._view._css
+
+
+def test_what_a_stopping_rule_says_is_shown():
+    rule = StabilizedPredictions(threshold=0.5, window=1, random_state=0)
+    with AnnotationSession(
+        TEXTS,
+        model(),
+        classes=CLASSES,
+        n_instances=6,
+        background=False,
+        stopping=rule,
+    ) as session:
+        widget = AnnotationWidget(session)
+        reply = widget.handle({"type": "hello"})
+        assert not reply["progress"]["stop"]
+        for _ in range(30):
+            reply = answer(widget, reply["questions"][0])
+        assert reply["progress"]["stop"]
+        assert "agree" in reply["progress"]["stop_reason"]
+        assert session.progress().should_stop
+    assert not hasattr(rule, "history_")

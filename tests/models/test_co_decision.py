@@ -415,3 +415,17 @@ def test_refit_on_another_kind_of_data(data):
     model.set_params(prior=None).fit(X[:, 3:], y)
     assert model.n_features_in_ == 2
     assert not hasattr(model, "feature_names_in_")
+
+
+def test_out_of_fold_probabilities_have_not_seen_the_label():
+    """Labels drawn at random are foretold by chance out of fold, and not in sample."""
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(120, 30)), rng.randint(2, size=120)
+    model = CoDecisionClassifier(
+        LogisticRegression(C=100.0), label_noise=None, random_state=0
+    ).fit(X, y)
+    oof = model.oof_proba_
+    assert oof.shape == (120, 2)
+    np.testing.assert_allclose(oof.sum(axis=1), 1)
+    assert (model.predict(X) == y).mean() > 0.7
+    assert 0.35 < (oof.argmax(axis=1) == y).mean() < 0.65
