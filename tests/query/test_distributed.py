@@ -22,30 +22,14 @@ from cofm_sklearn.query import co_decision
 N, D = 12_000, 8
 
 
-class Learner:
-    """The least a learner has to be; of a module that workers can import or not."""
-
-    def __init__(self, estimator, X, y):
-        self.estimator, self.X_training, self.y_training = estimator, X, y
-        estimator.fit(X, y)
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
+@pytest.fixture(scope="module")
+def data(long_tailed):
+    return long_tailed(N, D)
 
 
 @pytest.fixture(scope="module")
-def data():
-    rng = np.random.RandomState(0)
-    y = rng.choice(4, size=N, p=[0.6, 0.25, 0.1, 0.05])
-    Z = rng.normal(size=(4, D))[y] + 0.7 * rng.normal(size=(N, D))
-    return Z.astype(np.float32), y
-
-
-@pytest.fixture(scope="module")
-def learner(data):
-    Z, y = data
-    first = np.concatenate([np.flatnonzero(y == k)[:8] for k in range(4)])
-    return Learner(LogisticRegression(), Z[first], y[first])
+def learner(data, teach):
+    return teach(*data)
 
 
 @pytest.fixture(scope="module")

@@ -25,31 +25,14 @@ from cofm_sklearn.utils.validation import check_unit_embeddings
 N, D = 3000, 6
 
 
-class Learner:
-    """The least a learner has to be."""
-
-    def __init__(self, estimator, X, y):
-        self.estimator, self.X_training, self.y_training = estimator, X, y
-        estimator.fit(X, y)
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
-
-
 @pytest.fixture(scope="module")
-def data():
-    rng = np.random.RandomState(0)
-    centres = rng.normal(size=(4, D))
-    y = rng.choice(4, size=N, p=[0.6, 0.25, 0.1, 0.05])
-    Z = (centres[y] + 0.7 * rng.normal(size=(N, D))).astype(np.float32)
-    return Z, y
+def data(long_tailed):
+    return long_tailed(N, D)
 
 
 @pytest.fixture
-def learner(data):
-    Z, y = data
-    first = np.concatenate([np.flatnonzero(y == k)[:8] for k in range(4)])
-    return Learner(LogisticRegression(), Z[first], y[first])
+def learner(data, teach):
+    return teach(*data)
 
 
 @pytest.fixture(autouse=True)
@@ -149,16 +132,15 @@ def test_what_candidates_cover_is_what_the_pool_sees(data, learner):
     assert np.mean(drawn) > exact - 0.02
 
 
-def test_a_prior_is_read_in_blocks_too(data):
+def test_a_prior_is_read_in_blocks_too(data, teach):
     Z, y = data
     prior_columns = np.full((N, 4), 0.1)
     prior_columns[np.arange(N), y] = 0.7
     XP = np.hstack([prior_columns, Z])
-    first = np.concatenate([np.flatnonzero(y == k)[:8] for k in range(4)])
     model = CoDecisionClassifier(
         LogisticRegression(), PrecomputedPrior(range(4), columns=range(4))
     )
-    learner = Learner(model, XP[first], y[first])
+    learner = teach(XP, y, model)
     picked = query(balance=1.0)(learner, XP)
     np.testing.assert_array_equal(
         query(balance=1.0, block_size=64)(learner, XP), picked
