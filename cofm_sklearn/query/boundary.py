@@ -144,8 +144,8 @@ class DirectQuery(_RankingQuery):
 
     References
     ----------
-    Nuggehalli, S., Zhang, J., Jain, L., Nowak, R. (2025). DIRECT: Deep Active
-    Learning under Imbalance and Label Noise. ICML.
+    Nuggehalli, S., Zhang, J., Jain, L., Nowak, R. (2025). Improved Algorithm for Deep
+    Active Learning under Imbalance via Optimal Separation. ICML. (DIRECT)
 
     Examples
     --------

@@ -95,7 +95,7 @@ class CoDecisionQuery(BaseQueryStrategy):
 
     References
     ----------
-    Bae, W., Sutherland, D. J., Oliveira, G. L. (2025). Uncertainty Herding: One
+    Bae, W., Oliveira, G. L., Sutherland, D. J. (2025). Uncertainty Herding: One
     Active Learning Method for All Label Budgets. ICLR. (coverage weighted by
     uncertainty)
 
