@@ -67,7 +67,7 @@ class AskAgainQuery(BaseQueryStrategy):
 
     See Also
     --------
-    combine_annotators : One label from several answers.
+    cofm_sklearn.noise.combine_annotators : One label from several answers.
 
     Notes
     -----

@@ -159,7 +159,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     See Also
     --------
-    LearningCurveDisplay : Draws `learning_curve_`.
+    cofm_sklearn.simulation.LearningCurveDisplay : Draws `learning_curve_`.
 
     Notes
     -----
