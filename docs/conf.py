@@ -70,6 +70,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "cofm_sklearn"},
     "header_links_before_dropdown": 5,
@@ -93,7 +94,9 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 def _skip(app, what, name, obj, skip, options):
     # Metadata routing of scikit-learn, the same in every estimator.
-    if name == "get_metadata_routing" or name.startswith("set_") and "_request" in name:
+    if name == "get_metadata_routing" or (
+        name.startswith("set_") and "_request" in name
+    ):
         return True
     return None
 

@@ -67,7 +67,7 @@ class LabelCleaner(BaseEstimator):
     n_features_in_ : int
         Features of X; only where X is numeric.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names of X, where it has any.
 
     Examples

@@ -71,7 +71,7 @@ class SafeSampler(BaseEstimator):
     n_features_in_ : int
         Features of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names of X, where it has any.
 
     Notes

@@ -86,7 +86,7 @@ def label_quality(y, proba, *, classes=None, label_noise="auto", sample_weight=N
 
     See Also
     --------
-    cofm_sklearn.CoDecisionClassifier : Its `label_quality_` comes from prior and small model.
+    cofm_sklearn.CoDecisionClassifier : `label_quality_` from prior and small model.
 
     Examples
     --------

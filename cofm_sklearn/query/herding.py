@@ -56,7 +56,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
 
     See Also
     --------
-    cofm_sklearn.CoDecisionQuery : Coverage with other weights and a radius from the pool.
+    cofm_sklearn.CoDecisionQuery : Coverage with other weights and another radius.
 
     Notes
     -----
