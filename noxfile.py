@@ -35,3 +35,11 @@ def lint(session):
     session.install(*[need for need in extra if need.startswith("ruff==")])
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python="3.11")
+def docs(session):
+    """Build the site with all examples; a warning is an error."""
+    session.install("-e", ".[docs,test,baselines]")
+    options = ["-W", "--keep-going", "-E", "-q", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, "docs", "docs/_build/html")

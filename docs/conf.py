@@ -58,6 +58,7 @@ sphinx_gallery_conf = {
     "doc_module": ("cofm_sklearn",),
     "abort_on_example_error": True,
     "show_memory": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "download_all_examples": False,
     "matplotlib_animations": False,

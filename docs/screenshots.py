@@ -1,9 +1,9 @@
-"""Pictures of every page of the built site, to look at it: narrow and wide, light and dark.
+"""Pictures of every page of the built site: narrow and wide, light and dark.
 
-``python docs/screenshots.py docs/_build/html OUT`` needs playwright (the extra ``test``)
-and a chromium on the path. OUT gets one picture per page, width and theme, and contact
-sheets of twelve; what a page asks of other hosts, what its scripts complain of and
-what is wider than a narrow screen is printed, and makes the exit code 1.
+``python docs/screenshots.py docs/_build/html OUT`` needs playwright (of the extra
+``test``) and a chromium on the path. OUT gets one picture per page, width and theme,
+and contact sheets of twelve. What a page asks of other hosts, what its scripts complain
+of and what is wider than the screen is printed, and makes the exit code 1.
 """
 
 import argparse

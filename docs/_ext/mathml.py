@@ -9,7 +9,7 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 # A function's name keeps its distance from what is around it, but for its bracket.
-_FUNCTION = re.compile(r"<mi>([a-z]{2,})</mi>(?=(<mo[^>]*>(?:\(|&#x00028;)))?)")
+_FUNCTION = re.compile(r"<mi>([a-z]{2,})</mi>(?=(<mo[^>]*>(?:\(|&#x00028;))?)")
 
 
 def to_mathml(latex, display):

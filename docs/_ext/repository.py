@@ -19,6 +19,7 @@ PAGES = {
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
     "CONTRIBUTING.md": "/contributing.md",
+    "examples/README.rst": "/auto_examples/index.rst",
 }
 
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|[#/<])([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
