@@ -21,6 +21,16 @@ THEMES = ("light", "dark")
 LONGEST = 6000  # pixels of a page that are kept
 COLUMNS, ROWS = 6, 2
 TILE = {"narrow": (300, 900), "wide": (500, 800)}
+# Height of the page, and what is cut off at the right: wider than the screen, and in
+# nothing that scrolls.
+_MEASURE = """() => {
+  const scrolls = (e) => e && (/auto|scroll/.test(getComputedStyle(e).overflowX)
+    && e.tagName !== "BODY" && e.tagName !== "HTML" || scrolls(e.parentElement));
+  const wide = [...document.querySelectorAll("main *")].filter((e) =>
+    e.getBoundingClientRect().right > window.innerWidth + 1 && !scrolls(e));
+  const names = wide.map((e) => e.tagName.toLowerCase() + "." + e.className);
+  return [document.documentElement.scrollHeight, [...new Set(names)].slice(0, 3)];
+}"""
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -83,15 +93,13 @@ def _shoot_page(page, root, name, out, width, theme):
     page.goto(f"{root}{name}.html", wait_until="load")
     page.remove_listener("request", on_request)
     page.remove_listener("console", on_console)
-    size = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-    )
+    height, too_wide = page.evaluate(_MEASURE)
+    if too_wide:
+        said.append(f"{name}: {width} screen is too narrow for {', '.join(too_wide)}")
     across = WIDTHS[width][0]
-    if size[0] > across:
-        said.append(f"{name}: {size[0]} wide on a screen of {across}")
     picture = out / f"{width}_{theme}" / f"{name.replace('/', '.')}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    height = min(size[1], LONGEST)
+    height = min(height, LONGEST)
     page.screenshot(
         path=picture,
         full_page=True,
