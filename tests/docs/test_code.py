@@ -90,7 +90,7 @@ def test_few_blocks_do_not_run():
 
 
 @pytest.mark.parametrize(
-    "source, n_wrong",
+    ("source", "n_wrong"),
     [
         ("```python\nprint(1)\n```\n\n```text\n1\n```\n", 0),
         ("```python\nprint(1)\n```\n\n```text\n2\n```\n", 1),
