@@ -135,6 +135,9 @@ def test_comparisons_of_queries():
     ranks = read(RESULTS / "savings.md").split("## Query only")[1]
     (rank,) = re.findall(r"co-decision query ([\d.]+),", ranks)[:1]
     assert f"the best of 16, {rank} " in text
+    decisions = prose(DOCS / "decisions.md")
+    assert f"the best mean rank of 16 ({rank}, Uncertainty Herding" in decisions
+    assert f"but needs {herding:.0%}".replace("%", " %") in decisions
 
 
 def test_shuffled_priors():
@@ -198,6 +201,15 @@ def test_stopping():
         row = measured[re.findall(r"\.\d+", threshold)[0]]
         for cell, value in zip(cells, row[1:], strict=True):
             assert number(cell) == pytest.approx(number(value)), threshold
+
+
+def test_time_of_a_query():
+    rows = {row[0]: row for row in table_under(RESULTS / "speed.md", "## By pool size")}
+    ours = float(rows["CoDecisionQuery"][3].split()[0])
+    margin = float(rows["modAL margin"][3].split()[0])
+    scale, faq = prose(DOCS / "scale.md"), prose(DOCS / "faq.md")
+    assert f"a batch of 100 takes {ours:.2f} s, {ours / margin:.1f} times" in scale
+    assert f"{ours:.2f} s at a million rows" in faq
 
 
 def test_images():
