@@ -23,18 +23,16 @@ from importlib.util import find_spec
 if not all(map(find_spec, ["cofm_sklearn", "sentence_transformers", "matplotlib"])):
     %pip install --quiet "cofm_sklearn[demo]"
 """
+CHECK = "\n\n\n# Check\n"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-# JupyterLab reads the first, Colab the second.
-FOLDED = {"jupyter": {"outputs_hidden": True, "source_hidden": True}}
-FOLDED_IN_COLAB = {"cellView": "form"}
-
 _FENCE = re.compile(
     r"^```python(?: (?P<kind>exercise|check|solution) (?P<number>[\d.]+))?\n"
     r"(?P<code>.*?)^```$"
-    r"|^\{(?P<what>cell|code)\} (?P<file>plot_\w+\.py) \"(?P<words>[^\"]+)\"$",
+    r"|^\{(?P<what>cell|code|picture)\} (?P<file>plot_\w+\.py) \"(?P<words>[^\"]+)\""
+    r"(?P<changes>(?: \"[^\"]+\" -> \"[^\"]+\")*)$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -47,7 +45,7 @@ def gallery_cells(source):
     code = "\n".join(head.splitlines()[docstring.end_lineno :])
     cells = [(title, code.strip())]
     for block in blocks:
-        prose, code = re.match(r"((?:#.*\n)*)(.*)", block, re.DOTALL).groups()
+        prose, code = re.match(r"((?:#[^\n]*\n)*)(.*)", block, re.DOTALL).groups()
         prose = re.sub(r"^# ?", "", prose, flags=re.MULTILINE)
         cells.append((prose.strip(), code.strip()))
     return cells
@@ -69,8 +67,9 @@ def find_cell(file, words):
 
 def as_markdown(prose):
     """Turn the little reStructuredText that examples use into Markdown."""
-    if re.search(r"^(\.\. |[=~^-]{4,}$)|::$", prose, re.MULTILINE):
-        raise ValueError(f"Cannot turn a directive or heading into Markdown:\n{prose}")
+    prose = re.sub(r"^(.+)\n[=-]{4,}$", r"### \1\n", prose, flags=re.MULTILINE)
+    if re.search(r"^\.\. |::$", prose, re.MULTILINE):
+        raise ValueError(f"Cannot turn a directive into Markdown:\n{prose}")
     prose = re.sub(r":math:`([^`]+)`", r"$\1$", prose)
     prose = re.sub(r":[\w:]+:`~?([^`]+)`", r"`\1`", prose)
     prose = re.sub(r"(?<!`)`([^`<]+?)\s*<([^`>]+)>`__?", r"[\1](\2)", prose)
@@ -90,14 +89,29 @@ def lesson_cells(text):
         end = match.end()
         if match["what"]:
             prose, code = find_cell(match["file"], match["words"])
+            for old, new in re.findall(r'"([^"]+)" -> "([^"]+)"', match["changes"]):
+                if code.count(old) != 1:
+                    raise ValueError(f'"{old}" must be there once:\n{code}')
+                code = code.replace(old, new)
             if match["what"] == "cell":
                 yield from _prose(as_markdown(prose))
-            yield "code", code, {}
+            if match["what"] == "picture":
+                # How it is drawn is no part of the lesson.
+                title = prose.splitlines()[0].rstrip(".")
+                yield "code", f"# @title {title}\n{code}", folded(outputs=False)
+            else:
+                yield "code", code, {}
         elif match["kind"] is None:
             yield "code", match["code"].strip(), {}
         elif match["kind"] != "check":
             yield _exercise(**match.groupdict(), check=checks.get(match["number"], ""))
     yield from _prose(text[end:])
+
+
+def folded(*, outputs):
+    """Return what folds a cell away: in JupyterLab, and in Colab but for its title."""
+    hidden = {"outputs_hidden": True} if outputs else {}
+    return {"jupyter": {"source_hidden": True, **hidden}, "cellView": "form"}
 
 
 def _prose(text):
@@ -112,9 +126,10 @@ def _exercise(kind, number, code, check, **_):
     if kind == "solution":
         # Colab shows the title alone.
         code = f"# @title Solution {number}\n{code}"
-        metadata |= FOLDED | FOLDED_IN_COLAB
-    source = f"{code.strip()}\n\n# Check\n{check.strip()}" if check else code.strip()
-    return "code", source, metadata
+        metadata |= folded(outputs=True)
+    elif check:
+        code = f"{code.strip()}{CHECK}{check}"
+    return "code", code.strip(), metadata
 
 
 def make_notebook(text):
