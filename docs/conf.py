@@ -23,7 +23,7 @@ extensions = [
     "mathml",
     "repository",
 ]
-exclude_patterns = ["_build", "_templates", "auto_examples/**.ipynb"]
+exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 default_role = "code"
