@@ -49,7 +49,7 @@ def pages_of(site):
     ]
 
 
-def shoot(site, out, only):
+def shoot(site, out, widths=WIDTHS, themes=THEMES, only=None):
     """Take the pictures; return complaints as lines of text."""
     handler = functools.partial(_Quiet, directory=str(site))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -60,8 +60,9 @@ def shoot(site, out, only):
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        for width, (across, down) in WIDTHS.items():
-            for theme in THEMES:
+        for width in widths:
+            across, down = WIDTHS[width]
+            for theme in themes:
                 context = browser.new_context(
                     viewport={"width": across, "height": down}, color_scheme=theme
                 )
@@ -137,8 +138,11 @@ def main():
     parser.add_argument("site", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", nargs="+", help="pages whose path has one of these")
+    parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=WIDTHS)
+    parser.add_argument("--themes", nargs="+", choices=THEMES, default=THEMES)
     options = parser.parse_args()
-    complaints = shoot(options.site.resolve(), options.out, options.only)
+    site = options.site.resolve()
+    complaints = shoot(site, options.out, options.widths, options.themes, options.only)
     make_sheets(options.out)
     print("\n".join(complaints) or "nothing to complain of")
     return int(bool(complaints))
