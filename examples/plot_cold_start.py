@@ -12,8 +12,8 @@ How many classes does a first batch find, and how good is the classifier after i
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic:
-# 16 of them, the largest with 22 times the texts of the smallest. Three tenths are held
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic: 16
+# of them, the largest with 22 times the texts of the smallest. Three tenths are held
 # out.
 
 import matplotlib.pyplot as plt
