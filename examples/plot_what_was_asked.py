@@ -120,7 +120,7 @@ for number, (axes, this) in enumerate(zip(grid.flat, rounds), start=1):
     axes.scatter(
         *place[this["asked"]].T, marker="*", s=150, color="#D55E00", edgecolor="black"
     )
-    axes.set_title(f"Round {number}: asked for (star), asked before (cross)")
+    axes.set_title(f"Round {number}: asked now (star), before (cross)", fontsize=10)
 bar = figure.colorbar(shades, ax=grid[0], label="worth to the query", shrink=0.8)
 bar.ax.set_ylim(0, 1)
 last = grid[1, 1]
