@@ -67,7 +67,7 @@ def test_headings_are_underlined_to_their_length(source):
 def test_shows_a_labelled_picture(source):
     names = [name for name, _ in calls(source)]
     assert names.count("plt.show") >= 1
-    assert re.search(r"[xy]label|Display\.from_", source)
+    assert re.search(r"label=|[xy]label|Display\.from_", source)
 
 
 def test_draws_can_be_repeated(source):
