@@ -180,9 +180,9 @@ print("doubtful texts:", n_doubtful)
 # careful are a little better than it says, the careless a little worse.
 #
 # Right: most is gained by asking the model beside the people. It leaves four to eight
-# of the 200 labels in doubt. A third opinion about these gains a third of what 40 more
-# answers about any texts gain, with a seventh of the answers or less. What is wrong and
-# not in doubt is not found this way. Dots are five draws, bars their mean.
+# of the 200 labels in doubt. A third opinion about these few mends one label in the
+# mean; 40 more answers about any texts mend two. What is wrong and not in doubt is not
+# found this way. Dots are five draws, bars their mean.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.2), layout="constrained", width_ratios=[1, 1.4]
