@@ -12,8 +12,8 @@ How many classes does a first batch find, and how good is the classifier after i
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic:
-# 16 of them, the largest with 22 times the texts of the smallest. Three tenths are held
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic: 16
+# of them, the largest with 22 times the texts of the smallest. Three tenths are held
 # out.
 
 import matplotlib.pyplot as plt
@@ -104,11 +104,10 @@ print(table.groupby(["batch", "n_labels"]).mean().round(2))
 # %%
 # The picture
 # -----------
-# The spread batch finds about as many topics as a random one, but its labels teach the
+# The spread batch finds hardly more topics than a random one, but its labels teach the
 # small model more: each stands for a region of the pool, not for what is common. Most
 # is won by the prior, before any label. Beside such a prior it hardly matters which
-# batch comes first: what the labels do here is confirm it. Bands reach from the lowest
-# to the highest of the splits.
+# batch comes first. Bands reach from the lowest to the highest of the splits.
 
 colours = {"random": "#D55E00", "spread over the pool": "#0072B2"}
 markers = {"random": "s", "spread over the pool": "o"}

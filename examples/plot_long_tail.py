@@ -86,9 +86,9 @@ print(asked.round(1))
 # %%
 # The picture
 # -----------
-# Left: which share of each topic was asked for. Random samples ask for a seventh of every
-# topic, up to chance. Both queries ask for less of the largest topic; the co-decision's
-# asks for more of the smallest ones.
+# Left: which share of each topic was asked for. Random samples ask for a seventh of
+# every topic, up to chance. Both queries ask for less of the largest topic; the
+# co-decision's asks for more of the smallest ones.
 #
 # Right: the co-decision knows the rare topics before it asks, from their descriptions.
 # Nearly all of its lead is this: without the prior, its query is not better than margin

@@ -55,9 +55,9 @@ for descriptions in (docs.class_descriptions, swapped):
 # %%
 # Three loops
 # -----------
-# 96 labels, 12 a round, on three splits into pool and held-out texts. The learning curve
-# also records trust, the weight of the prior. Its first point is the model that has
-# seen no label: there the prior decides alone.
+# 96 labels, 12 a round, on three splits into pool and held-out texts. The learning
+# curve also records trust, the weight of the prior. Its first point is the model that
+# has seen no label: there the prior decides alone.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 models = {
@@ -106,7 +106,8 @@ for score in scoring:
 #
 # Below: what happens to trust. The right descriptions pay for this caution: trust in
 # them falls as well, and comes back when the labels have confirmed them. Meanwhile they
-# help as training samples of the small model. Bands are standard errors over the splits.
+# help as training samples of the small model. Bands are standard errors over the
+# splits.
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(7, 6.4), sharex=True, layout="constrained", height_ratios=[3, 2]

@@ -84,8 +84,8 @@ print(f"{len(suspects)} suspects, {wrong[suspects].sum()} of them are wrong")
 # %%
 # The worst suspects
 # ------------------
-# The given label, what each model says, and how likely the label is right. The
-# darker a cell, the less its model believes the label.
+# The given label, what each model says, and how likely the label is right. The darker a
+# cell, the less its model believes the label.
 
 display = SuspectsDisplay.from_estimator(
     model, Z[labelled], given, samples=texts[labelled], n_suspects=8

@@ -91,7 +91,8 @@ def lesson_cells(text):
             prose, code = find_cell(match["file"], match["words"])
             for old, new in re.findall(r'"([^"]+)" -> "([^"]+)"', match["changes"]):
                 if code.count(old) != 1:
-                    raise ValueError(f'"{old}" must be there once:\n{code}')
+                    file = match["file"]
+                    raise ValueError(f'{file}: "{old}" must be there once in\n{code}')
                 code = code.replace(old, new)
             if match["what"] == "cell":
                 yield from _prose(as_markdown(prose))

@@ -95,7 +95,9 @@ def test_notebook_runs(path, kernels, classroom):
     for cell in notebook.cells:
         tag = cell.metadata.get("tags", [""])[0]
         if tag == "checked" or course.CHECK in cell.source:
-            verdicts[tag] += re.findall(r"^Exercise [\d.]+: (.*?),", printed(cell), re.M)
+            verdicts[tag] += re.findall(
+                r"^Exercise [\d.]+: (.*?),", printed(cell), re.M
+            )
     assert len(verdicts["exercise"]) == len(verdicts["checked"]) >= 3
     # A gap that passes its check would be no exercise.
     assert set(verdicts["exercise"]) == {"not yet"}, verdicts
