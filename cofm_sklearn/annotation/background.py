@@ -73,9 +73,10 @@ class Background:
         if self._batch in failed:
             self._number = self._batch = None  # the next call tries again
         error = failed[0].exception()
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
         raise RuntimeError(
-            f"Training in the background failed: {type(error).__name__}: {error}. All "
-            "answers are kept, and labelling can go on; the next call tries again."
+            f"Training in the background failed: {reason}. All answers are kept, and "
+            "labelling can go on; the next call tries again."
         ) from error
 
     def close(self):
