@@ -50,7 +50,10 @@ import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
 
-__all__ = ["modal_wants_metrics", "repair_modal"]
+__all__ = ["modal_wants_metrics", "repair_modal", "repaired_names"]
+
+# What was replaced in this process, in that order.
+_REPAIRED = []
 
 
 def repair_modal():
@@ -84,6 +87,25 @@ def repair_modal():
         sys.meta_path.insert(0, _ModalFinder())
     loaded = [module for name, module in sys.modules.items() if _is_modal(name)]
     return tuple(_repair(loaded))
+
+
+def repaired_names():
+    """List what has been replaced in modAL in this process.
+
+    Returns
+    -------
+    tuple of str
+        Dotted names, in the order of their repair; empty if modAL is not loaded or is
+        healthy.
+
+    Examples
+    --------
+    >>> import modAL.models
+    >>> from cofm_sklearn.utils.modal import repaired_names
+    >>> "modAL.utils.data.retrieve_rows" in repaired_names()
+    True
+    """
+    return tuple(_REPAIRED)
 
 
 def modal_wants_metrics(learner):
@@ -128,7 +150,9 @@ def _repair(modules):
     # importing cofm_sklearn must not load them
     from cofm_sklearn.utils._modal import repair_modules
 
-    return repair_modules(modules)
+    names = repair_modules(modules)
+    _REPAIRED.extend(names)
+    return names
 
 
 class _ModalFinder(MetaPathFinder):
