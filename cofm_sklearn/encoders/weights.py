@@ -8,6 +8,7 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
@@ -177,7 +178,7 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
         return _LOADED[key]
 
 
-_LOADED = OrderedDict()
+_LOADED: OrderedDict[tuple, Any] = OrderedDict()
 _LOADED_LOCK = threading.Lock()
 
 

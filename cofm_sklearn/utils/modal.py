@@ -53,7 +53,7 @@ from importlib.abc import Loader, MetaPathFinder
 __all__ = ["modal_wants_metrics", "repair_modal", "repaired_names"]
 
 # What was replaced in this process, in that order.
-_REPAIRED = []
+_REPAIRED: list[str] = []
 
 
 def repair_modal():
@@ -135,7 +135,7 @@ def modal_wants_metrics(learner):
     for cls in type(learner).__mro__:
         # a subclass may wrap `query`, but modAL's own is the one that unpacks
         if _is_modal(cls.__module__) and "query" in vars(cls):
-            return "return_metrics" in inspect.signature(cls.query).parameters
+            return "return_metrics" in inspect.signature(vars(cls)["query"]).parameters
     return False
 
 

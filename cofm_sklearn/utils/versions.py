@@ -93,10 +93,10 @@ def _requirements():
 
 def _dependencies(requirements):
     """Sort requirements under titles, each with what is installed of it."""
-    found = {"Dependencies": []}
+    found: dict[str, list[tuple[str, str]]] = {"Dependencies": []}
     for requirement in requirements:
         parts = _REQUIREMENT.match(requirement)
-        if parts["name"] in _OWN_NAMES or parts["extra"] in _TOOLS:
+        if parts is None or parts["name"] in _OWN_NAMES or parts["extra"] in _TOOLS:
             continue
         title = f"Extra {parts['extra']}" if parts["extra"] else "Dependencies"
         bounds = f" ({parts['bounds'].strip()})" if parts["bounds"].strip() else ""
@@ -121,7 +121,7 @@ def _modal():
         return
     names = repaired_names()
     yield "repaired", f"{len(names)} names"
-    modules = {}
+    modules: dict[str, list[str]] = {}
     for name in names:
         parts = name.split(".")
         while ".".join(parts) not in sys.modules:
