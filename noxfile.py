@@ -1,12 +1,16 @@
-"""Tests with all supported libraries, lint, and the matrix that is made of them.
+"""The version matrix, the tests of a release, and lint.
 
 nox                      # all sessions
 nox -t matrix            # the version matrix: oldest, newest, every scikit-learn
 nox -s tests_oldest      # one of its rows
 nox -s tests_newest -- tests/query -k margin
+nox -s release           # build wheel and sdist, and test each as installed
 
 Each environment takes 6 GB of disk and is made again by every run.
 """
+
+import shutil
+from pathlib import Path
 
 import nox
 
@@ -20,6 +24,16 @@ WITH_MODAL = ["tests/utils", "tests/query", "cofm_sklearn/utils", "cofm_sklearn/
 WITH_SKLEARN = ["tests/test_common.py", "tests/models", "tests/simulation/test_loop.py"]
 # Every release that is supported, each with the modAL that pip would not choose.
 SKLEARN = ["1.6", "1.7", "1.8", "1.9"]
+
+FROM_SITE_PACKAGES = (
+    "import cofm_sklearn; print(cofm_sklearn.__file__); "
+    "assert 'site-packages' in cofm_sklearn.__file__"
+)
+# Releases that must make the matrix fail, and the tests that must notice.
+BROKEN = {
+    "skorch==0.9.0": "tests/models/test_nets.py",
+    "scikit-learn==1.5.2": "tests/utils/test_versions.py",
+}
 
 nox.options.error_on_missing_interpreters = True
 
@@ -63,6 +77,23 @@ def tests_sklearn(session):
         run_tests(session, *WITH_SKLEARN)
 
 
+@nox.session(python="3.11", tags=["matrix"])
+def broken(session):
+    """See that the tests fail with a dependency that is broken or too old."""
+    session.install("-e", ".[test]")
+    for requirement, tests in BROKEN.items():
+        folder = session.create_tmp()
+        shutil.rmtree(folder)
+        session.install("--no-deps", "--target", folder, requirement)
+        # 1: tests failed, 2: they could not be collected; anything else is no notice.
+        session.run(
+            *("python", "-m", "pytest", "-q", "-x", tests),
+            env={"PYTHONPATH": folder},
+            success_codes=[1, 2],
+        )
+        session.log(f"{requirement} was noticed")
+
+
 @nox.session(python="3.11")
 def lint(session):
     """Check style and format."""
@@ -70,3 +101,38 @@ def lint(session):
     session.install(*[need for need in extra if need.startswith("ruff==")])
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python="3.11")
+def typing(session):
+    """Check types, with the types that the dependencies ship."""
+    session.install("-e", ".[test]")
+    session.run("mypy")
+
+
+@nox.session(python="3.11")
+def build(session):
+    """Build the sdist, and the wheel from it, into dist/, and check both."""
+    session.install("build", "twine", "check-wheel-contents")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    files = [str(path) for path in Path("dist").iterdir()]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", "dist")
+
+
+@nox.session(python="3.11", requires=["build"])
+@nox.parametrize("kind", ["whl", "tar.gz"])
+def release(session, kind):
+    """Install what was built into a fresh environment, and run the sdist's tests."""
+    [file] = Path("dist").glob(f"*.{kind}")
+    [sdist] = Path("dist").glob("*.tar.gz")
+    session.install(f"{file}[test,baselines]")
+    outside = Path(session.create_tmp()).resolve()
+    shutil.unpack_archive(sdist, outside, filter="data")
+    [tree] = outside.glob("cofm_sklearn-*")
+    # Only the installed package is left to be imported.
+    shutil.rmtree(tree / "cofm_sklearn")
+    session.chdir(tree)
+    session.run("python", "-c", FROM_SITE_PACKAGES)
+    run_tests(session, "tests", "--pyargs", "cofm_sklearn")

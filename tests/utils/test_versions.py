@@ -126,3 +126,24 @@ def test_what_is_installed_is_supported(requirement):
         assert requirement.marker is not None, "a core dependency is missing"
         pytest.skip("an extra that is not installed")
     assert requirement.specifier.contains(version, prereleases=True)
+
+
+def test_a_release_that_is_too_old_is_noticed(tmp_path):
+    """The test above fails when a release below its bound comes first on the path."""
+    metadata = tmp_path / "scikit_learn-1.5.2.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 1.5.2\n")
+    test = f"{__file__}::{test_what_is_installed_is_supported.__name__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "1 failed" in done.stdout
+    assert (
+        f"{test_what_is_installed_is_supported.__name__}[scikit-learn>=1.6]"
+        in (done.stdout.split("short test summary")[1])
+    )
