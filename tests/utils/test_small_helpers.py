@@ -44,7 +44,7 @@ def test_many_classes_for_few_labels_do_not_warn():
     X, y = np.random.RandomState(0).normal(size=(40, 5)), np.arange(40)
     loop = ActiveLearningClassifier(_logistic(), CoDecisionQuery(), budget=24)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         CoDecisionClassifier(_logistic()).fit(X, y)
         loop.fit(X, y % 15)
 
