@@ -144,8 +144,8 @@ class DirectQuery(_RankingQuery):
 
     References
     ----------
-    Nuggehalli, S., Zhang, J., Jain, L., Nowak, R. (2025). DIRECT: Deep Active
-    Learning under Imbalance and Label Noise. ICML.
+    Nuggehalli, S., Zhang, J., Jain, L., Nowak, R. (2025). Improved Algorithm for Deep
+    Active Learning under Imbalance via Optimal Separation. ICML. (DIRECT)
 
     Examples
     --------
@@ -233,7 +233,7 @@ def galaxy_picks(proba, labels, n_instances, rng):
             if hi - lo > 1:
                 gaps.append((0, hi - lo, rng.uniform(), k, lo, hi))
     heapq.heapify(gaps)
-    chosen = {}
+    chosen: dict[int, None] = {}
     while gaps and len(chosen) < n_instances:
         level, _, _, k, lo, hi = heapq.heappop(gaps)
         middle = (lo + hi) // 2

@@ -154,12 +154,12 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     n_features_in_ : int
         Features of X; only where X is numeric.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names of X, where it has any.
 
     See Also
     --------
-    LearningCurveDisplay : Draws `learning_curve_`.
+    cofm_sklearn.simulation.LearningCurveDisplay : Draws `learning_curve_`.
 
     Notes
     -----

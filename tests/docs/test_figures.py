@@ -1,0 +1,250 @@
+"""What the docs quote is what the results and the code say."""
+
+import ast
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cofm_sklearn
+
+PACKAGE = Path(cofm_sklearn.__file__).parent
+ROOT = PACKAGE.parent
+DOCS, RESULTS = ROOT / "docs", ROOT / "benchmarks" / "results"
+
+pytestmark = pytest.mark.skipif(
+    not DOCS.exists(), reason="the package is installed without its checkout"
+)
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def prose(path):
+    """Return a page as one line, so that it does not matter where lines end."""
+    return " ".join(read(path).split())
+
+
+def table_under(path, text):
+    """Return the rows of the first table after some text, header first."""
+    _, _, rest = read(path).partition(text)
+    assert rest, f"{path.name} has no {text!r}"
+    rows = []
+    for line in rest.splitlines():
+        if line.startswith("|"):
+            cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+            rows.append([cell.strip() for cell in cells])
+        elif rows:
+            break
+    return [row for row in rows if set("".join(row)) - set("-: ")]
+
+
+def number(cell):
+    """Read .74, -50 %, +.045, **.95** as a float; percent as parts of 1."""
+    value = float(re.sub(r"[*%]", "", cell).replace("−", "-").replace(" ", ""))
+    return value / 100 if "%" in cell else value
+
+
+def same(quoted, measured, cell):
+    """Tell whether a cell is a measured value, rounded to the digits it shows."""
+    digits = 2 if "%" in cell else len(cell.strip("* ").partition(".")[2])
+    return abs(quoted - measured) <= 0.5 * 10**-digits + 1e-9
+
+
+def agree(cell, measured):
+    return same(number(cell), measured, cell)
+
+
+def savings_of(group="## System"):
+    rows = table_under(RESULTS / "savings.md", group)
+    return {(row[0], row[1]): number(row[2]) for row in rows[1:]}
+
+
+def test_reading_of_cells():
+    assert agree("**.74**", 0.7449)
+    assert agree("-50 %", -0.498)
+    assert not agree(".74", 0.7461)
+    assert not agree("5 %", -0.05)
+
+
+def test_priors():
+    fusion = pd.read_csv(RESULTS / "fusion.csv")
+    fusion = fusion[fusion["prior_kind"] == "described"]
+    measured = fusion.groupby("dataset")["prior"].mean()
+    savings = savings_of()
+    header, *rows = table_under(DOCS / "prior.md", "## How good priors are")
+    assert header[0] == "data"
+    assert {row[0] for row in rows} == set(measured.index)
+    for data, n_classes, prior, guess, saved in rows:
+        assert agree(prior, measured[data]), data
+        assert agree(guess, 1 / int(n_classes)), data
+        assert agree(saved, savings[data, "0"]), data
+
+
+@pytest.fixture(scope="module")
+def runs():
+    columns = ["dataset", "noise", "prior", "strategy", "round", "trust"]
+    columns += ["small_balanced_accuracy", "fused_balanced_accuracy"]
+    columns += ["small_rare_class_recall", "fused_rare_class_recall"]
+    table = pd.read_csv(RESULTS / "savings.csv", usecols=columns, dtype={"noise": str})
+    clean = table[table["noise"] == "0"]
+    return clean.groupby(["dataset", "prior", "strategy", "round"]).mean(
+        numeric_only=True
+    )
+
+
+def test_trust_over_labels(runs):
+    page = DOCS / "co_decision.md"
+    _, *rows = table_under(page, "## How trust went")
+    for data, prior, *cells in rows:
+        # Batches of 20: after 20, 60, 120 and 300 labels.
+        for cell, batch in zip(cells, [0, 2, 5, 14], strict=True):
+            trust = runs.loc[data, prior, "co-decision", batch]["trust"]
+            assert agree(cell, trust), (data, prior, batch)
+    first = runs.loc["api_docs", "described", "co-decision", 0]
+    (sentence,) = re.findall(
+        r"accuracy of (\.\d+) after 20 labels,[^.]*(\.\d+)\.", prose(page)
+    )
+    assert agree(sentence[0], first["small_balanced_accuracy"])
+    assert agree(sentence[1], first["fused_balanced_accuracy"])
+
+
+def test_recall_of_rare_classes(runs):
+    _, *rows = table_under(DOCS / "imbalance.md", "Recall of the smallest third")
+    strategies = ["co-decision", "Uncertainty Herding", "margin", "random"]
+    strategies.insert(1, "co-decision query")
+    for data, *cells in rows:
+        for cell, strategy in zip(cells, strategies, strict=True):
+            model = "fused" if strategy == "co-decision" else "small"
+            recall = runs.loc[data, "described", strategy, 5][
+                f"{model}_rare_class_recall"
+            ]
+            assert agree(cell, recall), (data, strategy)
+
+
+def test_comparisons_of_queries():
+    rows = table_under(RESULTS / "savings.md", "## All comparisons")
+    mean = {(row[0], row[1], row[2]): row[4] for row in rows[1:]}
+    text = prose(DOCS / "coverage.md")
+    herding = -number(mean["query only", "Uncertainty Herding", "all"])
+    best = -number(mean["query only", "best of each cell", "all"])
+    assert f"{herding:.0%}".replace("%", " %") + " more labels in the mean" in text
+    assert f"{best:.0%}".replace("%", " %") + " more than the best of 15" in text
+    ranks = read(RESULTS / "savings.md").split("## Query only")[1]
+    (rank,) = re.findall(r"co-decision query ([\d.]+),", ranks)[:1]
+    assert f"the best of 16, {rank} " in text
+    decisions = prose(DOCS / "decisions.md")
+    assert f"the best mean rank of 16 ({rank}, Uncertainty Herding" in decisions
+    assert f"but needs {herding:.0%}".replace("%", " %") in decisions
+
+
+def test_shuffled_priors():
+    _, *rows = table_under(RESULTS / "savings.md", "## Never worse")
+    short = [float(row[3]) for row in rows if row[2] == "shuffled"]
+    (low, high), *_ = re.findall(
+        r"by (\.\d+) to (\.\d+) of balanced", prose(DOCS / "prior.md")
+    )
+    assert agree(low, min(short))
+    assert agree(high, max(short))
+
+
+def test_savings_headline_is_that_of_the_report():
+    (headline,) = re.findall(
+        r"<!-- savings -->(.*?)<!-- /savings -->", read(ROOT / "README.md"), re.DOTALL
+    )
+    rows = table_under(RESULTS / "savings.md", "## All comparisons")
+    system = next(
+        row for row in rows if row[:3] == ["system", "best of each cell", "all"]
+    )
+    assert f"saves {system[4]} of the labels" in " ".join(headline.split())
+    assert f"{system[3]} cells" in headline
+    cells = savings_of()
+    extremes = re.findall(r"(-?\d+ %)\s+\((\w+),\s+noise\s+([\d.]+)\)", headline)
+    assert len(extremes) == 2
+    for saved, data, noise in extremes:
+        assert agree(saved, cells[data, noise])
+    assert [number(e[0]) for e in extremes] == [
+        max(cells.values()),
+        min(cells.values()),
+    ]
+
+
+def test_gain_of_cleaning():
+    measured = table_under(RESULTS / "label_noise.md", "## Gain of cleaning, by noise")
+    by_noise = {row[0]: row for row in measured[1:]}
+    names = {
+        "none": "0",
+        "20 %": "0.2",
+        "20 % towards one other class": "0.2 asymmetric",
+        "40 %": "0.4",
+    }
+    _, *rows = table_under(DOCS / "wrong_labels.md", "- **Training.**")
+    assert {row[0] for row in rows} == set(names)
+    for name, *cells in rows:
+        row = by_noise[names[name]]
+        # Mean and worst cell of the small model, then of the co-decision.
+        for cell, mean, worst in zip(cells, (row[1], row[3]), (row[4], row[6])):
+            quoted = re.findall(r"[+-]?\.\d+", cell)
+            assert agree(quoted[0], float(mean)), (name, cell)
+            assert agree(quoted[1], float(worst)), (name, cell)
+
+
+def test_stopping():
+    measured = {
+        row[0].split()[0]: row
+        for row in table_under(RESULTS / "stopping.md", "## All data sets")
+    }
+    _, *rows = table_under(DOCS / "stopping.md", "## What it saves")
+    for threshold, *cells in rows:
+        row = measured[re.findall(r"\.\d+", threshold)[0]]
+        for cell, value in zip(cells, row[1:], strict=True):
+            assert number(cell) == pytest.approx(number(value)), threshold
+
+
+def test_time_of_a_query():
+    rows = {row[0]: row for row in table_under(RESULTS / "speed.md", "## By pool size")}
+    ours = float(rows["CoDecisionQuery"][3].split()[0])
+    margin = float(rows["modAL margin"][3].split()[0])
+    scale, faq = prose(DOCS / "scale.md"), prose(DOCS / "faq.md")
+    assert f"a batch of 100 takes {ours:.2f} s, {ours / margin:.1f} times" in scale
+    assert f"{ours:.2f} s at a million rows" in faq
+
+
+def test_images():
+    cells = table_under(RESULTS / "images.md", "## System")
+    measured = {(row[0], row[1]): number(row[2]) for row in cells[1:]}
+    _, *rows = table_under(DOCS / "image_benchmark.md", "## What came out")
+    for prior, *quoted in rows:
+        values = [measured[f"cifar10 {prior}", noise] for noise in ("0", "0.2", "0.4")]
+        values.append(sum(values) / 3)
+        for cell, value in zip(quoted, values, strict=True):
+            assert agree(cell, value), prior
+
+
+def raised():
+    """Return the texts of all errors that the package raises, as patterns' targets."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                parts = ast.walk(node.exc)
+                # A text with values in it and its pieces are both walked over.
+                texts = [
+                    p for p in parts if isinstance(p, ast.JoinedStr | ast.Constant)
+                ]
+                found += [ast.unparse(text) for text in texts]
+    return found
+
+
+def test_errors_of_the_faq_are_raised_by_the_package():
+    known = raised()
+    _, *rows = table_under(DOCS / "faq.md", "## Errors and their cures")
+    ours = [message for message, cure in rows if "scikit-learn's" not in cure]
+    assert len(ours) >= 20
+    for message in ours:
+        parts = [re.escape(part) for part in message.strip("`").split(" ... ")]
+        # Braces of a message are doubled where values are put in.
+        pattern = ".*".join(parts).replace(r"\{\}", r"\{+\}+")
+        assert any(re.search(pattern, text) for text in known), message
