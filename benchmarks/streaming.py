@@ -4,8 +4,9 @@
 
 The co-decision spends the budget on pools as large as the data allow, once with every
 sample as a candidate, once with the default (in pools of more than 4,096 samples, 2,048
-drawn in one pass), and with 2,048 and 512 in any pool. Writes benchmarks/results/streaming.csv and streaming.md:
-balanced accuracy round by round, and the difference to the exact mode.
+drawn in one pass), and with 2,048 and 512 in any pool. Writes
+benchmarks/results/streaming.csv and streaming.md: balanced accuracy round by round, and
+the difference to the exact mode.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def report(table):
         f"Made by `python -m benchmarks.streaming`, {table['seed'].nunique()} seeds. "
         "Balanced accuracy of the whole system with every sample of the pool as a "
         "candidate, and the difference with other numbers of candidates: mean over "
-        "seeds ± standard error. The default draws 2,048 from pools of more than 4,096. "
+        "seeds ± standard error. The default draws 2,048 from pools of over 4,096. "
         "The exact mode with another seed, which draws the samples that the kernel's "
         "width is measured on and breaks ties, shows what a difference is that means "
         "nothing.",
