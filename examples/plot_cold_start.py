@@ -104,10 +104,11 @@ print(table.groupby(["batch", "n_labels"]).mean().round(2))
 # %%
 # The picture
 # -----------
-# The spread batch finds hardly more topics than a random one, but its labels teach the
-# small model more: each stands for a region of the pool, not for what is common. Most
-# is won by the prior, before any label. Beside such a prior it hardly matters which
-# batch comes first. Bands reach from the lowest to the highest of the splits.
+# The spread batch finds about as many topics as a random one, or one more. But its
+# labels teach the small model clearly more: each stands for a region of the pool, not
+# for what is common. Most is won by the prior, before any label. Beside such a prior it
+# hardly matters which batch comes first. Bands reach from the lowest to the highest of
+# the splits.
 
 colours = {"random": "#D55E00", "spread over the pool": "#0072B2"}
 markers = {"random": "s", "spread over the pool": "o"}

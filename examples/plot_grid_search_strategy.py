@@ -38,8 +38,8 @@ X = SentenceTransformerEncoder().fit_transform(np.asarray(docs.data)[rows])
 
 # %%
 # The small model is a pipeline: SMOTE, made safe for topics with one or two labels, and
-# a net on the embeddings that knows all topics from the start. The loop
-# around it asks for 40 labels, 10 at a time.
+# a net on the embeddings that knows all topics from the start. The loop around it asks
+# for 40 labels, 10 at a time.
 
 model = Pipeline(
     [
@@ -78,11 +78,12 @@ search = GridSearchCV(
 
 # %%
 # One line per choice of net and resampling, from a query that only spreads over the
-# pool (sharpness 0) to one that looks where the net is unsure. Bars are the standard
-# error over the three folds, so small differences mean nothing. One is large: the net
-# without hidden layer does best with SMOTE after a query that spreads, and worst with
-# SMOTE after a query for unsure samples. Tuned one after the other, neither setting
-# would have shown it.
+# pool (sharpness 0) to one that looks where the net is unsure. Lines that cross hint
+# that settings depend on each other. Here, with 64 hidden units, SMOTE is ahead after a
+# query that spreads, and behind after a query for unsure samples; the net without
+# hidden layer is better off with SMOTE after both. Tuned one after the other, the
+# settings would not have shown it. But bars are the standard error over three folds
+# only, so this is no proof.
 
 results = pd.DataFrame(search.cv_results_)
 results["net"] = results["param_estimator__net__module__hidden"].map(
@@ -112,6 +113,6 @@ axes.set_xticks(
 axes.set_xlim(-0.3, 1.3)
 axes.set_xlabel("query strategy")
 axes.set_ylabel("balanced accuracy, 40 labels")
-axes.set_title("What SMOTE does depends on what was asked for")
+axes.set_title("Net, resampling and query, compared at once")
 axes.legend(frameon=False, fontsize=9)
 plt.show()

@@ -154,8 +154,9 @@ print(records.groupby(["strategy", "n_labels"])["balanced_accuracy"].mean().unst
 # answers they got. Answers that both models find unlikely are red.
 #
 # The prior is worth more than 120 answers here, and nearly all of the co-decision's
-# lead is the prior's. The first answers even cost a little: ten of them, two wrong, are
-# not enough to tell a good prior from a bad one.
+# lead is the prior's. The first answers even cost something: ten of them, some wrong,
+# are not enough to tell a good prior from a bad one. Later the co-decision is about as
+# good as the prior alone, and not clearly better.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(12, 4.6), layout="constrained", width_ratios=[1, 1.1]

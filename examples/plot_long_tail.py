@@ -87,13 +87,13 @@ print(asked.round(1))
 # The picture
 # -----------
 # Left: which share of each topic was asked for. Random samples ask for a seventh of
-# every topic, up to chance. Both queries ask for less of the largest topic; the
-# co-decision's asks for more of the smallest ones.
+# every topic, up to chance. Both queries ask for less of the largest topic, and for
+# somewhat more of the rare ones, taken together.
 #
 # Right: the co-decision knows the rare topics before it asks, from their descriptions.
 # Nearly all of its lead is this: without the prior, its query is not better than margin
-# sampling here, and with 160 labels not even better than chance. The topics below the
-# dashed line are the rare ones; each has 5 to 14 texts held out, so the curves are
+# sampling here, and with the last labels not even better than chance. The topics below
+# the dashed line are the rare ones; each has 5 to 14 texts held out, so the curves are
 # rough. Bands are standard errors over the splits.
 
 figure, (left, right) = plt.subplots(

@@ -102,8 +102,8 @@ print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: a hundred times the rows take a few times as long. The greedy part looks at
-# 2,048 candidates of any larger pool; what grows is reading and scoring. Margin
+# Left: a hundred times the rows take a few times as long at most. The greedy part looks
+# at 2,048 candidates of the larger pools; what grows is reading and scoring. Margin
 # sampling is faster, as it scores and sorts and does nothing else. (Seconds are those
 # of the machine that made this page.) Right: fewer candidates cover less of the pool.
 # 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are the seeds.
@@ -121,6 +121,7 @@ left.legend(frameon=False)
 for i, (_, rows) in enumerate(lost.groupby("candidates", sort=False)):
     right.plot([i] * len(rows), rows["coverage"], "o", color="#0072B2", alpha=0.5)
 right.set_xticks(range(6), lost["candidates"].unique())
+right.margins(y=0.2)
 right.set(title="What 50 picks cover", xlabel="candidates", ylabel="coverage", ylim=0)
 for axes in (left, right):
     axes.grid(alpha=0.3)

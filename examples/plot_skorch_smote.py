@@ -116,10 +116,10 @@ print(
 # The picture
 # -----------
 # Left: what the net is trained on after those twenty labels. Right: what SMOTE changes
-# for the three small topics. It is no help while labels are few: at 30 and 40 the net
-# is better off without, as SMOTE can only mix what is known already. Later it gains a
-# little. Both loops choose their own labels, with a query that looks for small classes
-# by itself, so there is less to make even. Bands are standard errors over three splits.
+# for the three small topics. It is no help here: the net without it is as good, and in
+# some rounds better. SMOTE can only mix what is known already. And both loops choose
+# their own labels, with a query that looks for small classes by itself, so there is
+# less to make even. Bands are standard errors over three splits.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.barh(topics, before, color="#0072B2", label="labelled")

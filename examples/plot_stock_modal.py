@@ -108,10 +108,10 @@ print(records.groupby(["n_labels", "strategy"])["balanced_accuracy"].mean().unst
 # The picture
 # -----------
 # The first batch of ``CoDecisionQuery`` is a little worse here than the random one that
-# the others start from. From 30 to 105 labels it is ahead of both in the mean, by two
-# points at most, and at 120 margin sampling has caught up. Splits differ by more than
-# strategies do (bands are standard errors over the three splits). With a prior this
-# good, a query strategy has not much left to win.
+# the others start from. In the second half it is ahead of both in the mean, of margin
+# sampling by a point or so. Splits differ by more than strategies do (bands are
+# standard errors over the three splits). With a prior this good, a query strategy has
+# not much left to win.
 
 LearningCurveDisplay.from_records(records)
 plt.title("The query alone: same learner, same prior")

@@ -82,11 +82,10 @@ print(stops.round(3))
 # Left: every line is a run to the end; the mark is where it would have stopped by
 # itself. Right: what is given up there, against 500 labels.
 #
-# With right labels it stops after 120 to 140 of 500 labels, and gives up one to three
-# points. With wrong labels predictions keep moving, so it goes on for longer, as it
-# should; but they settle before the curve does, and up to six points are given up. The
-# rule knows when the model has settled, not how good it is. A higher ``threshold``
-# stops later.
+# With right labels it stops after about a quarter of the 500 labels. With wrong labels
+# predictions keep moving, so it goes on for longer, as it should. Either way they
+# settle before the curve does, and a few points are given up. The rule knows when the
+# model has settled, not how good it is. A higher ``threshold`` stops later.
 
 colours = {0: "#0072B2", 0.25: "#D55E00"}
 names = {0: "right labels", 0.25: "a quarter wrong"}
@@ -120,6 +119,7 @@ for noise, colour in colours.items():
     )
 left.set(title="Where it stops", xlabel="labels asked for", ylabel="balanced accuracy")
 left.legend(frameon=False, loc="lower right")
+right.margins(y=0.2)
 right.set(title="Given up by stopping", xlabel="labels when it stops", ylim=0)
 right.set(ylabel="loss of balanced accuracy", xlim=(0, 500))
 for axes in (left, right):

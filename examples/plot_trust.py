@@ -89,12 +89,14 @@ print(curves.mean().round(2))
 # %%
 # The picture
 # -----------
-# Above: for 16 topics, 40 labels are too few to tell whether the prior helps. With 60
-# labels it is nearly sure, with 80 quite sure, and trust has grown.
+# Above: for 16 topics, the first few dozen labels are too few to tell whether the prior
+# helps. Then they make it nearly sure, and trust has grown. Both are found anew in
+# every round, so a single round can shake them. Trust does not go to 1: the small model
+# gets better, too, and the weight is shared.
 #
 # Below: the co-decision starts where the prior is, and rises. The small model starts
 # high, too, because it has the prior's help already: the descriptions are training
-# samples of it. It goes on learning, and from 160 labels on it is no worse than both
+# samples of it. It goes on learning, and with the last labels it is no worse than both
 # together, rather better: a prior that stays as it is cannot help for ever. Bands reach
 # from the lowest to the highest split.
 

@@ -102,9 +102,10 @@ place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 # %%
 # The picture
 # -----------
-# Shades of blue: what each text was worth to the query. Round 1 knows nothing, so
-# crowded parts of the pool are worth most, and the picks spread. Later, what is near a
-# label is worth little any more, and what the small model is sure of as well.
+# Shades of blue: what each text was worth to the query. Round 1 knows nothing, so all
+# texts are worth about the same, those amid many others a little more, and the picks
+# spread. Later, what is near a label is worth little any more, and what the small model
+# is sure of as well.
 #
 # The last map shows the truth, and where the two models disagree. That is mostly inside
 # the largest topic, of which the prior takes a part for another one. The query does not
