@@ -135,9 +135,9 @@ for column in scoring:
     axes.fill_between(
         mean.index, low[column], high[column], color=colours[column], alpha=0.15, lw=0
     )
-above.set(ylabel="0: not at all, 1: fully", ylim=(-0.03, 1.03))
+above.set(ylabel="0: not at all, 1: fully", ylim=(-0.13, 1.03))
 above.set_title("What the labels say of the prior")
-above.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.3))
+above.legend(frameon=False, loc="lower right", ncols=2, borderaxespad=0)
 below.set(ylabel="balanced accuracy", xlabel="labels asked for", ylim=(0.6, 0.9))
 below.set_title("How good the two halves are, and both together")
 below.legend(frameon=False, loc="lower right")
