@@ -1,31 +1,106 @@
-"""Tests with the oldest and the newest supported libraries, and lint.
+"""The version matrix, the tests of a release, and lint.
 
 nox                      # all sessions
-nox -s tests_oldest      # one of them
+nox -t matrix            # the version matrix: oldest, newest, every scikit-learn
+nox -s tests_oldest      # one of its rows
 nox -s tests_newest -- tests/query -k margin
+nox -s tests_sklearn -- 1.8
+nox -s release           # build wheel and sdist, and test each as installed
+
+Each environment takes 6 GB of disk and is made again by every run.
 """
+
+import shutil
+from pathlib import Path
 
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+# modAL 0.4.2 pins a skorch that no longer imports; with any other it works, so it
+# is installed without its dependencies.
+MODAL = {"old": "modAL-python==0.4.1", "new": "modAL-python==0.4.2.1"}
+# What speaks with modAL, by another protocol in each of its releases.
+WITH_MODAL = [
+    "tests/utils",
+    "tests/query/test_in_stock_modal.py",
+    "tests/query/test_adapters.py",
+    "tests/query/test_checks.py",
+]
+# What scikit-learn has changed under us before.
+WITH_SKLEARN = ["tests/test_common.py", "tests/query", "tests/simulation/test_loop.py"]
+# Every release that is supported.
+SKLEARN = ["1.6", "1.7", "1.8", "1.9"]
+
+FROM_SITE_PACKAGES = (
+    "import cofm_sklearn; print(cofm_sklearn.__file__); "
+    "assert 'site-packages' in cofm_sklearn.__file__"
+)
+# Releases that must make the matrix fail, and the tests that must notice.
+BROKEN = {
+    "skorch==0.9.0": "tests/models/test_nets.py",
+    "scikit-learn==1.5.2": "tests/utils/test_versions.py",
+}
 
 nox.options.error_on_missing_interpreters = True
 
 
-@nox.session(python="3.11")
+def run_tests(session, *args):
+    """Run pytest with the arguments, or with those of the command line if any."""
+    session.run("python", "-m", "pytest", *(session.posargs or args))
+
+
+@nox.session(python="3.11", tags=["matrix"])
 def tests_newest(session):
-    """Test with the newest releases that pip finds (modAL 0.4.1)."""
+    """Test with the newest releases that pip finds, and with both of modAL."""
     session.install("-e", ".[test,baselines]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.install("--no-deps", MODAL["old"])
+    run_tests(session)
+    session.install("--no-deps", MODAL["new"])
+    run_tests(session, *WITH_MODAL)
 
 
-@nox.session(python="3.11")
+@nox.session(python="3.11", tags=["matrix"])
 def tests_oldest(session):
-    """Test with the oldest supported releases (modAL 0.4.2)."""
+    """Test with the oldest supported releases, and with both of modAL."""
     session.install("-e", ".[test]", "-c", "tests/constraints-oldest.txt")
-    # It pins a skorch that no longer imports; with any other it works.
-    session.install("--no-deps", "modAL-python==0.4.2.1")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.install("--no-deps", MODAL["new"])
+    run_tests(session)
+    session.install("--no-deps", MODAL["old"])
+    run_tests(session, *WITH_MODAL)
+
+
+@nox.session(python="3.11", tags=["matrix"])
+def tests_sklearn(session):
+    """Test the core with every supported release of scikit-learn, one after another.
+
+    `nox -s tests_sklearn -- 1.8` takes only some.
+    """
+    session.install("-e", ".[test]")
+    for release in session.posargs or SKLEARN:
+        # All of the requirements again, so that pip keeps what goes together.
+        session.install("-e", ".[test]", f"scikit-learn=={release}.*", MODAL["old"])
+        session.run("python", "-m", "pytest", "tests/utils", *WITH_SKLEARN)
+        session.install("--no-deps", MODAL["new"])
+        session.run("python", "-m", "pytest", *WITH_MODAL)
+        session.log(f"scikit-learn {release} is fine")
+
+
+@nox.session(python="3.11", tags=["matrix"])
+def broken(session):
+    """See that the tests fail with a dependency that is broken or too old."""
+    session.install("-e", ".[test]")
+    for requirement, tests in BROKEN.items():
+        session.run("python", "-m", "pytest", "-q", tests)  # they pass without it
+        folder = session.create_tmp()
+        shutil.rmtree(folder)
+        session.install("--no-deps", "--target", folder, requirement)
+        # 1: tests failed, 2: they could not be collected; anything else is no notice.
+        session.run(
+            *("python", "-m", "pytest", "-q", "-x", tests),
+            env={"PYTHONPATH": folder},
+            success_codes=[1, 2],
+        )
+        session.log(f"{requirement} was noticed")
 
 
 @nox.session(python="3.11")
@@ -43,3 +118,38 @@ def docs(session):
     session.install("-e", ".[docs,test,baselines]")
     options = ["-W", "--keep-going", "-E", "-q", *session.posargs]
     session.run("python", "-m", "sphinx", *options, "docs", "docs/_build/html")
+
+
+@nox.session(python="3.11")
+def typing(session):
+    """Check types, with the types that the dependencies ship."""
+    session.install("-e", ".[test]")
+    session.run("mypy")
+
+
+@nox.session(python="3.11")
+def build(session):
+    """Build the sdist, and the wheel from it, into dist/, and check both."""
+    session.install("build", "twine", "check-wheel-contents")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    files = [str(path) for path in Path("dist").iterdir()]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", "dist")
+
+
+@nox.session(python="3.11", requires=["build"])
+@nox.parametrize("kind", ["whl", "tar.gz"])
+def release(session, kind):
+    """Install what was built into a fresh environment, and run the sdist's tests."""
+    [file] = Path("dist").glob(f"*.{kind}")
+    [sdist] = Path("dist").glob("*.tar.gz")
+    session.install(f"{file}[test,baselines]")
+    outside = Path(session.create_tmp()).resolve()
+    shutil.unpack_archive(sdist, outside, filter="data")
+    [tree] = outside.glob("cofm_sklearn-*")
+    # Only the installed package is left to be imported.
+    shutil.rmtree(tree / "cofm_sklearn")
+    session.chdir(tree)
+    session.run("python", "-c", FROM_SITE_PACKAGES)
+    run_tests(session, "tests", "--pyargs", "cofm_sklearn")

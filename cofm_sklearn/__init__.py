@@ -24,6 +24,7 @@ _EXPORTS = {
     "ActiveLearningClassifier": "cofm_sklearn.simulation",
     "AnnotationSession": "cofm_sklearn.annotation",
     "AnnotationWidget": "cofm_sklearn.annotation",
+    "show_versions": "cofm_sklearn.utils.versions",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

@@ -1,7 +1,9 @@
 """The floors of the package: a module imports only from floors below its own."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
@@ -44,6 +46,11 @@ HEAVY = {
 # Nothing imports the main job, which runs modAL's own strategies.
 LEAVES = {"_demo", "__main__"}
 MODULES = sorted(ROOT.rglob("*.py"))
+# What stands on the house from outside. Notebooks are made from the examples.
+TREE = Path(__file__).parents[1]
+OUTSIDE = sorted(
+    path for name in ("examples", "benchmarks") for path in (TREE / name).rglob("*.py")
+)
 
 
 def module_id(path):
@@ -167,3 +174,42 @@ def test_no_global_random_state(module):
 def test_every_module_says_what_it_is_for(module):
     _, _, tree = module
     assert ast.get_docstring(tree)
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(TREE)))
+def test_examples_and_benchmarks_import_what_is_given_away(path):
+    """Names that a module lists in ``__all__``, from modules that are not private.
+
+    Benchmarks may take a module whole, to try what another part would do in its place.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
+            continue
+        parts = node.module.split(".")
+        if parts[0] == "cofm_sklearn":
+            assert not any(part.startswith("_") for part in parts), node.module
+            module = import_module(node.module)
+            given = list(module.__all__)
+            if path.relative_to(TREE).parts[0] == "benchmarks":
+                given += [
+                    info.name for info in iter_modules(getattr(module, "__path__", []))
+                ]
+            for alias in node.names:
+                assert alias.name in given, f"{node.module}.{alias.name}"
+
+
+def test_the_check_above_sees_examples_and_benchmarks():
+    assert {path.relative_to(TREE).parts[0] for path in OUTSIDE} == {
+        "examples",
+        "benchmarks",
+    }
+
+
+@pytest.mark.skipif(ROOT.parent != TREE, reason="the package is installed elsewhere")
+def test_the_version_stands_in_one_place():
+    holding = [
+        path.relative_to(TREE).as_posix()
+        for path in (*MODULES, TREE / "pyproject.toml", TREE / "CITATION.cff")
+        if cofm_sklearn.__version__ in path.read_text(encoding="utf-8")
+    ]
+    assert holding == ["cofm_sklearn/__init__.py"]

@@ -1,6 +1,6 @@
 """Training beside the person who labels."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["Background"]
 
@@ -20,8 +20,8 @@ class Background:
         self.batches = batches
         self._pool = ThreadPoolExecutor(1, "annotation") if enabled else None
         self._number = None  # of the batch that is being computed
-        self._batch = None
-        self._reports = []
+        self._batch: Future | None = None
+        self._reports: list[Future] = []
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
@@ -46,7 +46,7 @@ class Background:
         number, computed = self.batches.waiting()
         if computed:
             return True
-        if self._pool is None:
+        if self._batch is None:  # there is no thread
             taught, n_questions = self.batches.compute(number)
             if n_questions:
                 self.batches.report(number, taught)

@@ -175,7 +175,7 @@ class Learning:
         """Return what is known of the labels and the model, for `progress`."""
         model = split_pipeline(taught.learner.estimator)[1]
         n = len(taught.rows)
-        found = {"n_labels": n, "accuracy": None, "interval": None}
+        found: dict[str, Any] = {"n_labels": n, "accuracy": None, "interval": None}
         rate = getattr(model, "noise_rate_", None) if n else None
         found["noise_rate"] = None if rate is None else float(rate)
         if n >= _ENOUGH_LABELS:
@@ -295,11 +295,11 @@ def classes_of(estimator, classes):
     for name in ("classes_", "class_descriptions", "classes"):
         if known is None and getattr(prior, name, None) is not None:
             known = _plain(getattr(prior, name))
-    if classes is None and known is None:
+    given = known if classes is None else _plain(classes)
+    if given is None:
         raise ValueError(
             "Nobody names the classes: give classes=, or an estimator with a prior."
         )
-    given = known if classes is None else _plain(classes)
     if known is not None and given != known:
         raise ValueError(f"classes are {given}, but the prior has the classes {known}.")
     if len(given) < 2:

@@ -130,7 +130,7 @@ class AnnotationSession:
         check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
         self._ids = sample_ids(self.X)
-        rows = {}
+        rows: dict[str, int] = {}
         for row, sample in enumerate(self._ids):
             rows.setdefault(sample, row)
         self._learning = Learning(

@@ -131,17 +131,20 @@ def make_question(X, row, sample, details, classes, **others):
         reason = (
             f"Labelled {others['label']}, which is {quality} likely right. {reason}"
         )
-    opinions = {
-        name: None if details[name] is None else dict(zip(classes, details[name]))
-        for name in ("prior_proba", "small_proba", "proba")
-    }
+
+    def opinion(name):
+        proba = details[name]
+        return None if proba is None else dict(zip(classes, proba))
+
     return Question(
         id=sample,
         index=row,
         sample=X.iloc[row] if hasattr(X, "iloc") else X[row],
         utility=details.get("utility"),
         reason=reason,
-        **opinions,
+        prior_proba=opinion("prior_proba"),
+        small_proba=opinion("small_proba"),
+        proba=opinion("proba"),
         **others,
     )
 

@@ -5,6 +5,7 @@ import io
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.store import StoreError
@@ -226,7 +227,7 @@ def _as_jpeg(sample):
 @lru_cache(maxsize=1)
 def _view_class():
     """Make the class of the browser's half, which needs anywidget."""
-    anywidget = import_optional("anywidget", needed_by="AnnotationWidget")
+    anywidget: Any = import_optional("anywidget", needed_by="AnnotationWidget")
     folder = Path(__file__).parent
 
     class LabellerView(anywidget.AnyWidget):

@@ -130,8 +130,8 @@ def _public_callables(module):
 
 def _collect():
     """Return rows (qualified name, summary, topic) sorted by name, texts unique."""
-    rows = {}
-    topics_of = {}
+    rows: dict[str, tuple[str, str, str]] = {}
+    topics_of: dict[str, set[str]] = {}
     for topic, (modules, _) in _TOPICS.items():
         for module_name in modules:
             for name, exported in _public_callables(import_module(module_name)):

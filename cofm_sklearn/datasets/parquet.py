@@ -102,12 +102,9 @@ class ParquetEmbeddings:
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def __getstate__(self):
-        return {"path": self.path, "column": self._columns}
-
-    def __setstate__(self, state):
-        columns = state["column"]
-        self.__init__(state["path"], columns[0] if len(columns) == 1 else None)
+    def __reduce__(self):
+        column = self._columns[0] if len(self._columns) == 1 else None
+        return type(self), (self.path, column)
 
     def __repr__(self):
         return f"{type(self).__name__}({self.path!r}, shape={self.shape})"

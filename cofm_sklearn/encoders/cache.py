@@ -66,8 +66,8 @@ class MemoryStore:
     def __init__(self, limit_bytes=2**30):
         self.limit_bytes = limit_bytes
         self._rows = OrderedDict()
-        self._n_items = Counter()
-        self._bytes = Counter()
+        self._n_items: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def get(self, namespace, keys):
@@ -124,7 +124,7 @@ class _Space:
         self.n_features = None
 
 
-_SPACES = {}
+_SPACES: dict[str, "_Space"] = {}
 _SPACES_LOCK = threading.Lock()
 
 
@@ -195,16 +195,16 @@ class EmbeddingCache:
         ndarray of shape (n, d), dtype float32
             A new array, in the order of `keys`.
         """
-        first = {}
+        first: dict[bytes, int] = {}
         for position, key in enumerate(keys):
             first.setdefault(key, position)
         rows = self._lookup(first)
         if len(rows) < len(first):
             with self._space.computing:
-                missing = {k: i for k, i in first.items() if k not in rows}
+                absent = {k: i for k, i in first.items() if k not in rows}
                 # Another thread may have computed them while this one waited.
-                rows.update(self._lookup(missing))
-                missing = [i for k, i in missing.items() if k not in rows]
+                rows.update(self._lookup(absent))
+                missing = [i for k, i in absent.items() if k not in rows]
                 self._space.misses += len(missing)
                 if missing:
                     for positions, block in compute(missing):

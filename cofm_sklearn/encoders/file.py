@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -28,6 +30,13 @@ class FileEncoderMixin:
     which names all that decides a row besides the sample; and ``_content_keys(X)``,
     bytes per sample.
     """
+
+    cache_dir: str | os.PathLike | None
+    verbose: int
+    transform: Callable[[Any], Any]
+    _check_samples: Callable[[Any], Any]
+    _identity: Callable[[], str]
+    _content_keys: Callable[[Any], Iterable[bytes]]
 
     def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
         """Embed samples into a ``.npy`` file; a call that was cut off is gone on with.
@@ -83,13 +92,13 @@ class FileEncoderMixin:
         path = _check_path(path)
         if dtype not in _DTYPES:
             raise ValueError(f"dtype must be one of {_DTYPES}, got {dtype!r}.")
-        if not isinstance(block_size, Integral) or block_size < 1:
+        if not isinstance(block_size, Integral) or int(block_size) < 1:
             raise ValueError(
                 f"block_size must be an integer of at least 1, got {block_size!r}."
             )
         blocks = [
-            slice(start, min(start + block_size, len(samples)))
-            for start in range(0, len(samples), block_size)
+            slice(start, min(start + int(block_size), len(samples)))
+            for start in range(0, len(samples), int(block_size))
         ]
         digest = hashlib.blake2b(digest_size=16)
         for block in blocks:

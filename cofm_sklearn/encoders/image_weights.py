@@ -187,7 +187,7 @@ def load_clip(source, fingerprint, device, precision):
         return _LOADED[key]
 
 
-_LOADED = OrderedDict()
+_LOADED: OrderedDict[tuple, Any] = OrderedDict()
 _LOADED_LOCK = threading.Lock()
 
 
@@ -223,15 +223,15 @@ def _load(source, device, precision):
 
 def _from_folder(folder, parameter, given):
     config = read_json(folder / CONFIG, {}).get("model_cfg", {})
-    files = [path for kind in (*_SAFE[-1:], *_TENSORS) for path in folder.glob(kind)]
-    if "embed_dim" not in config or not files:
+    found = [path for kind in (*_SAFE[-1:], *_TENSORS) for path in folder.glob(kind)]
+    if "embed_dim" not in config or not found:
         raise ValueError(
             f"{parameter}={given!r} is a folder without an open_clip model ({CONFIG} "
             f"with its model_cfg, and a checkpoint). {_CURES}"
         )
     name = f"local-dir:{folder}"
     # Safetensors are part of the folder's fingerprint.
-    files = tuple(sorted(path for path in files if path.suffix != ".safetensors"))
+    files = tuple(sorted(path for path in found if path.suffix != ".safetensors"))
     return ClipSource(name, None, config["embed_dim"], files, folder)
 
 

@@ -128,7 +128,8 @@ def read_rgb(picture, where, max_pixels):
         if isinstance(picture, str | PathLike):
             with _naming_the_picture(where, max_pixels):
                 image = stack.enter_context(pil.open(Path(picture).expanduser()))
-        _check_size(*image.size, where, max_pixels)
+        width, height = image.size
+        _check_size(width, height, where, max_pixels)
         with _naming_the_picture(where, max_pixels):
             return _to_rgb(image)
 

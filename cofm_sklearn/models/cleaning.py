@@ -178,7 +178,7 @@ class LabelCleaner(BaseEstimator):
         )
         kept = np.setdiff1d(np.arange(len(y)), suspects)
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         self.estimator_, self.label_quality_ = estimator, quality

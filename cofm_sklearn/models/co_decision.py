@@ -381,7 +381,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ):
         """Set all that `fit` has learned, when nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if name in vars(checker):
                 setattr(self, name, getattr(checker, name))
         self.classes_, self.prior_, self.estimator_ = classes, prior, model
@@ -413,8 +413,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _check_X(self, X, *, reset):
         if reset:
             # Texts and mixed frames set none of these.
-            vars(self).pop("n_features_in_", None)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         raw = check_raw(X)
         if raw is not None:
             return raw

@@ -183,6 +183,9 @@ default="cross_entropy"
     True
     """
 
+    _scaling: tuple
+    _shape: tuple[int, ...]
+
     def __init__(
         self,
         module="mlp",
@@ -271,7 +274,7 @@ default="cross_entropy"
         """
         settings = {name: params.pop(name) for name in [*params] if is_setting(name)}
         super().set_params(**params)
-        vars(self).update(settings)
+        self.__dict__.update(settings)
         return self
 
     def fit(self, X, y, sample_weight=None):
@@ -345,7 +348,7 @@ default="cross_entropy"
                 scaling = self._scaling
             train(net, _scaled(X, scaling), targets, split)
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if name in vars(checker):
                 setattr(self, name, getattr(checker, name))
         self._shape = checker._shape
@@ -420,8 +423,8 @@ default="cross_entropy"
     def _check_X(self, X, *, reset):
         """Return rows of float32, or images with channels first."""
         if reset:
-            vars(self).pop("n_features_in_", None)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         # What is neither becomes the first.
         dtype = [np.float32, np.uint8]
         if len(X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))) > 2:
@@ -430,8 +433,12 @@ default="cross_entropy"
             X = validate_data(self, X, reset=reset, dtype=dtype)
             if self.image_shape is not None:
                 X = X.reshape(len(X), *self._check_image_shape(X.shape[1]))
-        wants = {"conv": (3, 4), "linear": (2,), "mlp": (2,)}
-        known = wants.get(self.module) if isinstance(self.module, str) else (2, 3, 4)
+        wants: dict[str, tuple[int, ...]] = {
+            "conv": (3, 4),
+            "linear": (2,),
+            "mlp": (2,),
+        }
+        known = wants[self.module] if isinstance(self.module, str) else (2, 3, 4)
         if X.ndim not in known:
             raise ValueError(
                 f"X has {X.ndim} dimensions, which module={self.module!r} does not "

@@ -72,7 +72,7 @@ def check_parameters(params):
         ("tol", 0, np.inf),
     ):
         value = params[name]
-        if not isinstance(value, Real) or not low <= value < high:
+        if not isinstance(value, Real) or not low <= float(value) < high:
             raise ValueError(
                 f"{name} must be a number {'above' if low else 'from'} 0 and below "
                 f"{high}, got {value!r}."

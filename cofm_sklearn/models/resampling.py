@@ -183,7 +183,7 @@ class SafeSampler(BaseEstimator):
             X_new = stack_rows(X_new, take_rows(X, more))
             y_new = np.concatenate([y_new, y[more]])
         for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         validate_data(self, X, skip_check_array=True)
         if result is None:
             self.sample_indices_ = np.arange(len(y))
@@ -331,8 +331,8 @@ def _suit_strategy(strategy, y, *, over):
     """Leave absent classes out of a strategy, and keep its counts within reach."""
     if isinstance(strategy, list):
         present = np.unique(y).tolist()
-        suited = [label for label in strategy if label in present]
-        return strategy if suited == strategy else suited
+        wanted = [label for label in strategy if label in present]
+        return strategy if wanted == strategy else wanted
     if not isinstance(strategy, dict):
         return strategy
     counts = Counter(y.tolist())

@@ -246,14 +246,14 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
                 quality.append(np.ones(len(y)))
                 counts.append(np.diag(given.sum(axis=0)))
     post = np.exp(np.array(log_post) - logsumexp(log_post))
-    rates, informations = np.array(rates), np.array(informations)
-    quality, counts = post @ np.array(quality), np.tensordot(post, counts, axes=1)
-    rate = float(post @ rates)
-    matrix, matrix_interval = _noise_matrix(counts, rate, (1 - confidence) / 2)
+    rate = float(post @ np.array(rates))
+    interval = rate_interval(post, np.array(rates), np.array(informations), confidence)
+    joint = np.tensordot(post, counts, axes=1)
+    matrix, matrix_interval = _noise_matrix(joint, rate, (1 - confidence) / 2)
     return NoiseEstimate(
-        label_quality=np.minimum(quality, 1.0),
+        label_quality=np.minimum(post @ np.array(quality), 1.0),
         noise_rate=rate,
-        noise_rate_interval=rate_interval(post, rates, informations, confidence),
+        noise_rate_interval=interval,
         noise_matrix=matrix,
         noise_matrix_interval=matrix_interval,
     )

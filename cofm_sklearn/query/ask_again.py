@@ -217,9 +217,9 @@ class AskAgainQuery(BaseQueryStrategy):
             )
         if self.score not in _SCORES:
             raise ValueError(f"score must be one of {_SCORES}, got {self.score!r}.")
-        if not isinstance(self.share, Real) or not 0 <= self.share <= 1:
+        if not isinstance(self.share, Real) or not 0 <= float(self.share) <= 1:
             raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")
-        if not isinstance(self.balance, Real) or not 0 <= self.balance < np.inf:
+        if not isinstance(self.balance, Real) or not 0 <= float(self.balance) < np.inf:
             raise ValueError(
                 f"balance must be a number of at least 0, got {self.balance!r}."
             )

@@ -233,7 +233,7 @@ def galaxy_picks(proba, labels, n_instances, rng):
             if hi - lo > 1:
                 gaps.append((0, hi - lo, rng.uniform(), k, lo, hi))
     heapq.heapify(gaps)
-    chosen = {}
+    chosen: dict[int, None] = {}
     while gaps and len(chosen) < n_instances:
         level, _, _, k, lo, hi = heapq.heappop(gaps)
         middle = (lo + hi) // 2

@@ -121,11 +121,13 @@ def check_no_global_random_state(strategy):
     X, y, pool = _data()
     learner = _Learner(LogisticRegression(), X, y)
     strategy = clone(strategy).set_params(random_state=0)
-    before = np.random.get_state()  # noqa: NPY002 - it is what is checked
+    before = np.random.get_state(legacy=False)  # noqa: NPY002 - it is what is checked
     strategy(learner, pool, 5)
-    after = np.random.get_state()  # noqa: NPY002
-    np.testing.assert_array_equal(after[1], before[1])
-    assert after[2] == before[2], "drew from the global generator"
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    np.testing.assert_array_equal(after["state"]["key"], before["state"]["key"])
+    assert after["state"]["pos"] == before["state"]["pos"], (
+        "drew from the global generator"
+    )
 
 
 def check_inputs_unchanged(strategy):
@@ -145,8 +147,8 @@ def check_bad_n_instances(strategy):
     learner = _Learner(LogisticRegression(), X, y)
     for n_instances in (0, -1, len(pool) + 1):
         _raises(ValueError, "n_instances", strategy, learner, pool, n_instances)
-    for n_instances in (1.5, "2", True):
-        _raises(TypeError, "n_instances", strategy, learner, pool, n_instances)
+    for no_integer in (1.5, "2", True):
+        _raises(TypeError, "n_instances", strategy, learner, pool, no_integer)
 
 
 def check_bad_pool(strategy):

@@ -278,8 +278,10 @@ class CoDecisionQuery(BaseQueryStrategy):
         # Positions of the sample; a small pool is its own sample, and read once.
         positions = slice(0, n_pool) if rows is None else rows
         read = source.read(X_sample, positions)
+        proba, prior_proba = read[:2]
         weights = learn_weights(
-            *read[:2],
+            proba,
+            prior_proba,
             0.5 if trust is None else trust,
             uncertainty=self.uncertainty,
             sharpness=self.sharpness,
@@ -322,12 +324,14 @@ class CoDecisionQuery(BaseQueryStrategy):
             )
         for name in ("sharpness", "balance"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value < np.inf:
+            if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
                 raise ValueError(
                     f"{name} must be a number of at least 0, got {value!r}."
                 )
         width = self.kernel_width
-        if width != "auto" and (not isinstance(width, Real) or not 0 < width < np.inf):
+        if width != "auto" and not (
+            isinstance(width, Real) and 0 < float(width) < np.inf
+        ):
             raise ValueError(
                 f'kernel_width must be "auto" or a number above 0, got {width!r}.'
             )
@@ -336,7 +340,11 @@ class CoDecisionQuery(BaseQueryStrategy):
             if value is None or isinstance(value, str):
                 valid = value == other
             else:
-                valid = isinstance(value, Integral) and value >= 1 and value is not True
+                valid = (
+                    isinstance(value, Integral)
+                    and int(value) >= 1
+                    and value is not True
+                )
             if not valid:
                 raise ValueError(
                     f"{name} must be an integer of at least 1 or {other!r}, got "

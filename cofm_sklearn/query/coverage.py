@@ -223,7 +223,7 @@ def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
             bound[rows] += xp.clip(added, 0, None, out=added) @ weight[cols]
     gains = _to_numpy(bound).copy()
     fresh = np.ones(n_samples, dtype=bool)
-    picked = []
+    picked: list[int] = []
     while len(picked) < n_instances:
         best = int(bound.argmax())
         if kernel is not None:

@@ -153,7 +153,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
             value = getattr(self, name)
             if value == "auto":
                 continue
-            if not isinstance(value, Real) or not 0 < value < np.inf:
+            if not isinstance(value, Real) or not 0 < float(value) < np.inf:
                 raise ValueError(
                     f'{name} must be "auto" or a number above 0, got {value!r}.'
                 )

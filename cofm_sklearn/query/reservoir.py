@@ -128,12 +128,15 @@ def merge_reservoirs(parts, n):
     # Ties, which rounding can make, go to the first row.
     order = np.lexsort((rows, -priority))[: n + 1]
     order = order[np.argsort(rows[order])]
-    stack = sparse.vstack if sparse.issparse(parts[0].X) else np.concatenate
-    X = stack([part.X for part in parts])
+    blocks = [part.X for part in parts]
+    if sparse.issparse(blocks[0]):
+        X = sparse.vstack(blocks, format="csr")
+    else:
+        X = np.concatenate(blocks)
     return Reservoir(
         rows=rows[order],
         priority=priority[order],
         size=np.concatenate([part.size for part in parts])[order],
         weight=np.concatenate([part.weight for part in parts])[order],
-        X=X.tocsr()[order] if sparse.issparse(X) else X[order],
+        X=X[order],
     )

@@ -51,7 +51,7 @@ class PoolWeights:
 
         Half of the draw is by weight, half gives all classes the same total.
         """
-        if proba is None:
+        if proba is None or self.class_totals is None:
             return np.ones(n_samples), np.ones(n_samples)
         weight, taken_for = self._weigh(proba, prior_proba)
         n_classes = len(self.class_totals)

@@ -29,7 +29,7 @@ def group_answers(asked, answers):
     matrix : ndarray of shape (n_samples, most answers), dtype object
         The answers about each, in the order of asking, then None.
     """
-    rows = {}
+    rows: dict[int, list] = {}
     for position, answer in zip(asked, answers, strict=True):
         rows.setdefault(int(position), []).append(answer)
     matrix = np.full((len(rows), max(map(len, rows.values()))), None, dtype=object)

@@ -124,7 +124,7 @@ def _monotone_mean(table, metric):
 def _best_of(curves, grid):
     """Return the highest of some monotone curves at each label count of a grid."""
     # Before its first round a strategy has no score, after its last it keeps it.
-    return np.max([np.interp(grid, *curve, left=-np.inf) for curve in curves], axis=0)
+    return np.max([np.interp(grid, x, y, left=-np.inf) for x, y in curves], axis=0)
 
 
 def _plateau_start(grid, scores):
@@ -241,7 +241,7 @@ def label_savings(
     for fraction in fractions:
         # min: rounding must not lift the level over what the best baseline reaches
         level = min(lowest + fraction * (highest - lowest), highest)
-        needed = {name: labels_to_reach(*curves[name], level) for name in curves}
+        needed = {name: labels_to_reach(x, y, level) for name, (x, y) in curves.items()}
         first = min(rivals, key=lambda name: np.nan_to_num(needed[name], nan=np.inf))
         mine = needed[ours] if needed[ours] <= budget else float("nan")
         rows.append(

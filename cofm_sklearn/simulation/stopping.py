@@ -93,6 +93,9 @@ class StabilizedPredictions(BaseEstimator):
     True
     """
 
+    history_: list[float]
+    predictions_: np.ndarray
+
     def __init__(self, threshold=0.95, window=3, *, n_samples=2000, random_state=None):
         self.threshold = threshold
         self.window = window

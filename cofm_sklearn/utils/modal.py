@@ -50,7 +50,10 @@ import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
 
-__all__ = ["modal_wants_metrics", "repair_modal"]
+__all__ = ["modal_wants_metrics", "repair_modal", "repaired_names"]
+
+# What was replaced in this process, in that order.
+_REPAIRED: list[str] = []
 
 
 def repair_modal():
@@ -86,6 +89,25 @@ def repair_modal():
     return tuple(_repair(loaded))
 
 
+def repaired_names():
+    """List what has been replaced in modAL in this process.
+
+    Returns
+    -------
+    tuple of str
+        Dotted names, in the order of their repair; empty if modAL is not loaded or is
+        healthy.
+
+    Examples
+    --------
+    >>> import modAL.models
+    >>> from cofm_sklearn.utils.modal import repaired_names
+    >>> "modAL.utils.data.retrieve_rows" in repaired_names()
+    True
+    """
+    return tuple(_REPAIRED)
+
+
 def modal_wants_metrics(learner):
     """Tell whether a learner's ``query`` unpacks ``(indices, metrics)``.
 
@@ -113,7 +135,7 @@ def modal_wants_metrics(learner):
     for cls in type(learner).__mro__:
         # a subclass may wrap `query`, but modAL's own is the one that unpacks
         if _is_modal(cls.__module__) and "query" in vars(cls):
-            return "return_metrics" in inspect.signature(cls.query).parameters
+            return "return_metrics" in inspect.signature(vars(cls)["query"]).parameters
     return False
 
 
@@ -128,7 +150,9 @@ def _repair(modules):
     # importing cofm_sklearn must not load them
     from cofm_sklearn.utils._modal import repair_modules
 
-    return repair_modules(modules)
+    names = repair_modules(modules)
+    _REPAIRED.extend(names)
+    return names
 
 
 class _ModalFinder(MetaPathFinder):

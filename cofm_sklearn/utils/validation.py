@@ -176,7 +176,7 @@ def check_n_instances(n_instances, n_pool):
     """
     if isinstance(n_instances, bool) or not isinstance(n_instances, Integral):
         raise TypeError(f"n_instances must be an integer, got {n_instances!r}.")
-    if not 1 <= n_instances <= n_pool:
+    if not 1 <= int(n_instances) <= n_pool:
         raise ValueError(
             f"n_instances must be between 1 and the size of the pool, {n_pool}; "
             f"got {n_instances}."
@@ -239,7 +239,9 @@ def check_weights(sample_weight, n_samples):
 
 def is_share(value):
     """Tell whether this is a number from 0 to 1."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return 0 <= float(value) <= 1
 
 
 def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct it."):

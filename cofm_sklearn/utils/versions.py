@@ -1,0 +1,159 @@
+"""Versions of everything a bug report needs, read without importing it."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+from cofm_sklearn.utils.modal import repaired_names
+from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
+
+__all__ = ["show_versions"]
+
+# Extras for those who work on the package itself.
+_TOOLS = {"test", "docs", "dev"}
+# Extras are made of other extras.
+_OWN_NAMES = {"cofm_sklearn", "cofm-sklearn"}
+_REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)(?P<extras>\[.*?\])?\s*\(?(?P<bounds>[^;)]*)\)?"
+    r"(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?"
+)
+
+
+def show_versions():
+    """Print the versions and settings that a bug report needs.
+
+    Python and the system; every dependency, core and extra, with the bounds that
+    cofm_sklearn sets; what was repaired in modAL; the thread pools; where the weights
+    of all-MiniLM-L6-v2 are. The versions come from the metadata of what is installed:
+    nothing heavy is imported. The home folder is written as ``~``.
+
+    See Also
+    --------
+    cofm_sklearn.utils.repair_modal : What is repaired in modAL, and why.
+
+    Notes
+    -----
+    modAL is repaired while it is imported. To see what was repaired, call this in the
+    process that uses modAL.
+
+    Examples
+    --------
+    >>> import cofm_sklearn
+    >>> cofm_sklearn.show_versions()  # doctest: +ELLIPSIS
+    System
+        python: 3...
+    cofm_sklearn
+        version: 0...
+    Dependencies
+        numpy: ...
+        scikit-learn: ... (>=1.6)
+        ...
+    """
+    for title, entries in _sections():
+        print(title)
+        for name, value in entries:
+            print(_without_home(f"    {name}: {value}"))
+
+
+def _sections():
+    yield "System", _system()
+    yield "cofm_sklearn", _package()
+    yield from _dependencies(_requirements()).items()
+    yield "modAL", _modal()
+    yield "Thread pools", _thread_pools()
+    yield "Weights of all-MiniLM-L6-v2", _weights()
+
+
+def _system():
+    yield "python", sys.version.replace("\n", " ")
+    yield "executable", sys.executable
+    yield "machine", platform.platform()
+
+
+def _package():
+    # Imported late: the top of the package imports this folder.
+    import cofm_sklearn
+
+    yield "version", cofm_sklearn.__version__
+    yield "folder", Path(cofm_sklearn.__file__).parent
+
+
+def _requirements():
+    """Return the requirements of cofm_sklearn, as its metadata has them."""
+    try:
+        return importlib.metadata.requires("cofm_sklearn") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def _dependencies(requirements):
+    """Sort requirements under titles, each with what is installed of it."""
+    found: dict[str, list[tuple[str, str]]] = {"Dependencies": []}
+    for requirement in requirements:
+        parts = _REQUIREMENT.match(requirement)
+        if parts is None or parts["name"] in _OWN_NAMES or parts["extra"] in _TOOLS:
+            continue
+        title = f"Extra {parts['extra']}" if parts["extra"] else "Dependencies"
+        bounds = f" ({parts['bounds'].strip()})" if parts["bounds"].strip() else ""
+        entry = parts["name"], _installed(parts["name"]) + bounds
+        found.setdefault(title, []).append(entry)
+    if not requirements:
+        found["Dependencies"].append(("unknown", "cofm_sklearn is not installed"))
+    return found
+
+
+def _installed(distribution):
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _modal():
+    """Name what was repaired, by the module it is in."""
+    if "modAL" not in sys.modules:
+        yield "repaired", "not known: modAL is not imported in this process"
+        return
+    names = repaired_names()
+    yield "repaired", f"{len(names)} names"
+    modules: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        while ".".join(parts) not in sys.modules:
+            parts.pop()
+        module = ".".join(parts)
+        modules.setdefault(module, []).append(name.removeprefix(f"{module}."))
+    for module, inside in modules.items():
+        yield module, ", ".join(inside)
+
+
+def _thread_pools():
+    for pool in threadpool_info():
+        version = pool["version"] or "of unknown version"
+        yield pool["internal_api"], f"{version}, {pool['num_threads']} threads"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
+def _weights():
+    folder = package_folder(MINILM_PACKAGE)
+    weights = folder and folder / "model" / "model.safetensors"
+    if weights is None:
+        yield "package", "not installed; taken from the model hub or a local folder"
+    else:
+        yield "package", weights if weights.is_file() else f"{weights} is missing"
+    for name in ("HF_HUB_OFFLINE", "HF_HOME"):
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
+def _without_home(text):
+    home = str(Path.home())
+    # A home of "/" would change every path.
+    return text.replace(home + os.sep, "~" + os.sep) if len(home) > 1 else text
