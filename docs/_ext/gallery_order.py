@@ -3,8 +3,19 @@
 from pathlib import Path
 
 ORDER = [
+    "plot_cold_start.py",
+    "plot_what_was_asked.py",
+    "plot_trust.py",
+    "plot_useless_prior.py",
+    "plot_long_tail.py",
+    "plot_skorch_smote.py",
+    "plot_wrong_labels.py",
+    "plot_annotators.py",
+    "plot_stopping.py",
     "plot_grid_search_strategy.py",
+    "plot_stock_modal.py",
     "plot_image_active_learning.py",
+    "plot_scale.py",
 ]
 
 
