@@ -67,7 +67,7 @@ loop = ActiveLearningClassifier(
 search = GridSearchCV(
     loop,
     {
-        "query_strategy__sharpness": [0.0, 4.0],
+        "query_strategy__sharpness": [0.0, 2.0],
         "estimator__sampler": ["passthrough", model["sampler"]],
         "estimator__net__module__hidden": [(), (64,)],
     },
@@ -107,7 +107,7 @@ for shift, ((net, sampler), group) in enumerate(results.groupby(["net", "sampler
         label=f"{net}, {sampler}",
     )
 axes.set_xticks(
-    [0, 1], ["spread over the pool\n(sharpness 0)", "where unsure\n(sharpness 4)"]
+    [0, 1], ["spread over the pool\n(sharpness 0)", "where unsure\n(sharpness 2)"]
 )
 axes.set_xlim(-0.3, 1.3)
 axes.set_xlabel("query strategy")

@@ -3,7 +3,7 @@ A large pool on disk
 ====================
 
 A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. From a
-pool of more than 2,048 samples it draws that many candidates, which stand for the rest.
+pool of more than 4,096 samples it draws 2,048 candidates, which stand for the rest.
 How long does a query take as the pool grows, and what do the candidates lose?
 """
 
@@ -103,10 +103,10 @@ print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 # The picture
 # -----------
 # Left: a hundred times the rows take a few times as long. The greedy part looks at
-# 2,048 candidates whatever the pool; what grows is reading and scoring. Margin sampling
-# is faster, as it scores and sorts and does nothing else. (Seconds are those of the
-# machine that made this page.) Right: fewer candidates cover less of the pool. 2,048 of
-# 4,000 are close to all of them, a few hundred are not. Dots are the seeds.
+# 2,048 candidates of any larger pool; what grows is reading and scoring. Margin
+# sampling is faster, as it scores and sorts and does nothing else. (Seconds are those
+# of the machine that made this page.) Right: fewer candidates cover less of the pool.
+# 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are the seeds.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.plot(times["co-decision"], "o-", color="#0072B2", label="CoDecisionQuery")

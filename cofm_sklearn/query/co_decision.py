@@ -28,6 +28,9 @@ __all__ = ["CoDecisionQuery"]
 
 # Samples from which the class shares of a larger pool are estimated.
 _SAMPLE = 16_384
+# Up to the first number all samples are candidates, in about 0.2 s; from larger pools
+# the second number is drawn.
+_SMALL_POOL, _DRAWN = 4096, 2048
 _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 
@@ -54,7 +57,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         What the small model does not know: 1 minus its highest probability, 1 minus
         the lead of the highest, or the entropy in units of its maximum.
 
-    sharpness : float, default=4.0
+    sharpness : float, default=2.0
         Power of the uncertainty, 0 or more: 0 covers the pool whatever is known, a
         large one looks at the most uncertain samples only.
 
@@ -66,12 +69,13 @@ class CoDecisionQuery(BaseQueryStrategy):
         How far a label reaches, in units of distance between embeddings of unit
         norm. ``"auto"`` takes it from the distances to near neighbours in the pool.
 
-    max_candidates : int or None, default=2048
+    max_candidates : "auto", int or None, default="auto"
         From a larger pool, this many samples are drawn, half of them by weight and
         half with equal weight for all classes; they are the candidates and stand for
         the pool. So the pool is read once, in blocks, and time and memory of the
-        greedy step do not grow with it. None makes every sample a candidate, which
-        takes time proportional to the square of the pool.
+        greedy step do not grow with it. ``"auto"`` draws 2,048 from pools of more than
+        4,096 samples. None makes every sample a candidate, which takes time
+        proportional to the square of the pool.
 
     block_size : "auto" or int, default="auto"
         Samples of the pool that are read at once. ``"auto"`` takes as many as fit into
@@ -124,10 +128,10 @@ class CoDecisionQuery(BaseQueryStrategy):
         n_instances=1,
         *,
         uncertainty="least_confidence",
-        sharpness=4.0,
+        sharpness=2.0,
         balance=0.25,
         kernel_width="auto",
-        max_candidates=2048,
+        max_candidates="auto",
         block_size="auto",
         device=None,
         verbose=0,
@@ -272,9 +276,7 @@ class CoDecisionQuery(BaseQueryStrategy):
     def _decide(self, pool, source, rows, X_sample, X_labeled, trust, n_instances, rng):
         """Weigh the pool, draw candidates, and pick those that cover it best."""
         n_pool = len(pool)
-        n_candidates = n_pool
-        if self.max_candidates is not None:
-            n_candidates = min(n_pool, max(self.max_candidates, n_instances))
+        n_candidates = self._count_candidates(n_pool, n_instances)
         # Positions of the sample; a small pool is its own sample, and read once.
         positions = slice(0, n_pool) if rows is None else rows
         read = source.read(X_sample, positions)
@@ -316,6 +318,12 @@ class CoDecisionQuery(BaseQueryStrategy):
         utilities[chosen] = gains
         return chosen[picked], utilities
 
+    def _count_candidates(self, n_pool, n_instances):
+        most = self.max_candidates
+        if most == "auto":
+            most = None if n_pool <= _SMALL_POOL else _DRAWN
+        return n_pool if most is None else min(n_pool, max(most, n_instances))
+
     def _check_parameters(self):
         if self.uncertainty not in _UNCERTAINTIES:
             raise ValueError(
@@ -335,10 +343,11 @@ class CoDecisionQuery(BaseQueryStrategy):
             raise ValueError(
                 f'kernel_width must be "auto" or a number above 0, got {width!r}.'
             )
-        for name, other in (("max_candidates", None), ("block_size", "auto")):
+        others = {"max_candidates": ("auto", None), "block_size": ("auto",)}
+        for name, allowed in others.items():
             value = getattr(self, name)
             if value is None or isinstance(value, str):
-                valid = value == other
+                valid = value in allowed
             else:
                 valid = (
                     isinstance(value, Integral)
@@ -347,8 +356,8 @@ class CoDecisionQuery(BaseQueryStrategy):
                 )
             if not valid:
                 raise ValueError(
-                    f"{name} must be an integer of at least 1 or {other!r}, got "
-                    f"{value!r}."
+                    f"{name} must be an integer of at least 1 or "
+                    f"{' or '.join(map(repr, allowed))}, got {value!r}."
                 )
 
 

@@ -141,7 +141,7 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
     Returns
     -------
     float
-        0.7 times the median distance, at least 0.05.
+        1.05 times the median distance, at least 0.05.
     """
     n_pool = X.shape[0]
     if n_pool < 3:
@@ -160,7 +160,7 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
     k = min(max(1, round(neighbour * len(others) / (4 * n_samples))), len(others) - 1)
     nearest = np.partition(near, -k, axis=1)[:, -k]
     distance = np.sqrt(np.maximum(2 - 2 * nearest, 0))
-    return max(0.05, 0.7 * float(np.median(distance)))
+    return max(0.05, 1.05 * float(np.median(distance)))
 
 
 def greedy_coverage(X, weight, covered, n_instances, width, similar=None):

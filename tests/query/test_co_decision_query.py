@@ -107,6 +107,15 @@ def test_candidates_are_drawn_by_weight(clusters):
     assert len(strategy.select(Z, proba, n_instances=50)) == 50
 
 
+@pytest.mark.parametrize(("n_pool", "n_candidates"), [(4096, 4096), (4097, 2048)])
+def test_small_pools_are_their_own_candidates(n_pool, n_candidates):
+    Z = np.random.RandomState(0).normal(size=(n_pool, 3)).astype(np.float32)
+    for strategy in (CoDecisionQuery(), CoDecisionQuery(max_candidates=None)):
+        _, utilities = strategy.select(Z, n_instances=2, return_utilities=True)
+        assert np.isfinite(utilities).sum() == n_candidates
+        n_candidates = n_pool  # None takes all of any pool
+
+
 def test_rounds_differ_and_repeat(clusters):
     Z, y = clusters
     proba = np.full((96, 3), 1 / 3)
@@ -172,6 +181,11 @@ def test_a_given_prior_wins_over_the_learners_own(clusters):
         ({"kernel_width": "wide"}, "kernel_width"),
         ({"max_candidates": 0}, "max_candidates"),
         ({"max_candidates": 2.5}, "max_candidates"),
+        ({"max_candidates": "all"}, "'auto' or None"),
+        (
+            {"block_size": "all"},
+            "block_size must be an integer of at least 1 or 'auto',",
+        ),
     ],
 )
 def test_bad_parameters_are_named(clusters, params, name):
