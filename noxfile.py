@@ -62,6 +62,7 @@ def tests_newest(session):
 @nox.session(python="3.11", tags=["matrix"])
 def tests_oldest(session):
     """Test with the oldest supported releases, and with both of modAL."""
+    # Without the baselines, which ask for newer releases.
     session.install("-e", ".[test]", "-c", "tests/constraints-oldest.txt")
     session.install("--no-deps", MODAL["new"])
     run_tests(session)
