@@ -228,8 +228,8 @@ def class_proba(model, X, classes):
         If the model has neither method.
 
     ValueError
-        If it knows a class that is not among `classes`, or is a net with another
-        number of outputs.
+        If it knows a class that is not among `classes`, is a net with another number
+        of outputs, or its probabilities are not finite.
     """
     if model is None:
         return np.full((n_rows(X), len(classes)), 1 / len(classes))
@@ -245,6 +245,12 @@ def class_proba(model, X, classes):
         raise TypeError(
             f"{type(model).__name__} has neither predict_proba nor decision_function. "
             "Wrap it in sklearn.calibration.CalibratedClassifierCV."
+        )
+    if not np.isfinite(proba).all():
+        # As of naive Bayes where all features are constant.
+        raise ValueError(
+            f"{type(model).__name__}.predict_proba(X) contains NaN or inf. Drop "
+            "features that are constant among the labels, or take another model."
         )
     if _skorch_step(model) is not None:
         if proba.shape[1] != len(classes):
