@@ -1,5 +1,6 @@
 """Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
@@ -58,7 +59,17 @@ def read_labels(labels, ids, annotator):
         If columns are missing, or an index is not in the pool.
     """
     if isinstance(labels, list):
+        for said in labels:
+            if not isinstance(said, tuple | list) or len(said) != 3:
+                raise ValueError(
+                    f"labels must hold (id, label, annotator), got {said!r}."
+                )
         return labels
+    if not isinstance(labels, pd.DataFrame | str | PathLike):
+        raise TypeError(
+            "labels must be a DataFrame, a path, or a list of (id, label, annotator), "
+            f"got {type(labels).__name__}."
+        )
     frame = labels
     if not isinstance(labels, pd.DataFrame):
         path = Path(labels)

@@ -13,6 +13,9 @@ from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
+    check_integer,
+    check_numbers,
+    check_option,
     check_proba,
     encode_labels,
     n_rows,
@@ -146,13 +149,13 @@ def combine_annotators(
     >>> combine_annotators(labels, proba).labels
     array(['ham', 'spam', 'spam'], dtype='<U4')
     """
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    check_option("method", method, _METHODS)
     classes, codes = _check_matrix(labels, classes)
     n_samples, n_classes = len(codes), len(classes)
     if estimator is not None:
         if proba is not None:
             raise ValueError("Give proba or estimator, not both.")
+        check_integer("n_folds", n_folds, 2)
         if X is None or n_rows(X) != n_samples:
             raise ValueError(f"estimator needs X with the {n_samples} rows of labels.")
         majority, _ = _majority(codes, n_classes, None)
@@ -244,7 +247,7 @@ def spread_answers(labels, annotator_quality=None, *, classes=None):
     rows, column = np.nonzero(answered)
     weight = 1 / answered.sum(axis=1)[rows]
     if annotator_quality is not None:
-        quality = np.asarray(annotator_quality, dtype=np.float64)
+        quality = check_numbers(annotator_quality, "annotator_quality")
         given = answered.any(axis=0)
         if (
             quality.shape != given.shape

@@ -17,6 +17,7 @@ from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
+    check_option,
     check_proba,
     check_unit_embeddings,
     encode_labels,
@@ -315,11 +316,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         return chosen[picked], utilities
 
     def _check_parameters(self):
-        if self.uncertainty not in _UNCERTAINTIES:
-            raise ValueError(
-                f"uncertainty must be one of {_UNCERTAINTIES}, got "
-                f"{self.uncertainty!r}."
-            )
+        check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("sharpness", "balance"):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= value < np.inf:
@@ -327,7 +324,11 @@ class CoDecisionQuery(BaseQueryStrategy):
                     f"{name} must be a number of at least 0, got {value!r}."
                 )
         width = self.kernel_width
-        if width != "auto" and (not isinstance(width, Real) or not 0 < width < np.inf):
+        if isinstance(width, str):
+            valid = width == "auto"
+        else:
+            valid = isinstance(width, Real) and 0 < width < np.inf
+        if not valid:
             raise ValueError(
                 f'kernel_width must be "auto" or a number above 0, got {width!r}.'
             )

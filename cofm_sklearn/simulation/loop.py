@@ -433,7 +433,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_n_instances(self.n_instances, np.inf)
         for name in ("budget", "n_initial"):
             value = getattr(self, name)
-            if name == "n_initial" and value == "auto":
+            if name == "n_initial" and isinstance(value, str) and value == "auto":
                 continue
             low = 1 if name == "budget" else 0
             if not isinstance(value, Integral) or value < low:
@@ -441,7 +441,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     f"{name} must be an integer of at least {low}, got {value!r}."
                 )
         n_initial = self.n_initial
-        if n_initial == "auto":
+        if isinstance(n_initial, str):
             native = isinstance(self.query_strategy, BaseQueryStrategy)
             n_initial = 0 if native else self.n_instances
         if hasattr(self.query_strategy, "select_again"):

@@ -101,7 +101,13 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             `n_before` is not one count per index.
         """
         check_is_fitted(self)
-        asked = np.asarray(indices)
+        asked = check_array(
+            indices,
+            dtype=None,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            input_name="indices",
+        )
         if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iu"):
             raise ValueError(
                 "indices must be 1-D and of integers; turn a mask into indices with "

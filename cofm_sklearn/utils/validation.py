@@ -17,6 +17,8 @@ __all__ = [
     "align_proba",
     "check_integer",
     "check_n_instances",
+    "check_numbers",
+    "check_option",
     "check_pool",
     "check_proba",
     "check_raw",
@@ -161,6 +163,30 @@ def check_integer(name, value, low):
     """Raise a ValueError unless a parameter is an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
+
+
+def check_option(name, value, options):
+    """Raise a ValueError unless a parameter is one of some str (or None)."""
+    # `in` would compare arrays, and frames, element by element.
+    if not isinstance(value, str | None) or value not in options:
+        raise ValueError(f"{name} must be one of {options}, got {value!r}.")
+
+
+def check_numbers(values, name):
+    """Return values as a float64 array, whatever its shape.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers, or rows differ in length.
+    """
+    try:
+        numbers = np.asarray(values)
+        if numbers.dtype.kind not in "cmM":
+            return numbers.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must hold real numbers, got {values!r}.")
 
 
 def check_n_instances(n_instances, n_pool):
