@@ -1,5 +1,7 @@
 """Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
+import csv
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from cofm_sklearn.utils.texts import is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
+_TEXTS = {"id": str, "label": str, "annotator": str}
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
 
@@ -39,14 +42,15 @@ def write_frame(frame, path, format=None):
     """
     format = _format_of(path, format)
     if format == "csv":
-        frame.to_csv(path, index=False)
+        # Quoted, as readers take a carriage return for the end of a row.
+        frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
     elif format == "parquet":
         frame.to_parquet(path, index=False)
     else:
         frame.to_json(path, orient="records", lines=True, date_format="iso")
 
 
-def read_labels(labels, ids, annotator):
+def read_labels(labels, ids, annotator, classes):
     """Read labels from a table or a file.
 
     Returns
@@ -75,12 +79,16 @@ def read_labels(labels, ids, annotator):
         path = Path(labels)
         format = _format_of(path, None)
         if format == "csv":
-            # A label "NA" is a label; ids of digits only stay text.
-            frame = pd.read_csv(path, keep_default_na=False, dtype={"id": str})
+            # A label "NA" is a label, and digits may be a name; only the classes
+            # tell which texts are numbers.
+            frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+            by_text = {str(label): label for label in classes}
+            if "label" in frame:
+                frame["label"] = [by_text.get(text, text) for text in frame["label"]]
         elif format == "parquet":
             frame = pd.read_parquet(path)
         else:
-            frame = pd.read_json(path, lines=True, dtype={"id": str, "label": False})
+            frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
     if "label" not in frame or not {"id", "index"} & set(frame.columns):
         raise ValueError(
             "labels must have the columns 'label' and 'id' (or 'index'), got "
@@ -89,12 +97,13 @@ def read_labels(labels, ids, annotator):
     if "id" in frame:
         samples = frame["id"].tolist()
     else:
-        bad = [i for i in frame["index"] if not 0 <= int(i) < len(ids)]
-        if bad:
-            raise ValueError(
-                f"index {bad[0]} is not in the pool of {len(ids)} samples."
-            )
-        samples = [ids[int(i)] for i in frame["index"]]
+        samples = []
+        for i in frame["index"]:
+            if not isinstance(i, Real) or i not in range(len(ids)):
+                raise ValueError(
+                    f"index {i!r} is not in the pool of {len(ids)} samples."
+                )
+            samples.append(ids[int(i)])
     names = [annotator] * len(frame)
     if "annotator" in frame:
         names = frame["annotator"].tolist()
