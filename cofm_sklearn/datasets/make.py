@@ -227,7 +227,7 @@ def _long_tail_sizes(counts, ranking, ratio, max_samples, min_class_size):
         exponents = np.zeros(n_classes)
         exponents[ranking] = np.arange(n_classes) / max(n_classes - 1, 1)
         target = np.minimum(counts, counts.max() * float(ratio) ** -exponents)
-    floor = np.minimum(counts, min_class_size)
+    floor = np.array([min(count, min_class_size) for count in counts.tolist()])
 
     def sizes_at(scale):
         return np.maximum(floor, np.round(scale * target).astype(int))

@@ -82,7 +82,10 @@ class ParquetEmbeddings:
             if step == 1:
                 return self._read(start, max(stop, start))
             rows = np.arange(start, stop, step)
-        rows = np.asarray(rows)
+        try:
+            rows = np.asarray(rows)
+        except ValueError:  # lists of different lengths
+            rows = np.empty((0, 0))
         if rows.dtype == bool and rows.shape == (len(self),):
             rows = np.flatnonzero(rows)
         if rows.ndim > 1 or (rows.size and rows.dtype.kind not in "iu"):

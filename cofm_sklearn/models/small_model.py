@@ -252,6 +252,10 @@ def class_proba(model, X, classes):
             f"{type(model).__name__}.predict_proba(X) contains NaN or inf. Drop "
             "features that are constant among the labels, or take another model."
         )
+    sums = proba.sum(axis=1, keepdims=True)
+    if np.any(np.abs(sums - 1) > 1e-3):
+        # Naive Bayes rounds to that where variances differ by many orders.
+        proba = proba / np.where(sums > 0, sums, 1)
     if _skorch_step(model) is not None:
         if proba.shape[1] != len(classes):
             raise ValueError(

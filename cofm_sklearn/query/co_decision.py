@@ -17,6 +17,7 @@ from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
+    check_numbers,
     check_option,
     check_proba,
     check_unit_embeddings,
@@ -358,7 +359,7 @@ def _check_probas(proba, prior_proba, n_pool):
     n_classes = None
     for given, name in ((proba, "proba"), (prior_proba, "prior_proba")):
         if given is not None:
-            given = given if hasattr(given, "shape") else np.asarray(given)
+            given = given if hasattr(given, "shape") else check_numbers(given, name)
             if n_rows(given) != n_pool:
                 raise ValueError(
                     f"{name} has {n_rows(given)} rows for {n_pool} samples."

@@ -216,6 +216,14 @@ def test_any_few_labels_will_do(codes):
         assert_allclose(proba, 0.1)
 
 
+def test_rows_that_do_not_sum_to_one_are_made_to():
+    """Naive Bayes gives [1, 1] here: the logarithms are too large to differ."""
+    model = GaussianNB().fit([[-1.0, 0.0], [1.0, 0.0]], list("ab"))
+    far = np.array([[0.0, 1e6]])
+    assert_array_equal(model.predict_proba(far), [[1, 1]])
+    assert_array_equal(class_proba(model, far, np.array(["a", "b"])), [[0.5, 0.5]])
+
+
 def test_probabilities_that_are_not_finite_are_refused():
     """Naive Bayes divides by the variance of features, and all are constant here."""
     with np.errstate(all="ignore"):

@@ -261,3 +261,13 @@ def test_every_answer_is_a_row():
 def test_bad_quality_is_named(quality):
     with pytest.raises(ValueError, match="annotator_quality must have a number"):
         spread_answers([["a", "b"]], quality)
+
+
+def test_where_nothing_can_be_trained_the_model_has_no_say():
+    model = LogisticRegression()
+    one = combine_annotators([["b", "b", "a"]], estimator=model, X=[[0.0]])
+    assert one.labels.tolist() == ["b"]
+    # Without its own label, each sample is judged by a model of one class only.
+    votes, X = [["a", "a"], ["b", "b"]], [[0.0], [1.0]]
+    two = combine_annotators(votes, estimator=model, X=X)
+    assert two.labels.tolist() == ["a", "b"]

@@ -102,6 +102,7 @@ CALLS = [
         ValueError,
         "kernel_width",
     ),
+    (lambda: CoDecisionQuery().select(X, [[1], [0, 1]]), ValueError, "proba must hold"),
     (lambda: CoDecisionQuery(kernel_width="x").select(X), ValueError, "kernel_width"),
     (lambda: CoDecisionQuery(uncertainty=MANY).select(X), ValueError, "uncertainty"),
     (
@@ -131,6 +132,19 @@ CALLS = [
     (lambda: LabelCleaner(action=MANY).fit(X, Y), ValueError, "action"),
     (lambda: NoisyOracle(noise="x").fit(Y), ValueError, "noise"),
     (lambda: ExactOracle().fit(Y).answer([[0], [1, 2]]), ValueError, "."),
+    (lambda: ExactOracle().fit(Y).answer([0], [[0], [1, 2]]), ValueError, "n_before"),
+    (
+        lambda: AnnotationSession(X, GaussianNB(), classes=print),
+        TypeError,
+        "classes must be a list",
+    ),
+    (
+        lambda: ActiveLearningClassifier(GaussianNB(), CoDecisionQuery()).fit(
+            X, np.array([1, "a"] * 6, dtype=object)
+        ),
+        TypeError,
+        "cannot be sorted",
+    ),
     (lambda: asked("answer", 3, "a"), TypeError, "ids must be str"),
     (lambda: asked("skip", None), TypeError, "ids must be str"),
     (lambda: asked("import_labels", [("id", "a")]), ValueError, "annotator"),
@@ -170,6 +184,12 @@ def test_wrong_arguments_are_named(call, error, named):
 def test_kind_of_a_label_studio_config_is_checked():
     with session() as labels, pytest.raises(ValueError, match="kind must be one of"):
         label_studio_config(labels, kind=MANY)
+
+
+def test_extreme_parameters_are_taken():
+    assert len(make_long_tail(Y, min_class_size=10**30)) == len(Y)
+    narrow = CoDecisionQuery(kernel_width=1e-300, random_state=0)
+    assert len(set(narrow.select(X, n_instances=12))) == 12
 
 
 def test_no_suspects_among_no_labels():
