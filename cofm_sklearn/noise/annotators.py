@@ -389,17 +389,22 @@ def _crowdlab(codes, proba):
 
 
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
-    """Probabilities of every sample by a clone that was trained on the others."""
+    """Probabilities of every sample by a clone that was trained on the others.
+
+    About a class that it has not seen, a clone has no opinion: such a class gets its
+    equal part, so that answers are not outvoted by ignorance.
+    """
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:
         return proba
     folds = KFold(min(n_folds, len(codes)), shuffle=True, random_state=random_state)
     for train, test in folds.split(codes):
-        if len(np.unique(codes[train])) == 1:
-            proba[test] = np.eye(len(classes))[codes[train[0]]]
+        seen = np.isin(np.arange(len(classes)), codes[train])
+        if seen.sum() == 1:
             continue
         with few_labels_per_class():
             model = clone(estimator).fit(take_rows(X, train), classes[codes[train]])
         found = model.predict_proba(take_rows(X, test))
-        proba[test] = align_proba(found, model.classes_, classes)
+        found = align_proba(found, model.classes_, classes)[:, seen]
+        proba[np.ix_(test, seen)] = found * seen.mean()
     return proba
