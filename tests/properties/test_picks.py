@@ -165,28 +165,45 @@ def test_uncertainty_is_0_for_the_certain_and_largest_for_equal_odds(seed, kind,
 
 
 @given(seed=SEEDS, n=st.integers(1, 20), k=st.integers(1, 5))
-def test_class_shares_and_weights(seed, n, k):
+def test_class_shares_are_shares_in_any_order(seed, n, k):
     rng = np.random.RandomState(seed)
-    proba, prior = rng.dirichlet(np.full(k, 0.2), size=(2, n)).reshape(2, n, k)
+    proba = rng.dirichlet(np.full(k, 0.2), size=n)
     shares, order = class_shares(proba), rng.permutation(k)
     assert_allclose(shares.sum(), 1)
     assert (shares > 0).all()
     assert_allclose(class_shares(proba[:, order]), shares[order])
-    settings = {"uncertainty": "margin", "sharpness": 4.0, "balance": 0.25}
-    weights = learn_weights(proba, prior, 0.5, **settings)
+
+
+def slow_uncertainty(p, kind):
+    p = np.sort(p)[::-1]
+    if len(p) == 1:
+        return 0.0
+    if kind == "least_confidence":
+        return 1 - p[0]
+    if kind == "margin":
+        return 1 - (p[0] - p[1])
+    return -sum(v * np.log(v) for v in p if v > 0) / np.log(len(p))
+
+
+@given(seed=SEEDS, k=st.integers(1, 5), kind=st.sampled_from(UNCERTAINTIES))
+def test_weights_are_those_of_the_definition(seed, k, kind):
+    rng = np.random.RandomState(seed)
+    n, trust = rng.randint(1, 20), rng.uniform()
+    proba, prior = rng.dirichlet(np.full(k, 0.5), size=(2, n))
+    weights = learn_weights(
+        proba, prior, trust, uncertainty=kind, sharpness=2.0, balance=0.5
+    )
+    mixed = (1 - trust) * proba + trust * prior
+    shares = class_shares(mixed)
+    u = np.array([slow_uncertainty(p, kind) for p in proba])
+    w = u**2 / (mixed @ shares) ** 0.5
+    w += 1e-6 * max(w.max(), 1e-6)
+    taken = mixed.argmax(axis=1)
+    totals = np.array([max(w[taken == c].sum(), w.mean()) for c in range(k)])
+    totals /= totals.sum()
     weight, odds = weights.weigh(proba, prior, n)
-    for values in (weight, odds):
-        assert values.shape == (n,)
-        assert (values > 0).all()
-        assert np.isfinite(values).all()
-    assert_allclose(weights.class_totals.sum(), 1)
-    # Half of the odds is the weight, the other half the same for all classes.
-    taken = (0.5 * proba + 0.5 * prior).argmax(axis=1)
-    odds = odds - 0.5 * weight
-    totals = np.bincount(taken, weights=odds, minlength=k)[np.unique(taken)]
-    alone = np.unique(taken)[weights.class_totals[np.unique(taken)] > 1 / (n + 1)]
-    assert (totals <= totals.max() + 1e-12).all()
-    assert len(alone) <= k
+    assert_allclose(weight, w, rtol=1e-6, atol=1e-15)
+    assert_allclose(odds, w * (0.5 + 0.5 / (k * totals[taken])), rtol=1e-6, atol=1e-15)
 
 
 @pytest.mark.parametrize("picks", [galaxy_picks, direct_picks])
