@@ -221,3 +221,9 @@ def test_rankings_give_open_samples_once(picks, seed, n, k):
         assert (labels[found] < 0).all()
     for order in class_rankings(proba):
         assert_array_equal(np.sort(order), np.arange(n))
+
+
+def test_a_class_that_nothing_is_taken_for_has_a_part_of_the_draw():
+    settings = {"uncertainty": "margin", "sharpness": 1.0, "balance": 0.0}
+    weights = learn_weights(np.array([[0.8, 0.2], [0.6, 0.4]]), None, 0.5, **settings)
+    assert_allclose(weights.class_totals, [2 / 3, 1 / 3])
