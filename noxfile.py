@@ -10,6 +10,7 @@ nox -s release           # build wheel and sdist, and test each as installed
 Each environment takes 6 GB of disk and is made again by every run.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def tests_newest(session):
 @nox.session(python="3.11", tags=["matrix"])
 def tests_oldest(session):
     """Test with the oldest supported releases, and with both of modAL."""
+    # Without the baselines, which ask for newer releases.
     session.install("-e", ".[test]", "-c", "tests/constraints-oldest.txt")
     session.install("--no-deps", MODAL["new"])
     run_tests(session)
@@ -101,6 +103,35 @@ def broken(session):
             success_codes=[1, 2],
         )
         session.log(f"{requirement} was noticed")
+
+
+@nox.session(python="3.11", default=False)
+def coverage(session):
+    """Run all tests; 95 % of the lines and 90 % of the branches must have run."""
+    session.install("-e", ".[test,baselines]", "coverage>=7.10")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report", success_codes=[0, 2])
+    report = Path(session.create_tmp()) / "coverage.json"
+    session.run("coverage", "json", "-q", "-o", str(report))
+    totals = json.loads(report.read_text(encoding="utf-8"))["totals"]
+    lines = totals["covered_lines"] / totals["num_statements"]
+    branches = totals["covered_branches"] / totals["num_branches"]
+    session.log(f"lines {lines:.1%}, branches {branches:.1%}")
+    if lines < 0.95 or branches < 0.90:
+        session.error("At least 95 % of lines and 90 % of branches must be covered.")
+
+
+@nox.session(python="3.11", default=False)
+def mutation(session):
+    """Change the code in small ways; a test should fail each time (docs/mutation.md).
+
+    nox -s mutation -- "cofm_sklearn.models.fusion*"
+    """
+    session.install("-e", ".[test]", "mutmut>=3.8")
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "results")
 
 
 @nox.session(python="3.11")

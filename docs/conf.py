@@ -27,6 +27,7 @@ exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 default_role = "code"
+toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Names of other libraries; their inventories would need a network.
 nitpick_ignore_regex = [
@@ -86,6 +87,10 @@ html_theme_options = {
 html_sidebars = {
     "index": [],
     "getting_started": [],
+    "course": [],
+    "coming_from": [],
+    "features": [],
+    "faq": [],
     "glossary": [],
     "bibliography": [],
     "changelog": [],

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from pandas.api.types import is_list_like
 
 from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.learning import label_of
@@ -60,10 +61,13 @@ class Answers:
 
     def say(self, kind, ids, labels, annotator):
         """Write answers, corrections or skips: all, or none if one is refused."""
-        ids = [ids] if isinstance(ids, str) else list(ids)
+        ids = [ids] if isinstance(ids, str) or not is_list_like(ids) else list(ids)
+        for sample in ids:
+            if not isinstance(sample, str):
+                raise TypeError(f"ids must be str, as in Question.id; got {sample!r}.")
         if kind == "skip":
             labels = [None] * len(ids)
-        elif isinstance(labels, str) or not hasattr(labels, "__len__"):
+        elif not is_list_like(labels):
             labels = [self._check_label(labels)]
         else:
             labels = [self._check_label(label) for label in labels]

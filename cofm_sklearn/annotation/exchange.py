@@ -1,5 +1,8 @@
 """Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
+import csv
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +12,7 @@ from cofm_sklearn.utils.texts import is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
+_TEXTS = {"id": str, "label": str, "annotator": str}
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
 
@@ -38,14 +42,15 @@ def write_frame(frame, path, format=None):
     """
     format = _format_of(path, format)
     if format == "csv":
-        frame.to_csv(path, index=False)
+        # Quoted, as readers take a carriage return for the end of a row.
+        frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
     elif format == "parquet":
         frame.to_parquet(path, index=False)
     else:
         frame.to_json(path, orient="records", lines=True, date_format="iso")
 
 
-def read_labels(labels, ids, annotator):
+def read_labels(labels, ids, annotator, classes):
     """Read labels from a table or a file.
 
     Returns
@@ -58,18 +63,21 @@ def read_labels(labels, ids, annotator):
         If columns are missing, or an index is not in the pool.
     """
     if isinstance(labels, list):
+        for said in labels:
+            if not isinstance(said, tuple | list) or len(said) != 3:
+                raise ValueError(
+                    f"labels must hold (id, label, annotator), got {said!r}."
+                )
         return labels
-    frame = labels
-    if not isinstance(labels, pd.DataFrame):
-        path = Path(labels)
-        format = _format_of(path, None)
-        if format == "csv":
-            # A label "NA" is a label; ids of digits only stay text.
-            frame = pd.read_csv(path, keep_default_na=False, dtype={"id": str})
-        elif format == "parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_json(path, lines=True, dtype={"id": str, "label": False})
+    if isinstance(labels, pd.DataFrame):
+        frame = labels
+    elif isinstance(labels, str | PathLike):
+        frame = _read_frame(Path(labels), classes)
+    else:
+        raise TypeError(
+            "labels must be a DataFrame, a path, or a list of (id, label, annotator), "
+            f"got {type(labels).__name__}."
+        )
     if "label" not in frame or not {"id", "index"} & set(frame.columns):
         raise ValueError(
             "labels must have the columns 'label' and 'id' (or 'index'), got "
@@ -78,16 +86,32 @@ def read_labels(labels, ids, annotator):
     if "id" in frame:
         samples = frame["id"].tolist()
     else:
-        bad = [i for i in frame["index"] if not 0 <= int(i) < len(ids)]
-        if bad:
-            raise ValueError(
-                f"index {bad[0]} is not in the pool of {len(ids)} samples."
-            )
-        samples = [ids[int(i)] for i in frame["index"]]
+        samples = []
+        for i in frame["index"]:
+            if not isinstance(i, Real) or float(i) not in range(len(ids)):
+                raise ValueError(
+                    f"index {i!r} is not in the pool of {len(ids)} samples."
+                )
+            samples.append(ids[int(float(i))])
     names = [annotator] * len(frame)
     if "annotator" in frame:
         names = frame["annotator"].tolist()
     return list(zip(samples, frame["label"].tolist(), names))
+
+
+def _read_frame(path, classes):
+    format = _format_of(path, None)
+    if format == "parquet":
+        return pd.read_parquet(path)
+    if format != "csv":
+        return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+    # A label "NA" is a label, and digits may be a name; only the classes tell which
+    # texts are numbers.
+    frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+    by_text = {str(label): label for label in classes}
+    if "label" in frame:
+        frame["label"] = [by_text.get(text, text) for text in frame["label"]]
+    return frame
 
 
 def samples_from_dataset(dataset, column):

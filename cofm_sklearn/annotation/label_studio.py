@@ -1,8 +1,11 @@
 """Tasks for Label Studio, and its annotations back."""
 
 import json
+from os import PathLike
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
+
+from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["from_label_studio", "label_studio_config", "to_label_studio"]
 
@@ -46,8 +49,7 @@ def label_studio_config(session, *, kind="text"):
       </Choices>
     </View>
     """
-    if kind not in ("text", "image"):
-        raise ValueError(f'kind must be "text" or "image", got {kind!r}.')
+    check_option("kind", kind, ("text", "image"))
     choices = "\n".join(
         f"    <Choice value={quoteattr(str(label))}/>" for label in session.classes
     )
@@ -142,11 +144,11 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
         If this is no export of Label Studio, nothing in it is named `from_name`, a
         choice is no class, several were chosen, or a sample is not in the pool.
         Nothing is imported then.
+
+    TypeError
+        If `tasks` is neither a list nor a path.
     """
-    if not isinstance(tasks, list):
-        tasks = json.loads(Path(tasks).read_text(encoding="utf-8"))
-    if not isinstance(tasks, list) or not all(isinstance(t, dict) for t in tasks):
-        raise ValueError("tasks must be a list of tasks, as Label Studio exports it.")
+    tasks = _dicts(_read(tasks), "tasks")
     by_text = {str(label): label for label in session.classes}
     known = {(row.id, row.label) for row in session.export().itertuples()}
     said, found = [], 0
@@ -157,14 +159,18 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
                 f"The data of task {number} has neither 'cofm_id' nor {_TO!r} nor "
                 "'text'."
             )
-        for choices, name, mark in _choices(task, from_name):
+        for choices, name, mark in _choices(task, from_name, f"task {number}"):
             found += 1
-            if len(choices) != 1 or choices[0] not in by_text:
+            if not _is_one_of(by_text, choices):
                 raise ValueError(
                     f"Task {number} has the choices {choices}; it must be one of the "
                     f"classes {session.classes}."
                 )
             sample = data.get("cofm_id")
+            if not isinstance(sample, str | None):
+                raise ValueError(
+                    f"The cofm_id of task {number} is no text: {sample!r}."
+                )
             if sample is None:
                 sample = session.id_of(data.get(_TO, data.get("text")))
             label = by_text[choices[0]]
@@ -179,29 +185,66 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
     return session.import_labels(said)
 
 
-def _choices(task, from_name):
+def _read(tasks):
+    """Return the tasks of a file, or those that were given."""
+    if isinstance(tasks, list):
+        return tasks
+    if not isinstance(tasks, str | PathLike):
+        raise TypeError(
+            f"tasks must be a path or a list of dict, got {type(tasks).__name__}."
+        )
+    try:
+        return json.loads(Path(tasks).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(tasks)!r} cannot be read as JSON: {error}") from error
+
+
+def _dicts(values, what):
+    """Return a list of dict, or say that it is none."""
+    if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
+        raise ValueError(
+            f"{what} must be a list of dict, as Label Studio exports it; got "
+            f"{values!r:.200}."
+        )
+    return values
+
+
+def _is_one_of(names, choices):
+    """Tell whether exactly one of the names was chosen."""
+    if not isinstance(choices, list) or len(choices) != 1:
+        return False
+    return isinstance(choices[0], str) and choices[0] in names
+
+
+def _results(task, where):
+    """Yield each annotation of a task with each of its results."""
+    for annotation in _dicts(task["annotations"], f"The annotations of {where}"):
+        for result in _dicts(annotation.get("result"), f"The results of {where}"):
+            yield annotation, result
+
+
+def _choices(task, from_name, where):
     """Yield the choices of each annotation, who made them, and the result's id."""
     if "annotations" not in task:  # JSON-MIN
         choice = task.get(from_name)
         if choice is not None:
-            choices = choice["choices"] if isinstance(choice, dict) else [choice]
+            choices = choice.get("choices") if isinstance(choice, dict) else [choice]
             yield choices, _name(task.get("annotator")), None
         return
-    for annotation in task["annotations"]:
+    for annotation, result in _results(task, where):
         if annotation.get("was_cancelled"):
             continue
-        for result in annotation["result"]:
-            if result.get("type") == "choices" and result.get("from_name") == from_name:
-                who = annotation.get("completed_by")
-                yield result["value"]["choices"], _name(who), result.get("id")
+        if result.get("type") == "choices" and result.get("from_name") == from_name:
+            value, who = result.get("value"), annotation.get("completed_by")
+            choices = value.get("choices") if isinstance(value, dict) else value
+            yield choices, _name(who), result.get("id")
 
 
 def _names(task):
     """Names of the fields that hold answers, or may do so in JSON-MIN."""
     if "annotations" not in task:
         return [name for name in task if "annotation_id" in task]
-    results = [r for made in task["annotations"] for r in made["result"]]
-    return [result.get("from_name", "") for result in results]
+    return [result.get("from_name", "") for _, result in _results(task, "a task")]
 
 
 def _name(who):

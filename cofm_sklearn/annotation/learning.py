@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
@@ -308,6 +309,8 @@ def classes_of(estimator, classes):
 
 
 def _plain(classes):
+    if not is_list_like(classes):
+        raise TypeError(f"classes must be a list of labels, got {classes!r}.")
     labels = [c.item() if isinstance(c, np.generic) else c for c in classes]
     for label in labels:
         if not isinstance(label, str | int):

@@ -315,7 +315,8 @@ class AnnotationSession:
             imported then.
         """
         annotator = self._check(annotator)
-        return self._answers.take_in(read_labels(labels, self._ids, annotator))
+        said = read_labels(labels, self._ids, annotator, self.classes)
+        return self._answers.take_in(said)
 
     def id_of(self, sample):
         """Return the id that a sample has by its content, in the pool or not."""

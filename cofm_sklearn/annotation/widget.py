@@ -12,6 +12,7 @@ from cofm_sklearn.annotation.store import StoreError
 from cofm_sklearn.encoders.pictures import read_rgb
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import is_images
+from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["AnnotationWidget"]
 
@@ -72,8 +73,7 @@ class AnnotationWidget:
             raise TypeError(
                 f"session must be an AnnotationSession, got {type(session).__name__}."
             )
-        if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+        check_option("kind", kind, _KINDS)
         self.session = session
         self.kind = kind
         self._view = None

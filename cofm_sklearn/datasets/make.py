@@ -1,9 +1,14 @@
 """Long-tailed and noisily labelled variants of any data."""
 
+from collections.abc import Mapping
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
+
+from cofm_sklearn.utils.validation import check_integer, check_option, is_share
 
 __all__ = ["flip_labels", "make_long_tail"]
 
@@ -191,12 +196,15 @@ def make_long_tail(
     """
     labels = check_labels(y)
     classes, codes = np.unique(labels, return_inverse=True)
-    if ratio is not None and not (np.isfinite(ratio) and ratio >= 1):
+    if ratio is not None and not (
+        isinstance(ratio, Real) and 1 <= float(ratio) < np.inf
+    ):
         raise ValueError(
             f"ratio must be a number of at least 1 or None, got {ratio!r}."
         )
-    if min_class_size < 1:
-        raise ValueError(f"min_class_size must be at least 1, got {min_class_size!r}.")
+    check_integer("min_class_size", min_class_size, 1)
+    if max_samples is not None:
+        check_integer("max_samples", max_samples, 1)
     rng = check_random_state(random_state)
     shuffled = rng.permutation(len(labels))
     ranking = rng.permutation(len(classes))
@@ -221,7 +229,7 @@ def _long_tail_sizes(counts, ranking, ratio, max_samples, min_class_size):
         exponents = np.zeros(n_classes)
         exponents[ranking] = np.arange(n_classes) / max(n_classes - 1, 1)
         target = np.minimum(counts, counts.max() * float(ratio) ** -exponents)
-    floor = np.minimum(counts, min_class_size)
+    floor = np.array([min(count, min_class_size) for count in counts.tolist()])
 
     def sizes_at(scale):
         return np.maximum(floor, np.round(scale * target).astype(int))
@@ -298,6 +306,9 @@ def flip_labels(
         class to itself or to no class, or an asymmetric flip has neither `confusion`
         nor `X`.
 
+    TypeError
+        If `confusion` is no dict.
+
     Notes
     -----
     Two numbers are drawn per sample: the first is compared with `noise`, the second
@@ -324,10 +335,9 @@ def flip_labels(
     ['cat', 'dog']
     """
     labels = check_labels(y)
-    if not 0 <= noise < 1:
+    if not is_share(noise) or noise == 1:
         raise ValueError(f"noise must be in [0, 1), got {noise!r}.")
-    if kind not in ("symmetric", "asymmetric"):
-        raise ValueError(f'kind must be "symmetric" or "asymmetric", got {kind!r}.')
+    check_option("kind", kind, ("symmetric", "asymmetric"))
     classes, codes = check_classes(classes, labels)
     n_classes = len(classes)
     if n_classes < 2:
@@ -354,6 +364,10 @@ def flip_labels(
 
 def _confusion_codes(confusion, classes, codes):
     """Return for each class the code of the class it is mistaken for (-1: unused)."""
+    if not isinstance(confusion, Mapping):
+        raise TypeError(
+            f"confusion must be a dict of label to label, got {confusion!r}."
+        )
     labels = classes.tolist()
     position = {label: k for k, label in enumerate(labels)}
     mistaken = np.full(len(classes), -1)

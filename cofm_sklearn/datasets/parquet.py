@@ -82,9 +82,17 @@ class ParquetEmbeddings:
             if step == 1:
                 return self._read(start, max(stop, start))
             rows = np.arange(start, stop, step)
-        rows = np.asarray(rows)
-        if rows.dtype == bool:
+        try:
+            rows = np.asarray(rows)
+        except ValueError:  # lists of different lengths
+            rows = np.empty((0, 0))
+        if rows.dtype == bool and rows.shape == (len(self),):
             rows = np.flatnonzero(rows)
+        if rows.ndim > 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise IndexError(
+                "Rows must be a slice, positions, or a mask as long as the file, got "
+                f"{rows!r}."
+            )
         if rows.ndim == 0:
             return self[rows[None]][0]
         wanted, back = np.unique(rows, return_inverse=True)
@@ -130,6 +138,8 @@ class ParquetEmbeddings:
 
         lists = [field.name for field in schema if is_list(field.type)]
         if column is not None:
+            if not isinstance(column, str):
+                raise TypeError(f"column must be a str or None, got {column!r}.")
             if column not in schema.names:
                 raise ValueError(
                     f"column={column!r} is not in {self.path}, which has "

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from cofm_sklearn.utils.validation import take_rows
+from cofm_sklearn.utils.validation import check_option, take_rows
 
 __all__ = ["FileEncoderMixin"]
 
@@ -90,8 +90,7 @@ class FileEncoderMixin:
         """
         samples = self._check_samples(X)
         path = _check_path(path)
-        if dtype not in _DTYPES:
-            raise ValueError(f"dtype must be one of {_DTYPES}, got {dtype!r}.")
+        check_option("dtype", dtype, _DTYPES)
         if not isinstance(block_size, Integral) or int(block_size) < 1:
             raise ValueError(
                 f"block_size must be an integer of at least 1, got {block_size!r}."

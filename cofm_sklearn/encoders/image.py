@@ -22,6 +22,7 @@ from cofm_sklearn.encoders.text import unit_rows
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import check_images
 from cofm_sklearn.utils.texts import check_texts
+from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["OpenCLIPEncoder"]
 
@@ -418,11 +419,7 @@ class OpenCLIPEncoder(
             )
         if not isinstance(self.device, str):
             raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
-        if self.precision not in _PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(_PRECISIONS)}, got "
-                f"{self.precision!r}."
-            )
+        check_option("precision", self.precision, _PRECISIONS)
         for name, low in (("batch_size", 1), ("num_workers", 0), ("max_pixels", 1)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < low:

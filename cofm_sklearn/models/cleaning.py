@@ -9,7 +9,7 @@ from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.resampling import check_labelled
 from cofm_sklearn.noise.cleaning import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.validation import take_rows
+from cofm_sklearn.utils.validation import check_option, take_rows
 
 __all__ = ["LabelCleaner"]
 
@@ -159,8 +159,7 @@ class LabelCleaner(BaseEstimator):
         UserWarning
             If all labels of a class are suspects, and the best are kept.
         """
-        if self.action not in ("drop", "thin"):
-            raise ValueError(f'action must be "drop" or "thin", got {self.action!r}.')
+        check_option("action", self.action, ("drop", "thin"))
         check_cleaning(self.threshold, self.min_per_class)
         X, y = check_labelled(X, y)
         rng = check_random_state(self.random_state)

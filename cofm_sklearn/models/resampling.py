@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import n_rows, stack_rows, take_rows
+from cofm_sklearn.utils.validation import check_option, n_rows, stack_rows, take_rows
 
 __all__ = ["SafeSampler"]
 
@@ -163,10 +163,7 @@ class SafeSampler(BaseEstimator):
                 "sampler must have fit_resample, like SMOTE() of imbalanced-learn; got "
                 f"{self.sampler!r}."
             )
-        if self.tiny_classes not in ("pass", "repeat"):
-            raise ValueError(
-                f'tiny_classes must be "pass" or "repeat", got {self.tiny_classes!r}.'
-            )
+        check_option("tiny_classes", self.tiny_classes, ("pass", "repeat"))
         X, y = check_labelled(X, y)
         _check_input(self.sampler, X, y)
         with few_labels_per_class():

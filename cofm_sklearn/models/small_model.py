@@ -228,8 +228,8 @@ def class_proba(model, X, classes):
         If the model has neither method.
 
     ValueError
-        If it knows a class that is not among `classes`, or is a net with another
-        number of outputs.
+        If it knows a class that is not among `classes`, is a net with another number
+        of outputs, or its probabilities are not finite.
     """
     if model is None:
         return np.full((n_rows(X), len(classes)), 1 / len(classes))
@@ -246,6 +246,16 @@ def class_proba(model, X, classes):
             f"{type(model).__name__} has neither predict_proba nor decision_function. "
             "Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
+    if not np.isfinite(proba).all():
+        # As of naive Bayes where all features are constant.
+        raise ValueError(
+            f"{type(model).__name__}.predict_proba(X) contains NaN or inf. Drop "
+            "features that are constant among the labels, or take another model."
+        )
+    sums = proba.sum(axis=1, keepdims=True)
+    if np.any(np.abs(sums - 1) > 1e-3):
+        # Naive Bayes rounds to that where variances differ by many orders.
+        proba = proba / np.where(sums > 0, sums, 1)
     if _skorch_step(model) is not None:
         if proba.shape[1] != len(classes):
             raise ValueError(

@@ -13,6 +13,9 @@ from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
+    check_integer,
+    check_numbers,
+    check_option,
     check_proba,
     encode_labels,
     n_rows,
@@ -146,13 +149,13 @@ def combine_annotators(
     >>> combine_annotators(labels, proba).labels
     array(['ham', 'spam', 'spam'], dtype='<U4')
     """
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    check_option("method", method, _METHODS)
     classes, codes = _check_matrix(labels, classes)
     n_samples, n_classes = len(codes), len(classes)
     if estimator is not None:
         if proba is not None:
             raise ValueError("Give proba or estimator, not both.")
+        check_integer("n_folds", n_folds, 2)
         if X is None or n_rows(X) != n_samples:
             raise ValueError(f"estimator needs X with the {n_samples} rows of labels.")
         majority, _ = _majority(codes, n_classes, None)
@@ -244,7 +247,7 @@ def spread_answers(labels, annotator_quality=None, *, classes=None):
     rows, column = np.nonzero(answered)
     weight = 1 / answered.sum(axis=1)[rows]
     if annotator_quality is not None:
-        quality = np.asarray(annotator_quality, dtype=np.float64)
+        quality = check_numbers(annotator_quality, "annotator_quality")
         given = answered.any(axis=0)
         if (
             quality.shape != given.shape
@@ -386,17 +389,22 @@ def _crowdlab(codes, proba):
 
 
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
-    """Probabilities of every sample by a clone that was trained on the others."""
+    """Probabilities of every sample by a clone that was trained on the others.
+
+    About a class that it has not seen, a clone has no opinion: such a class gets its
+    equal part, so that answers are not outvoted by ignorance.
+    """
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:
         return proba
     folds = KFold(min(n_folds, len(codes)), shuffle=True, random_state=random_state)
     for train, test in folds.split(codes):
-        if len(np.unique(codes[train])) == 1:
-            proba[test] = np.eye(len(classes))[codes[train[0]]]
+        seen = np.isin(np.arange(len(classes)), codes[train])
+        if seen.sum() == 1:
             continue
         with few_labels_per_class():
             model = clone(estimator).fit(take_rows(X, train), classes[codes[train]])
         found = model.predict_proba(take_rows(X, test))
-        proba[test] = align_proba(found, model.classes_, classes)
+        found = align_proba(found, model.classes_, classes)[:, seen]
+        proba[np.ix_(test, seen)] = found * seen.mean()
     return proba

@@ -3,6 +3,10 @@
 import warnings
 
 import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.utils.validation import check_numbers
 
 __all__ = ["find_suspects"]
 
@@ -33,7 +37,8 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
     Raises
     ------
     ValueError
-        If lengths differ, a quality is not in [0, 1], or a parameter is out of range.
+        If lengths differ, a label is missing, a quality is not in [0, 1], or a
+        parameter is out of range.
 
     Warns
     -----
@@ -47,14 +52,17 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
     >>> find_suspects(y, [0.9, 0.2, 0.1, 0.9])
     array([2, 1])
     """
-    y, quality = np.asarray(y), np.asarray(quality, dtype=float)
-    if y.ndim != 1 or quality.shape != y.shape:
+    y, quality = column_or_1d(y), check_numbers(quality, "quality")
+    if quality.shape != y.shape:
         raise ValueError(
             f"quality must hold one number per label, {y.shape}; got {quality.shape}."
         )
     if not np.all((quality >= 0) & (quality <= 1)):
         raise ValueError("quality must be in [0, 1], as label_quality returns it.")
     check_cleaning(threshold, min_per_class)
+    if not len(y):
+        return np.empty(0, dtype=np.int64)
+    y = check_labels(y)
     suspect = quality < threshold
     wanted, counts = np.unique(y[suspect], return_counts=True)
     spared = []

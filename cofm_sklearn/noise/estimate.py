@@ -197,8 +197,6 @@ def estimate_noise(
     True
     """
     y = check_labels(column_or_1d(y, warn=True))
-    if len(y) == 0:
-        raise ValueError("y is empty; there are no labels to judge.")
     sorted_classes, codes = check_classes(classes, y)
     if classes is None:
         classes = sorted_classes

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cofm_sklearn.utils.validation import check_option
+
 __all__ = ["LabelChannel", "fit_label_channel"]
 
 _CLASS_SMOOTHING = 0.5
@@ -148,8 +150,7 @@ def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
         )
     if noise_rate is not None and not 0 <= noise_rate < 1:
         raise ValueError(f"noise_rate must be in [0, 1) or None, got {noise_rate!r}.")
-    if confusion not in CONFUSIONS:
-        raise ValueError(f"confusion must be one of {CONFUSIONS}, got {confusion!r}.")
+    check_option("confusion", confusion, CONFUSIONS)
 
 
 def _wrong_labels(proba, confusion, weight):

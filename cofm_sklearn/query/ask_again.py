@@ -16,6 +16,7 @@ from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import (
     align_proba,
     check_n_instances,
+    check_option,
     encode_labels,
     n_rows,
 )
@@ -215,8 +216,7 @@ class AskAgainQuery(BaseQueryStrategy):
                 "query_strategy must be callable, for example CoDecisionQuery(); got "
                 f"{self.query_strategy!r}."
             )
-        if self.score not in _SCORES:
-            raise ValueError(f"score must be one of {_SCORES}, got {self.score!r}.")
+        check_option("score", self.score, _SCORES)
         if not isinstance(self.share, Real) or not 0 <= float(self.share) <= 1:
             raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")
         if not isinstance(self.balance, Real) or not 0 <= float(self.balance) < np.inf:

@@ -56,7 +56,15 @@ class BaseQueryStrategy(BaseEstimator):
         ValueError
             If the pool is empty, holds values that are not finite, or is smaller
             than `n_instances`.
+
+        TypeError
+            If `learner` is none, or `n_instances` no integer.
         """
+        if not any(hasattr(learner, name) for name in ("fit", "estimator")):
+            raise TypeError(
+                "learner must be a learner of modAL or an estimator, got "
+                f"{type(learner).__name__}."
+            )
         n_instances = self._check_n_instances(n_instances, n_rows(X_pool))
         indices, utilities = self._choose(learner, X_pool, n_instances)
         if return_utilities:

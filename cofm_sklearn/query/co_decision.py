@@ -17,6 +17,8 @@ from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
+    check_numbers,
+    check_option,
     check_proba,
     check_unit_embeddings,
     encode_labels,
@@ -325,11 +327,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         return n_pool if most is None else min(n_pool, max(most, n_instances))
 
     def _check_parameters(self):
-        if self.uncertainty not in _UNCERTAINTIES:
-            raise ValueError(
-                f"uncertainty must be one of {_UNCERTAINTIES}, got "
-                f"{self.uncertainty!r}."
-            )
+        check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("sharpness", "balance"):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
@@ -337,9 +335,11 @@ class CoDecisionQuery(BaseQueryStrategy):
                     f"{name} must be a number of at least 0, got {value!r}."
                 )
         width = self.kernel_width
-        if width != "auto" and not (
-            isinstance(width, Real) and 0 < float(width) < np.inf
-        ):
+        if isinstance(width, str):
+            valid = width == "auto"
+        else:
+            valid = isinstance(width, Real) and 0 < float(width) < np.inf
+        if not valid:
             raise ValueError(
                 f'kernel_width must be "auto" or a number above 0, got {width!r}.'
             )
@@ -374,7 +374,7 @@ def _check_probas(proba, prior_proba, n_pool):
     n_classes = None
     for given, name in ((proba, "proba"), (prior_proba, "prior_proba")):
         if given is not None:
-            given = given if hasattr(given, "shape") else np.asarray(given)
+            given = given if hasattr(given, "shape") else check_numbers(given, name)
             if n_rows(given) != n_pool:
                 raise ValueError(
                     f"{name} has {n_rows(given)} rows for {n_pool} samples."

@@ -260,7 +260,7 @@ def _to_kernel(similar, width):
     """Turn products of unit rows into their kernel, in place."""
     xp = _namespace(similar)
     similar -= 1
-    similar *= 1 / width**2
+    similar *= 1 / max(width**2, 1e-37)  # as far as float32 goes
     return xp.exp(xp.clip(similar, None, 0, out=similar), out=similar)
 
 

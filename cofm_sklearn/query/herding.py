@@ -8,7 +8,7 @@ from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.weights import uncertainty_of
-from cofm_sklearn.utils.validation import encode_labels
+from cofm_sklearn.utils.validation import check_option, encode_labels
 
 __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]
 
@@ -144,16 +144,14 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         return fit_temperature(proba, codes)
 
     def _check_parameters(self):
-        if self.uncertainty not in _UNCERTAINTIES:
-            raise ValueError(
-                f"uncertainty must be one of {_UNCERTAINTIES}, got "
-                f"{self.uncertainty!r}."
-            )
+        check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("temperature", "radius"):
             value = getattr(self, name)
-            if value == "auto":
-                continue
-            if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+            if isinstance(value, str):
+                valid = value == "auto"
+            else:
+                valid = isinstance(value, Real) and 0 < float(value) < np.inf
+            if not valid:
                 raise ValueError(
                     f'{name} must be "auto" or a number above 0, got {value!r}.'
                 )

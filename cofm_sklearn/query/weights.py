@@ -106,15 +106,15 @@ def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance)
 
 def uncertainty_of(proba, kind):
     """Uncertainty of each row of probabilities, 0 to 1."""
+    if proba.shape[1] == 1:
+        return np.zeros(len(proba))
     if kind == "least_confidence":
         return 1 - proba.max(axis=1)
     if kind == "margin":
-        if proba.shape[1] == 1:
-            return np.zeros(len(proba))
         top = np.partition(proba, -2, axis=1)[:, -2:]
         return 1 - (top[:, 1] - top[:, 0])
     entropy = -np.sum(proba * np.log(np.maximum(proba, 1e-12)), axis=1)
-    return np.maximum(entropy, 0) / max(np.log(proba.shape[1]), 1e-12)
+    return np.maximum(entropy, 0) / np.log(proba.shape[1])
 
 
 def class_shares(proba, n_iter=20):

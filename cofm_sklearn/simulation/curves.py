@@ -16,6 +16,7 @@ from cofm_sklearn.simulation.savings import (
     seed_curves,
 )
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.validation import check_option
 
 __all__ = [
     "LearningCurveDisplay",
@@ -179,10 +180,7 @@ class LearningCurveDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if band not in ("standard_error", "range", None):
-            raise ValueError(
-                f'band must be "standard_error", "range" or None, got {band!r}.'
-            )
+        check_option("band", band, ("standard_error", "range", None))
         table = check_records(self.records, self.metric)
         needed_by = "LearningCurveDisplay.plot"
         pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)

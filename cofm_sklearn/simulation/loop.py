@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm.auto import tqdm
 
+from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import fit_constant_model, is_constant
@@ -242,7 +243,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             If `query_strategy` cannot be called.
         """
         X = self._check_X(X, reset=True)
-        y = column_or_1d(y, warn=True)
+        y = check_labels(column_or_1d(y, warn=True))
         check_classification_targets(y)
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
@@ -433,7 +434,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_n_instances(self.n_instances, np.inf)
         for name in ("budget", "n_initial"):
             value = getattr(self, name)
-            if name == "n_initial" and value == "auto":
+            if name == "n_initial" and isinstance(value, str) and value == "auto":
                 continue
             low = 1 if name == "budget" else 0
             if not isinstance(value, Integral) or value < low:
@@ -441,7 +442,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     f"{name} must be an integer of at least {low}, got {value!r}."
                 )
         n_initial = self.n_initial
-        if n_initial == "auto":
+        if isinstance(n_initial, str):
             native = isinstance(self.query_strategy, BaseQueryStrategy)
             n_initial = 0 if native else self.n_instances
         if hasattr(self.query_strategy, "select_again"):

@@ -101,7 +101,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             `n_before` is not one count per index.
         """
         check_is_fitted(self)
-        asked = np.asarray(indices)
+        asked = _as_array(indices, "indices")
         if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iu"):
             raise ValueError(
                 "indices must be 1-D and of integers; turn a mask into indices with "
@@ -115,7 +115,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
                 f"indices must be from 0 to {n_samples - 1}, the samples of fit; got "
                 f"{outside[:5].tolist()}."
             )
-        n_before = np.asarray(n_before)
+        n_before = _as_array(n_before, "n_before")
         if (
             n_before.dtype.kind not in "iu"
             or n_before.shape not in ((), asked.shape)
@@ -308,6 +308,13 @@ def _as_integer(random_state):
         return int(random_state)
     rng = random_state if random_state is not None else np.random.RandomState()
     return deepcopy(rng).randint(np.iinfo(np.int32).max)
+
+
+def _as_array(values, name):
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows differ in length
+        raise ValueError(f"{name} must be one row, got {values!r}.") from error
 
 
 def _check_votes(votes, n_samples, classes):

@@ -1,7 +1,11 @@
 """Labels saved: how much sooner one learning curve reaches a score than others."""
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
+
+from cofm_sklearn.utils.validation import check_numbers
 
 __all__ = ["label_savings", "labels_to_reach"]
 
@@ -47,8 +51,10 @@ def labels_to_reach(n_labels, scores, level):
     >>> labels_to_reach([20, 40, 60], [0.5, 0.7, 0.6], 0.8)
     nan
     """
-    counts = np.asarray(n_labels, dtype=float)
-    values = np.asarray(scores, dtype=float)
+    counts = check_numbers(n_labels, "n_labels")
+    values = check_numbers(scores, "scores")
+    if not isinstance(level, Real):
+        raise ValueError(f"level must be a number, got {level!r}.")
     if counts.ndim != 1 or not counts.size or counts.shape != values.shape:
         raise ValueError(
             "n_labels and scores must be 1-D, of one length and not empty; got shapes "
@@ -59,7 +65,7 @@ def labels_to_reach(n_labels, scores, level):
     if (np.diff(counts) <= 0).any():
         raise ValueError("n_labels must increase strictly; sort and average first.")
     best = np.maximum.accumulate(values)
-    reached = int(np.searchsorted(best, level))  # the first value >= level
+    reached = int(np.searchsorted(best, float(level)))  # the first value >= level
     if reached == len(best):
         return float("nan")
     if reached == 0:
@@ -72,6 +78,8 @@ def check_records(records, metric):
     """Return the records with the columns a curve needs, or say which is missing."""
     if not isinstance(records, pd.DataFrame):
         raise TypeError(f"records must be a DataFrame, got {type(records).__name__}.")
+    if not isinstance(metric, str):
+        raise TypeError(f"metric must be the name of a column, got {metric!r}.")
     needed = ["strategy", "seed", "n_labels", metric]
     if missing := [column for column in needed if column not in records.columns]:
         raise ValueError(
@@ -218,11 +226,16 @@ def label_savings(
     1    0.8      40.0               60.0    0.33
     """
     table = check_records(records, metric)
-    fractions = np.asarray(levels, dtype=float)
-    if not fractions.size or not ((fractions > 0) & (fractions <= 1)).all():
+    fractions = check_numbers(levels, "levels")
+    inside = (fractions > 0) & (fractions <= 1)
+    if fractions.ndim != 1 or not fractions.size or not inside.all():
         raise ValueError(f"levels must be fractions in (0, 1], got {levels!r}.")
     known = table["strategy"].unique().tolist()
-    rivals = [s for s in known if s != ours] if baselines is None else list(baselines)
+    if not isinstance(ours, str):
+        raise TypeError(f"ours must be the name of a strategy, got {ours!r}.")
+    rivals = [s for s in known if s != ours] if baselines is None else baselines
+    if not isinstance(rivals, list | tuple):
+        raise TypeError(f"baselines must be a list of strategies, got {baselines!r}.")
     if not rivals or ours in rivals:
         raise ValueError("baselines must name at least one strategy other than ours.")
     if unknown := [s for s in [ours, *rivals] if s not in known]:

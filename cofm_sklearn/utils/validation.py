@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
+from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from cofm_sklearn.utils.images import check_images, is_images
@@ -17,6 +18,8 @@ __all__ = [
     "align_proba",
     "check_integer",
     "check_n_instances",
+    "check_numbers",
+    "check_option",
     "check_pool",
     "check_proba",
     "check_raw",
@@ -154,13 +157,53 @@ def check_unit_embeddings(X, name="X", n_features=None):
             f"{name} has {X.shape[1]} features, but {n_features} are expected. "
             "Use the embeddings of one encoder throughout."
         )
-    return normalize(X, copy=True)
+    return normalize(_within_reach(X), copy=True)
+
+
+def _within_reach(X):
+    """Scale rows whose squares are too large or too small for float32."""
+    square = row_norms(X, squared=True)
+    odd = np.flatnonzero(~((square > 1e-9) & (square < np.inf)))
+    if not len(odd):
+        return X
+    largest = abs(X[odd]).max(axis=1)
+    largest = largest.toarray().ravel() if sparse.issparse(largest) else largest
+    factor = np.ones(X.shape[0])
+    # A power of two, so that nothing is rounded.
+    factor[odd] = np.exp2(-np.frexp(largest.astype(np.float64))[1])
+    if sparse.issparse(X):
+        return (sparse.diags_array(factor) @ X).tocsr().astype(np.float32)
+    return (X * factor[:, None]).astype(np.float32)
 
 
 def check_integer(name, value, low):
     """Raise a ValueError unless a parameter is an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
+
+
+def check_option(name, value, options):
+    """Raise a ValueError unless a parameter is one of some str (or None)."""
+    # `in` would compare arrays, and frames, element by element.
+    if not isinstance(value, str | None) or value not in options:
+        raise ValueError(f"{name} must be one of {options}, got {value!r}.")
+
+
+def check_numbers(values, name):
+    """Return values as a float64 array, whatever its shape.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers, or rows differ in length.
+    """
+    try:
+        numbers = np.asarray(values)
+        if numbers.dtype.kind not in "cmM":
+            return numbers.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must hold real numbers, got {values!r}.")
 
 
 def check_n_instances(n_instances, n_pool):

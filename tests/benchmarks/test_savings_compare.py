@@ -191,8 +191,11 @@ def test_headline_goes_between_its_marks(table, tmp_path):
 def test_headline_of_the_readme_is_that_of_the_results():
     root = Path(__file__).parents[2]
     readme = (root / "README.md").read_text()
+    results = root / "benchmarks" / "results" / "savings.csv"
+    if not results.exists():
+        pytest.skip("the sdist has no table of all runs")
     said = re.search(r"<!-- savings -->(.*?)<!-- /savings -->", readme, re.S)[1]
-    table = read(root / "benchmarks" / "results" / "savings.csv")
+    table = read(results)
     assert " ".join(said.split()) == first_line(table)
 
 

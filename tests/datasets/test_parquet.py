@@ -63,8 +63,14 @@ def test_it_is_an_array_to_others(pool):
     mask = Z[:, 0] > 1
     np.testing.assert_array_equal(pool[mask], Z[mask])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(pool))[3:9], Z[3:9])
+    np.testing.assert_array_equal(pool[[]], Z[:0])
     with pytest.raises(IndexError, match="from 0 to 499"):
         pool[[500]]
+    for wrong in (mask[:-1], [[0, 1]], [0.5], ["a"]):
+        with pytest.raises(IndexError, match="a mask as long as the file"):
+            pool[wrong]
+    with pytest.raises(TypeError, match="column must be a str"):
+        ParquetEmbeddings(pool.path, column=["embedding"])
 
 
 def test_bad_files_are_named(tmp_path):

@@ -26,7 +26,12 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from cofm_sklearn import ActiveLearningClassifier, CoDecisionClassifier, SafeSampler
+from cofm_sklearn import (
+    ActiveLearningClassifier,
+    CoDecisionClassifier,
+    LabelCleaner,
+    SafeSampler,
+)
 from cofm_sklearn.query import ModALQuery
 
 SIZES = {"one": 1, "two": 2, "three": 3, "many": 30}
@@ -281,3 +286,11 @@ def test_the_table_in_the_docs_has_every_sampler():
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     print(*map(table_row, KINDS), sep="\n")
+
+
+@pytest.mark.parametrize("sampler", [SafeSampler(SMOTE()), LabelCleaner()])
+def test_fit_checks_what_fit_resample_would_refuse(sampler):
+    X, y = np.arange(24.0).reshape(12, 2), np.repeat(["a", "b"], 6)
+    assert sampler.fit(X, y) is sampler
+    with pytest.raises(ValueError, match="NaN"):
+        sampler.fit(np.full((12, 2), np.nan), y)

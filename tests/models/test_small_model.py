@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -213,3 +214,19 @@ def test_any_few_labels_will_do(codes):
     assert counts.shape == proba.shape == (len(codes), 10)
     if len(codes) == 1:
         assert_allclose(proba, 0.1)
+
+
+def test_rows_that_do_not_sum_to_one_are_made_to():
+    """Naive Bayes gives [1, 1] here: the logarithms are too large to differ."""
+    model = GaussianNB().fit([[-1.0, 0.0], [1.0, 0.0]], list("ab"))
+    far = np.array([[0.0, 1e6]])
+    assert_array_equal(model.predict_proba(far), [[1, 1]])
+    assert_array_equal(class_proba(model, far, np.array(["a", "b"])), [[0.5, 0.5]])
+
+
+def test_probabilities_that_are_not_finite_are_refused():
+    """Naive Bayes divides by the variance of features, and all are constant here."""
+    with np.errstate(all="ignore"):
+        model = GaussianNB().fit(np.ones((4, 2)), list("aabb"))
+        with pytest.raises(ValueError, match=r"GaussianNB.predict_proba\(X\) contains"):
+            class_proba(model, np.ones((1, 2)), np.array(["a", "b"]))

@@ -261,3 +261,18 @@ def test_every_answer_is_a_row():
 def test_bad_quality_is_named(quality):
     with pytest.raises(ValueError, match="annotator_quality must have a number"):
         spread_answers([["a", "b"]], quality)
+
+
+def test_a_model_has_no_say_about_classes_that_it_has_not_seen():
+    model = LogisticRegression()
+    one = combine_annotators([["b", "b", "a"]], estimator=model, X=[[0.0]])
+    assert one.labels.tolist() == ["b"]
+    # Each is judged by a model of the other; all annotators agree.
+    votes, X = [["a", "a"], ["b", "b"]], [[0.0], [1.0]]
+    two = combine_annotators(votes, estimator=model, X=X)
+    assert two.labels.tolist() == ["a", "b"]
+    # The only "c" is judged by models of "a" and "b", which look certain.
+    votes = [["a", "a"]] * 6 + [["b", "b"]] * 6 + [["c", "c"]]
+    X = np.r_[np.zeros(6), np.full(6, 99.0), 98.0][:, None]
+    all_three = combine_annotators(votes, estimator=model, X=X)
+    assert all_three.labels.tolist() == [first for first, _ in votes]

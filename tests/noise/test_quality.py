@@ -183,3 +183,28 @@ def test_order_of_samples_and_classes_does_not_matter(case):
 def test_bad_arguments_are_named(y, options, message):
     with pytest.raises(ValueError, match=message):
         fit_label_channel(np.array(y), np.full((3, 2), 0.5), **options)
+
+
+def test_a_label_that_nothing_explains_is_kept():
+    proba = np.array([[1.0, 0.0], [0.0, 1.0]])
+    channel = fit_label_channel(np.array([1, 1]), proba, noise_rate=0.0)
+    assert_allclose(channel.quality, 1)
+    assert_allclose(channel.true_class, [[0, 1], [0, 1]])
+
+
+def test_a_start_changes_neither_a_known_rate_nor_the_end():
+    y, proba = random_case(3, n=40)
+    alone = fit_label_channel(y, proba)
+    other = fit_label_channel(y[:10], proba[:10], noise_rate=0.6)
+    again = fit_label_channel(y, proba, start=other)
+    assert_allclose(again.class_shares, alone.class_shares, atol=0.02)
+    assert_allclose(again.noise_rate, alone.noise_rate, atol=0.02)
+    assert fit_label_channel(y, proba, noise_rate=0.3, start=other).noise_rate == 0.3
+
+
+def test_errors_say_what_would_be_right():
+    proba = np.full((1, 3), 1 / 3)
+    with pytest.raises(ValueError, match="columns of proba, 0 to 2; got 3 to 3"):
+        fit_label_channel(np.array([3]), proba)
+    with pytest.raises(ValueError, match="confusion must be one of"):
+        fit_label_channel(np.array([0]), proba, confusion="none")

@@ -8,8 +8,10 @@ import pytest
 from modAL.models import ActiveLearner, Committee
 from modAL.uncertainty import entropy_sampling, margin_sampling
 from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
 from cofm_sklearn import ActiveLearningClassifier, CoDecisionClassifier
 from cofm_sklearn.query import ModALQuery, SkactivemlQuery
@@ -231,3 +233,12 @@ def test_modal_committee_and_learner_take_the_adapter(blobs):
 def test_modal_function_that_is_none_is_named():
     with pytest.raises(TypeError, match="function must be callable"):
         ModALQuery("margin")(LogisticRegression(), np.eye(3))
+
+
+@pytest.mark.skipif(find_spec("skactiveml") is None, reason="it is not installed")
+def test_texts_need_an_encoder_before_strategies_that_ask_the_model():
+    texts = ["a cat", "a dog", "two cats", "two dogs"]
+    inner = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    model = CoDecisionClassifier(inner).fit(texts, list("cdcd"))
+    with pytest.raises(ValueError, match="Put the encoder into a Pipeline before it"):
+        SkactivemlQuery(make("UncertaintySampling"))(model, texts)

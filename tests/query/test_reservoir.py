@@ -157,3 +157,14 @@ def test_weights_of_blocks_are_the_weights_of_the_whole():
     uncertainty = -(proba * np.log(proba)).sum(axis=1) / np.log(4)
     expected = uncertainty**2 / np.sqrt(mixed @ class_shares(mixed))
     np.testing.assert_allclose(whole[0], expected, rtol=1e-4)
+
+
+def test_the_threshold_is_known_once_there_is_one_more_than_wanted():
+    """With n rows there is room for a light one, which then is the threshold."""
+    ones, X = np.ones(2), np.eye(2, dtype=np.float32)
+    first = fill_reservoir(None, 2, 0, np.array([5.0, 4.0]), ones, ones, X.__getitem__)
+    assert first.threshold(2) == -np.inf
+    light = np.array([0.5, 0.1])
+    both = fill_reservoir(first, 2, 2, light, ones, ones, X.__getitem__)
+    assert both.rows.tolist() == [0, 1, 2]
+    assert both.threshold(2) == 0.5

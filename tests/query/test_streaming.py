@@ -123,9 +123,12 @@ def test_what_candidates_cover_is_what_the_pool_sees(data, learner):
         centres = np.concatenate([check_unit_embeddings(learner.X_training), X[picked]])
         return float(weight @ covered_by(X, centres, 0.3)) / weight.sum()
 
-    exact = coverage(query(kernel_width=0.3, max_candidates=None)(learner, Z))
+    exact = coverage(
+        query(kernel_width=0.3, sharpness=4.0, max_candidates=None)(learner, Z)
+    )
     drawn = [
-        coverage(query(kernel_width=0.3, random_state=s)(learner, Z)) for s in range(10)
+        coverage(query(kernel_width=0.3, sharpness=4.0, random_state=s)(learner, Z))
+        for s in range(10)
     ]
     random = [coverage(np.random.RandomState(s).permutation(N)[:20]) for s in range(10)]
     assert np.mean(drawn) > np.mean(random)

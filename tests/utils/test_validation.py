@@ -122,6 +122,14 @@ def test_unit_rows(X):
     assert_array_equal(X, before)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("length", [1e-36, 1e-9, 1e-6, 1e18, 1e25, 1e37])
+def test_rows_of_any_length_become_unit_rows(container, length):
+    """The squares of such numbers are 0 or inf in float32."""
+    X = container(np.array([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0]]) * length)
+    assert_allclose(dense(check_unit_embeddings(X)), [[0.6, 0.8], [0, 0], [1, 0]])
+
+
 def test_bad_embeddings_are_named():
     with pytest.raises(ValueError, match=r"Z has 2 features, but 3 are expected\."):
         check_unit_embeddings(M, name="Z", n_features=3)

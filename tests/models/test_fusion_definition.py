@@ -1,0 +1,153 @@
+"""The fusion is, to the digit, what docs/method.md says."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from cofm_sklearn.models.fusion import Fusion, fit_fusion, smooth_proba
+from cofm_sklearn.noise.estimate import rate_interval
+from cofm_sklearn.noise.quality import fit_label_channel
+
+
+def logits(proba):
+    Z = np.log(np.maximum(proba, 1e-12))
+    return Z - Z.mean(axis=1)[:, None]
+
+
+def softmax(Z):
+    E = np.exp(Z - Z.max(axis=1)[:, None])
+    return E / E.sum(axis=1)[:, None]
+
+
+def shares_of(log_weights):
+    weights = np.exp(log_weights - np.max(log_weights))
+    return weights / weights.sum()
+
+
+def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
+    """Loops over settings, one formula of the docs after the other."""
+    K = prior.shape[1]
+    w = np.ones(len(y)) if weight is None else weight
+    seen = w > 0
+    w = w / w[seen].mean()
+    P, S = logits(prior), logits(small)
+    prior_scale, small_scale = P[seen].std(), S[seen].std()
+    trusts = np.arange(11) / 10 if trust == "auto" else [trust]
+    if label_noise == "auto":
+        cost = np.log(seen.sum()) / 2
+        kinds = [(0.01, "uniform", 0), (None, "uniform", cost), (None, "similar", cost)]
+    elif label_noise is None:
+        kinds = [(0.01, "uniform", 0)]
+    else:
+        kinds = [(label_noise, "uniform", 0), (label_noise, "similar", 0)]
+    settings = [(t, s, h) for t in trusts for s in (0.5, 1, 2, 4) for h in kinds]
+    last, found = {}, []
+    for t, sharpness, h in settings:
+        c = softmax(sharpness * (t * P / prior_scale + (1 - t) * S / small_scale))
+        last[h] = fit_label_channel(
+            y,
+            c,
+            noise_rate=h[0],
+            confusion=h[1],
+            sample_weight=w,
+            start=last.get(h),
+        )
+        found.append(last[h])
+    belief = np.array([0.05 if t > 0 else 0.5 for t, _, _ in settings])
+    belief = np.log(belief if trust == "auto" else np.ones(len(settings)))
+    belief -= [h[2] for _, _, h in settings]
+    ll = np.array([channel.log_likelihood for channel in found])
+    one_by_one = ll @ w + belief
+    rarity = shares_of(one_by_one) @ np.array([channel.rarity for channel in found])
+    b = w * rarity**0.7
+    b *= b.sum() / (b**2).sum()
+    balanced = ll @ b + belief
+    with_prior = np.array([t > 0 for t, _, _ in settings])
+    alone = np.array([t == 1 for t, _, _ in settings])
+    post = shares_of(balanced)
+    adds = post[with_prior].sum()
+    if trust == "auto":
+        counts = np.array([w[y == k].sum() for k in range(K)])
+        by_chance = counts @ np.log((counts + 0.5) / (counts.sum() + K / 2))
+        costs = np.array([h[2] for _, _, h in settings])
+        by_prior = np.log(np.sum(np.exp(ll[alone] @ w - costs[alone] - by_chance)) / 4)
+        adds *= 1 / (1 + np.exp(-by_prior))
+        post[with_prior] = adds * shares_of(balanced[with_prior])
+    if not with_prior.all():
+        post[~with_prior] = (1 - adds) * shares_of(one_by_one[~with_prior])
+    doubt = np.array(
+        [label_noise not in ("auto", None) or h[0] is None for *_, h in settings]
+    )
+    rates = np.array([c.noise_rate for c in found]) * doubt
+    quality = np.array(
+        [c.quality if d else np.ones(len(y)) for c, d in zip(found, doubt)]
+    )
+    known = np.array([h[0] is not None for *_, h in settings])
+    information = np.full(len(settings), np.inf)
+    for i in np.flatnonzero(~known):
+        r, q = found[i].noise_rate, found[i].quality
+        information[i] = w @ ((1 - q) / r - q / (1 - r)) ** 2
+    return Fusion(
+        trust=post @ [t for t, _, _ in settings],
+        temperature=np.exp(-post @ np.log([s for _, s, _ in settings])),
+        prior_evidence=adds,
+        noise_rate=post @ rates,
+        noise_rate_interval=rate_interval(post, rates, information),
+        label_quality=post @ quality,
+        prior_scale=prior_scale,
+        small_scale=small_scale,
+    )
+
+
+def draw(seed, n, K):
+    """Labels, some wrong; a prior and a small model that know something."""
+    rng = np.random.RandomState(seed)
+    true = rng.choice(K, size=n, p=np.arange(1, K + 1) / np.arange(1, K + 1).sum())
+    y = np.where(rng.uniform(size=n) < 0.2, rng.randint(K, size=n), true)
+    prior, small = rng.dirichlet(np.ones(K), size=(2, n))
+    prior += rng.choice([0, 0.3, 3]) * np.eye(K)[true]
+    small += rng.choice([0, 0.3, 3]) * np.eye(K)[true]
+    prior, small = (P / P.sum(axis=1)[:, None] for P in (prior, small))
+    return prior, small, y, rng.exponential(size=n)
+
+
+@pytest.mark.parametrize("label_noise", ["auto", None, 0.2])
+@pytest.mark.parametrize("trust", ["auto", 0.0, 0.4])
+@given(seed=st.integers(0, 10**6), weighted=st.booleans(), n=st.integers(3, 25))
+def test_fusion_equals_the_slow_version(trust, label_noise, seed, weighted, n):
+    prior, small, y, weight = draw(seed, n, 3)
+    if weighted:
+        weight[0] = 0
+    weight = weight if weighted else None
+    slow = slow_fusion(prior, small, y, trust, label_noise, weight)
+    fast = fit_fusion(
+        prior, small, y, trust=trust, label_noise=label_noise, sample_weight=weight
+    )
+    for name, value in vars(slow).items():
+        assert_allclose(getattr(fast, name), value, atol=1e-7, err_msg=name)
+
+
+def test_a_class_without_labels_has_a_share_by_chance():
+    prior, small, y, _ = draw(0, 20, 3)
+    y = np.minimum(y, 1)
+    slow, fast = slow_fusion(prior, small, y), fit_fusion(prior, small, y)
+    assert_allclose(fast.prior_evidence, slow.prior_evidence, rtol=1e-9)
+
+
+def test_fused_logits_are_divided_by_scales_and_temperature():
+    prior, small, *_ = draw(0, 5, 3)
+    fusion = Fusion(0.3, 2.5, 0.5, 0.0, (0.0, 1.0), np.ones(5), 1.7, 0.6)
+    mixed = 0.3 * logits(prior) / 1.7 + 0.7 * logits(small) / 0.6
+    assert_allclose(fusion.proba(prior, small), softmax(mixed / 2.5))
+
+
+def test_smoothing_is_one_part_in_one_more_than_the_labels():
+    proba = np.array([[1.0, 0.0]])
+    assert_allclose(smooth_proba(proba, np.array([2, 5])), [[15 / 16, 1 / 16]])
+    # Of four labels, one is the only one of its class, so 2 / 5 is for new classes.
+    smooth = smooth_proba(np.array([[0.75, 0.25, 0.0]]), np.array([3, 1, 0]))
+    old = np.array([0.8 * 0.75, 0.8 * 0.25]) + 0.2 / 3
+    assert_allclose(smooth[0, 2], 1 / 3)  # at most its part of the classes
+    assert_allclose(smooth[0, :2], (2 / 3) * old / old.sum())
