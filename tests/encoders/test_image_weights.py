@@ -86,6 +86,9 @@ def test_pickled_code_is_never_run(copy_clip, write):
     assert not (folder / "was run").exists()
 
 
+# Such archives are around, though torch would not make them any more.
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_scripted_archive_is_refused(copy_clip):
     folder = copy_clip("*.safetensors")
     scripted = torch.jit.script(torch.nn.Linear(2, 2))
