@@ -232,6 +232,7 @@ def test_a_given_prior_wins_over_the_learners_own(clusters):
         ({"sharpness": np.inf}, "sharpness"),
         ({"balance": np.nan}, "balance"),
         ({"kernel_width": 0}, "kernel_width"),
+        ({"kernel_width": np.inf}, "kernel_width"),
         ({"kernel_width": "wide"}, "kernel_width"),
         ({"max_candidates": 0}, "max_candidates"),
         ({"max_candidates": 2.5}, "max_candidates"),

@@ -230,6 +230,8 @@ def test_a_value_that_is_not_finite_is_found_anywhere(data, learner, where):
     for one in (learner, LogisticRegression()):
         with pytest.raises(ValueError, match=r"X_pool.*NaN|NaN.*X_pool"):
             query()(one, Z)
+    with pytest.raises(ValueError, match=r"X_pool.*NaN|NaN.*X_pool"):
+        query().select(Z)
 
 
 def test_bad_memmaps_are_refused(learner, tmp_path):
