@@ -141,7 +141,7 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
     Returns
     -------
     float
-        1.05 times the median distance, at least 0.05.
+        1.05 times the median distance, at least 0.05; 0.3 for fewer than 3 rows.
     """
     n_pool = X.shape[0]
     if n_pool < 3:

@@ -63,6 +63,59 @@ def test_balance_moves_the_batch_to_rare_classes():
     assert n_rare(1.0) >= n_rare(0.0) + 5
 
 
+def test_the_prior_says_which_samples_are_of_a_rare_class():
+    """The small model knows nothing; only the prior can tell the classes apart."""
+    rng = np.random.RandomState(0)
+    Z = normalize(rng.normal(size=(200, 4)))
+    y = (rng.uniform(size=200) < 0.1).astype(int)
+    proba = np.full((200, 2), 0.5)
+    prior_proba = np.where(y[:, None] == [0, 1], 0.9, 0.1)
+    strategy = CoDecisionQuery(balance=1.0, kernel_width=0.1, random_state=0)
+
+    def n_rare(**given):
+        return int(y[strategy.select(Z, proba, n_instances=20, **given)].sum())
+
+    assert n_rare(prior_proba=prior_proba) >= n_rare() + 5
+    assert n_rare(prior_proba=prior_proba, trust=0.0) == n_rare()
+    half = n_rare(prior_proba=prior_proba, trust=0.5)
+    assert n_rare(prior_proba=prior_proba) == half
+
+
+def test_a_prior_of_the_strategy_is_asked(clusters):
+    Z, y = clusters
+    X = np.hstack([np.eye(3)[y] * 0.7 + 0.1, Z])
+    labeled = [0, 1, 60, 61, 90]
+    model = LogisticRegression(C=0.01).fit(X[labeled], y[labeled])
+
+    class Learner:
+        estimator, X_training, y_training = model, X[labeled], y[labeled]
+
+    def picks(prior):
+        strategy = CoDecisionQuery(prior, balance=2.0, random_state=0)
+        return strategy(Learner(), X, n_instances=10).tolist()
+
+    expected = CoDecisionQuery(balance=2.0, random_state=0).select(
+        X,
+        model.predict_proba(X),
+        X[:, :3],
+        X_labeled=X[labeled],
+        n_instances=10,
+    )
+    assert picks(PrecomputedPrior([0, 1, 2], columns=slice(0, 3))) == expected.tolist()
+    assert picks(None) != expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("margin", 0), ("entropy", 1), ("least_confidence", 2)]
+)
+def test_each_uncertainty_has_its_own_favourite(kind, first):
+    proba = [[0.5, 0.5, 0.0], [0.48, 0.26, 0.26], [0.46, 0.44, 0.1], [0.9, 0.1, 0.0]]
+    strategy = CoDecisionQuery(
+        uncertainty=kind, sharpness=50, balance=0, kernel_width=0.1, random_state=0
+    )
+    assert strategy.select(np.eye(4), proba).tolist() == [first]
+
+
 def test_prior_without_labels_does_not_steer(clusters):
     Z, y = clusters
     strategy = CoDecisionQuery(balance=1.0, random_state=0)
@@ -176,8 +229,10 @@ def test_a_given_prior_wins_over_the_learners_own(clusters):
     [
         ({"uncertainty": "variance"}, "uncertainty"),
         ({"sharpness": -1}, "sharpness"),
+        ({"sharpness": np.inf}, "sharpness"),
         ({"balance": np.nan}, "balance"),
         ({"kernel_width": 0}, "kernel_width"),
+        ({"kernel_width": np.inf}, "kernel_width"),
         ({"kernel_width": "wide"}, "kernel_width"),
         ({"max_candidates": 0}, "max_candidates"),
         ({"max_candidates": 2.5}, "max_candidates"),
@@ -203,7 +258,7 @@ def test_bad_parameters_are_named(clusters, params, name):
         ({"X_labeled": np.ones((2, 8)), "y_labeled": [0]}, "y_labeled"),
         (
             {"X_labeled": np.ones((1, 8)), "y_labeled": ["new"], "classes": ["a", "b"]},
-            "new",
+            "^y_labeled.*new",
         ),
         ({"trust": 1.5}, "trust"),
         ({"n_instances": 97}, "n_instances"),
@@ -228,6 +283,23 @@ def test_unfitted_pipeline_fits_its_transformers_on_the_pool():
     assert {i // 2 for i in picked} == {0, 1}
     assert not hasattr(pipeline[0], "vocabulary_")
     assert clone(pipeline)
+
+
+def test_a_fitted_pipeline_is_asked_about_the_texts_themselves():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    kinds = ["apple", "pear", "car", "train"]
+    texts = [f"{a} {b}" for a in kinds for b in kinds]
+    labels = [int(text.split()[0] in kinds[2:]) for text in texts]
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    pipeline.fit(texts[::3], labels[::3])
+    strategy = CoDecisionQuery(kernel_width=0.5, random_state=0)
+    np.testing.assert_array_equal(
+        strategy(pipeline, texts, 5),
+        strategy.select(
+            pipeline[0].transform(texts), pipeline.predict_proba(texts), n_instances=5
+        ),
+    )
 
 
 @pytest.mark.parametrize("kind", ["least_confidence", "margin", "entropy"])

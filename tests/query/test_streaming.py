@@ -89,13 +89,15 @@ def test_blocks_do_not_matter(data, learner, block_size):
 
 def test_select_and_call_agree(data, learner):
     Z, _ = data
-    picked = query().select(
-        Z,
-        proba=learner.predict_proba(Z),
-        X_labeled=learner.X_training,
-        y_labeled=learner.y_training,
-    )
-    np.testing.assert_array_equal(picked, query()(learner, Z))
+    expected = query()(learner, Z)
+    for block_size in ("auto", 500):
+        picked = query(block_size=block_size).select(
+            Z,
+            proba=learner.predict_proba(Z),
+            X_labeled=learner.X_training,
+            y_labeled=learner.y_training,
+        )
+        np.testing.assert_array_equal(picked, expected)
 
 
 def test_exact_mode_and_enough_candidates_are_the_same(data, learner, monkeypatch):
@@ -149,6 +151,18 @@ def test_a_prior_is_read_in_blocks_too(data, teach):
         query(balance=1.0, block_size=64)(learner, XP), picked
     )
     assert set(picked) != set(query(balance=0.0)(learner, XP))
+    # The same from plain arrays; without the prior it is another choice.
+    arrays = {
+        "proba": model.small_model_proba(XP),
+        "X_labeled": learner.X_training[:, 4:],
+        "y_labeled": learner.y_training,
+        "trust": model.trust_,
+    }
+    assert model.trust_ > 0
+    np.testing.assert_array_equal(
+        query(balance=1.0).select(Z, prior_proba=prior_columns, **arrays), picked
+    )
+    assert set(query(balance=1.0).select(Z, **arrays)) != set(picked)
 
 
 def test_unfitted_transformers_are_fitted_once_for_all_blocks(data):
@@ -216,6 +230,8 @@ def test_a_value_that_is_not_finite_is_found_anywhere(data, learner, where):
     for one in (learner, LogisticRegression()):
         with pytest.raises(ValueError, match=r"X_pool.*NaN|NaN.*X_pool"):
             query()(one, Z)
+    with pytest.raises(ValueError, match=r"X_pool.*NaN|NaN.*X_pool"):
+        query().select(Z)
 
 
 def test_bad_memmaps_are_refused(learner, tmp_path):
@@ -235,10 +251,14 @@ def test_bad_memmaps_are_refused(learner, tmp_path):
 
 def test_bad_probabilities_are_named_with_their_row(data):
     Z, _ = data
-    proba = np.full((N, 4), 0.25)
-    proba[2345, 0] = 0.5
-    with pytest.raises(ValueError, match="row 2345"):
-        query().select(Z, proba)
+    right, wrong = np.full((N, 4), 0.25), np.full((N, 4), 0.25)
+    wrong[2345, 0] = 0.5
+    for block_size in ("auto", 500):
+        strategy = query(block_size=block_size)
+        with pytest.raises(ValueError, match=r"^proba .*row 2345"):
+            strategy.select(Z, wrong)
+        with pytest.raises(ValueError, match=r"^prior_proba .*row 2345"):
+            strategy.select(Z, right, wrong)
     with pytest.raises(ValueError, match="X_pool must hold embeddings"):
         query().select(["a text", "another"])
 
