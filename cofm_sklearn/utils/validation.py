@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
+from sklearn.utils.sparsefuncs import inplace_row_scale
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from cofm_sklearn.utils.images import check_images, is_images
@@ -172,7 +173,9 @@ def _within_reach(X):
     # A power of two, so that nothing is rounded.
     factor[odd] = np.exp2(-np.frexp(largest.astype(np.float64))[1])
     if sparse.issparse(X):
-        return (sparse.diags_array(factor) @ X).tocsr().astype(np.float32)
+        X = X.copy()
+        inplace_row_scale(X, factor)
+        return X
     return (X * factor[:, None]).astype(np.float32)
 
 
