@@ -17,6 +17,7 @@ from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (
+    check_auto_or_positive,
     check_numbers,
     check_option,
     check_proba,
@@ -334,15 +335,7 @@ class CoDecisionQuery(BaseQueryStrategy):
                 raise ValueError(
                     f"{name} must be a number of at least 0, got {value!r}."
                 )
-        width = self.kernel_width
-        if isinstance(width, str):
-            valid = width == "auto"
-        else:
-            valid = isinstance(width, Real) and 0 < float(width) < np.inf
-        if not valid:
-            raise ValueError(
-                f'kernel_width must be "auto" or a number above 0, got {width!r}.'
-            )
+        check_auto_or_positive("kernel_width", self.kernel_width)
         others = {"max_candidates": ("auto", None), "block_size": ("auto",)}
         for name, allowed in others.items():
             value = getattr(self, name)

@@ -1,6 +1,6 @@
 """Uncertainty herding: coverage weighted by calibrated uncertainty."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
@@ -8,7 +8,11 @@ from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.weights import uncertainty_of
-from cofm_sklearn.utils.validation import check_option, encode_labels
+from cofm_sklearn.utils.validation import (
+    check_auto_or_positive,
+    check_option,
+    encode_labels,
+)
 
 __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]
 
@@ -146,15 +150,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
     def _check_parameters(self):
         check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("temperature", "radius"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                valid = value == "auto"
-            else:
-                valid = isinstance(value, Real) and 0 < float(value) < np.inf
-            if not valid:
-                raise ValueError(
-                    f'{name} must be "auto" or a number above 0, got {value!r}.'
-                )
+            check_auto_or_positive(name, getattr(self, name))
         if not isinstance(self.max_candidates, Integral) or self.max_candidates < 1:
             raise ValueError(
                 "max_candidates must be an integer of at least 1, got "

@@ -17,6 +17,7 @@ from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
     "align_proba",
+    "check_auto_or_positive",
     "check_integer",
     "check_n_instances",
     "check_numbers",
@@ -190,6 +191,16 @@ def check_option(name, value, options):
     # `in` would compare arrays, and frames, element by element.
     if not isinstance(value, str | None) or value not in options:
         raise ValueError(f"{name} must be one of {options}, got {value!r}.")
+
+
+def check_auto_or_positive(name, value):
+    """Raise a ValueError unless a parameter is ``"auto"`` or finite and above 0."""
+    if isinstance(value, str):
+        valid = value == "auto"
+    else:
+        valid = isinstance(value, Real) and 0 < float(value) < np.inf
+    if not valid:
+        raise ValueError(f'{name} must be "auto" or a number above 0, got {value!r}.')
 
 
 def check_numbers(values, name):
