@@ -4,8 +4,9 @@
 
 In one run, by turns: the same samples in the same batches through open_clip or
 sentence-transformers by hand, through our encoder with an empty cache, and through it
-again. The ratio of a turn is ours by hand; the median over turns is printed, and the
-least time of each. The image model has random weights, as nothing here depends on them.
+again. Writes benchmarks/results/encoding.json: the median over turns of the ratios, and
+the least time of each. The image model has random weights, as nothing here depends on
+them.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from cofm_sklearn import OpenCLIPEncoder, SentenceTransformerEncoder
 from cofm_sklearn.datasets import load_api_docs
 from cofm_sklearn.encoders.weights import find_folder
 
+RESULTS = Path(__file__).parent / "results" / "encoding.json"
 BATCH = 64
 
 
@@ -77,8 +79,8 @@ def text_turns(n_samples):
     return texts, by_hand, encoder
 
 
-def compare(title, samples, by_hand, encoder, n_turns):
-    """Time all ways by turns, and print what they take."""
+def compare(samples, by_hand, encoder, n_turns):
+    """Time all ways by turns, and return what they take."""
 
     def timed(function, *args):
         start = perf_counter()
@@ -98,11 +100,16 @@ def compare(title, samples, by_hand, encoder, n_turns):
     hand, ours, cached = (min(column) for column in zip(*rows, strict=True))
     overhead = statistics.median(row[1] / row[0] - 1 for row in rows)
     gain = statistics.median(row[1] / row[2] for row in rows)
-    print(
-        f"{title}: {len(samples)} samples, by hand {hand:.2f} s, ours {ours:.2f} s, "
-        f"again {cached:.4f} s; overhead {overhead:+.1%} (of the least times "
-        f"{ours / hand - 1:+.1%}), the cache is {gain:.0f} times faster"
-    )
+    return {
+        "samples": len(samples),
+        "turns": n_turns,
+        "seconds by hand": round(hand, 2),
+        "seconds with the encoder": round(ours, 2),
+        "seconds from its cache": round(cached, 4),
+        "overhead": round(overhead, 3),
+        "overhead of the least times": round(ours / hand - 1, 3),
+        "times faster from the cache": round(gain),
+    }
 
 
 def main():
@@ -111,11 +118,15 @@ def main():
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--model", default="ViT-B-32", help="architecture of open_clip")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    compare("texts", *text_turns(args.texts), args.turns)
+    results = {"texts": compare(*text_turns(args.texts), args.turns)}
     with tempfile.TemporaryDirectory() as folder:
         turns = image_turns(args.images, args.model, Path(folder))
-        compare("images", *turns, args.turns)
+        results["images"] = compare(*turns, args.turns)
+    text = json.dumps(results, indent=2) + "\n"
+    args.results.write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

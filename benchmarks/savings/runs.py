@@ -58,7 +58,7 @@ def small_model():
     return LogisticRegression(C=1.0, class_weight="balanced", max_iter=300)
 
 
-def execute(run, folder, cache, recorded=None):
+def execute(run, folder, cache, recorded=None, params=None):
     """Let a strategy spend its budget.
 
     Parameters
@@ -73,6 +73,9 @@ def execute(run, folder, cache, recorded=None):
         Rows of a finished run that differs in `fused_every` only: its samples are
         taken as asked for, its scores of the small model as they are.
 
+    params : dict or None, default=None
+        Parameters of the strategy that differ from its entry.
+
     Returns
     -------
     list of dict
@@ -81,7 +84,7 @@ def execute(run, folder, cache, recorded=None):
     """
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
     batch = DATASETS[run.dataset].batch
-    strategy = make(run.strategy, run.seed)
+    strategy = make(run.strategy, run.seed).set_params(**(params or {}))
     unfitted = CoDecisionClassifier(small_model(), split.prior, random_state=run.seed)
     learner, asked, rows = None, np.empty(0, dtype=np.int64), []
     if run.strategy == OURS:

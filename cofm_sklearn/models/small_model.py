@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
@@ -13,6 +13,7 @@ from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
+    is_numeric,
     n_rows,
     stack_rows,
     take_rows,
@@ -176,6 +177,11 @@ def fit_small_model(estimator, data):
     -------
     classifier or None
         The fitted clone; None if there is nothing to train on.
+
+    Raises
+    ------
+    ValueError
+        If the samples are texts, images or a mixed frame, and it cannot read them.
     """
     X, codes, weight = data.rows()
     if len(codes) == 0:
@@ -199,8 +205,18 @@ def fit_small_model(estimator, data):
         model.set_params(**{f"{net}classes": list(range(len(data.classes)))})
     # The weights are made here, so they take the plain way into pipelines whether or
     # not the caller routes metadata.
-    with config_context(enable_metadata_routing=False), few_labels_per_class():
-        return model.fit(X, y, **params)
+    try:
+        with config_context(enable_metadata_routing=False), few_labels_per_class():
+            return model.fit(X, y, **params)
+    except (TypeError, ValueError) as error:
+        if is_numeric(X) or isinstance(model, Pipeline):
+            raise
+        name = type(model).__name__
+        raise ValueError(
+            f"{name} cannot be trained on these samples, which are no numbers: "
+            f"{error}. Put an encoder before it or before the co-decision, for example "
+            f"make_pipeline(SentenceTransformerEncoder(), {name}())."
+        ) from error
 
 
 def class_proba(model, X, classes):

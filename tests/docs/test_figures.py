@@ -1,6 +1,7 @@
 """What the docs quote is what the results and the code say."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -140,6 +141,21 @@ def test_comparisons_of_queries():
     assert f"but needs {herding:.0%}".replace("%", " %") in decisions
 
 
+def test_bad_cells_of_the_query_alone():
+    _, *rows = table_under(RESULTS / "savings.md", "## Query only")
+    saved = {(row[0], row[1]): row[2] for row in rows}
+    quoted = f"({saved['sms', '0.4']} and {saved['agnews', '0.4']})"
+    assert f"worse than the best on sms and agnews {quoted}" in prose(
+        DOCS / "coverage.md"
+    )
+
+
+def test_range_of_savings_in_the_faq():
+    saved = sorted(savings_of().values())
+    text = f"go from {saved[-1]:.0%} to {saved[0]:.0%};".replace("%", " %")
+    assert text in prose(DOCS / "faq.md")
+
+
 def test_shuffled_priors():
     _, *rows = table_under(RESULTS / "savings.md", "## Never worse")
     short = [float(row[3]) for row in rows if row[2] == "shuffled"]
@@ -212,6 +228,34 @@ def test_time_of_a_query():
     assert f"{ours:.2f} s at a million rows" in faq
 
 
+def test_query_on_a_cluster():
+    measured = json.loads(read(RESULTS / "cluster.json"))
+    assert measured["same picks with a worker killed"]
+    assert (
+        f"{measured['seconds']:.0f} s for a query of {measured['batch']}; "
+        f"{measured['seconds with a worker killed']:.0f} s, and the same picks"
+    ) in prose(DOCS / "scale.md")
+
+
+def test_time_of_the_labeller():
+    measured = json.loads(read(RESULTS / "labeller.json"))
+    assert (
+        f"{measured['median_ms']} ms after the key in the median of "
+        f"{measured['keys']} keys pressed every half second (95th percentile "
+        f"{measured['p95_ms']} ms, longest {measured['longest_ms']:.0f} ms)"
+    ) in prose(DOCS / "notebook_labeller.md")
+
+
+def test_cost_of_encoders():
+    measured = json.loads(read(RESULTS / "encoding.json"))
+    text = prose(DOCS / "image_benchmark.md")
+    for kind in ("texts", "images"):
+        overhead = f"{measured[kind]['overhead']:+.1%}".replace("%", " %")
+        assert f"{measured[kind]['samples']} {kind}" in text
+        assert overhead in text, kind
+        assert f"{measured[kind]['times faster from the cache']} times" in text, kind
+
+
 def test_images():
     cells = table_under(RESULTS / "images.md", "## System")
     measured = {(row[0], row[1]): number(row[2]) for row in cells[1:]}
@@ -241,7 +285,8 @@ def raised():
 def test_errors_of_the_faq_are_raised_by_the_package():
     known = raised()
     _, *rows = table_under(DOCS / "faq.md", "## Errors and their cures")
-    ours = [message for message, cure in rows if "scikit-learn's" not in cure]
+    others = ("scikit-learn's", "NumPy's")
+    ours = [message for message, cure in rows if not cure.startswith(others)]
     assert len(ours) >= 20
     for message in ours:
         parts = [re.escape(part) for part in message.strip("`").split(" ... ")]

@@ -190,3 +190,24 @@ def test_freeze_prior_leaves_others_alone(Z, prior):
     once = freeze_prior(CoDecisionClassifier(LogisticRegression(), prior), Z[:4])
     again = freeze_prior(once, Z)
     assert again.prior.estimator is once.prior.estimator
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        TEXTS,
+        pd.DataFrame({"text": TEXTS, "length": range(len(TEXTS))}),
+        [np.full((8, 8, 3), i, dtype=np.uint8) for i in range(len(TEXTS))],
+    ],
+    ids=["texts", "frame", "images"],
+)
+def test_a_model_of_numbers_asks_for_an_encoder(X):
+    model = CoDecisionClassifier(LogisticRegression())
+    with pytest.raises(ValueError, match=r"LogisticRegression cannot .* an encoder"):
+        model.fit(X, Y)
+
+
+def test_errors_of_a_pipeline_are_its_own():
+    model = make_pipeline(TfidfVectorizer(token_pattern="never"), LogisticRegression())
+    with pytest.raises(ValueError, match=r"^empty vocabulary"):
+        CoDecisionClassifier(model).fit(TEXTS, Y)
