@@ -285,7 +285,7 @@ def flip_labels(
     confusion : dict of label to label or None, default=None
         For ``kind="asymmetric"``: the class that each class of `y` is mistaken for.
 
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or None
+    X : {array-like, sparse matrix} of shape (n_samples, d) or None, default=None
         Numeric features, such as embeddings. For ``kind="asymmetric"`` without
         `confusion`: a class is mistaken for the class whose mean row has the largest
         cosine similarity to its own (ties: the first in sorted order).

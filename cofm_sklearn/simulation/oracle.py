@@ -50,7 +50,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         y : array-like of shape (n_samples,)
             True labels: str, int or bool.
 
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or None
+        X : {array-like, sparse matrix} of shape (n_samples, d) or None, default=None
             Numeric features, for an oracle that mistakes similar classes.
 
         votes : array-like of shape (n_samples, n_classes) or None, default=None

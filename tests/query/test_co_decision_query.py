@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.frozen import FrozenEstimator
@@ -11,6 +12,7 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, PrecomputedPrior
+from cofm_sklearn.query.co_decision import _sample_rows
 from cofm_sklearn.query.learner import view_learner
 from cofm_sklearn.query.weights import class_shares, uncertainty_of
 
@@ -319,3 +321,27 @@ def test_class_shares_undo_equal_shares():
     likelihood = np.exp(-0.5 * (x[:, None] - 3.0 * np.arange(3)) ** 2)
     shares = class_shares(likelihood / likelihood.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(shares, np.bincount(y) / 4000, atol=0.02)
+
+
+def test_automatic_width_looks_at_what_has_weight():
+    """Of a large pool most is known and alike; the rest lies far from each other."""
+    n_far = 2100
+    rows = sparse.csr_matrix(np.eye(n_far + 1))
+    Z = sparse.vstack([rows[:n_far], rows[np.full(3 * n_far, n_far)]], format="csr")
+    proba = np.full((Z.shape[0], 2), [1.0, 0.0])
+    proba[:n_far] = 0.5
+    strategy = CoDecisionQuery(max_candidates=None, balance=0, random_state=0)
+    _, utilities = strategy.select(Z, proba, return_utilities=True)
+    # Near copies of one sample all say that a label reaches nowhere; then each of the
+    # others would only cover itself.
+    weight = 0.5**strategy.sharpness
+    assert utilities[:n_far].min() > 100 * weight
+
+
+def test_sample_of_a_large_pool_has_no_repeats():
+    rows = _sample_rows(17_000, np.random.RandomState(0))
+    assert len(rows) == len(set(rows)) == 16_384
+    assert rows[0] >= 0
+    assert rows[-1] < 17_000
+    assert (np.diff(rows) > 0).all()
+    assert _sample_rows(16_384, np.random.RandomState(0)) is None
