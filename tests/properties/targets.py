@@ -5,6 +5,7 @@ whatever the arguments were.
 """
 
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,10 @@ from cofm_sklearn.simulation import (
 )
 
 __all__ = ["TARGETS"]
+
+METHODS = ["auto", "channel", "majority"]
+if find_spec("cleanlab"):  # of an extra
+    METHODS.append("crowdlab")
 
 
 def _check_proba(P, n, k):
@@ -194,7 +199,7 @@ def annotators(d):
         labels,
         d.one(None, d.proba(n, len(names))),
         classes=classes,
-        method=d.maybe(d.one("auto", "channel", "majority", "crowdlab")),
+        method=d.maybe(d.one(*METHODS)),
         estimator=d.maybe(model),
         X=None if model is None else d.table(n, 2),
         n_folds=d.maybe(d.number(2, 4)),
