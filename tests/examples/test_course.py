@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import cofm_sklearn
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "examples" / "course" / "build.py"
 if not BUILD.exists():
@@ -104,12 +106,11 @@ def test_notebook_runs(path, kernels, classroom):
     assert set(verdicts["checked"]) == {"right"}, verdicts
 
 
-def test_kernel_is_this_interpreter_with_the_checkout(kernels, classroom):
+def test_kernel_is_this_interpreter_with_the_package_under_test(kernels, classroom):
     source = "import sys, cofm_sklearn; print(sys.executable, cofm_sklearn.__file__)"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     (cell,) = run(notebook, kernels, classroom).cells
-    package = ROOT / "cofm_sklearn" / "__init__.py"
-    assert printed(cell).split() == [sys.executable, str(package)]
+    assert printed(cell).split() == [sys.executable, cofm_sklearn.__file__]
 
 
 def test_failing_cell_fails_with_its_traceback(kernels, classroom):
