@@ -24,7 +24,6 @@ from cofm_sklearn.query import co_decision, coverage
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ["dataset", "noise", "change", "seed"]
-N_ROUNDS = 15
 # change -> parameters of the query, and what the automatic kernel width is times
 CHANGES = {
     "none": ({}, 1.0),
@@ -40,14 +39,14 @@ CHANGES = {
 }
 
 
-def measure(dataset, noise, change, seed, folder, cache):
+def measure(dataset, noise, change, seed, n_rounds, folder, cache):
     """Return what identifies a run, and its score in every round."""
     params, factor = CHANGES[change]
 
     def width(*args, **kwargs):
         return factor * coverage.kernel_width(*args, **kwargs)
 
-    run = Run(dataset, noise, "described", OURS, seed, N_ROUNDS, fused_every=1)
+    run = Run(dataset, noise, "described", OURS, seed, n_rounds, fused_every=1)
     with patch.object(co_decision, "kernel_width", width):
         rounds = execute(run, folder, cache, params=params)
     return [
@@ -72,9 +71,9 @@ def report(table):
         "# What each choice inside the query is worth",
         "",
         f"Made by `python -m benchmarks.query_ablation`, {table['seed'].nunique()} "
-        f"seeds, {N_ROUNDS} rounds of 20 labels: balanced accuracy of the system in "
+        f"seeds, {table['n_labels'].max()} labels: balanced accuracy of the system in "
         "the mean over all rounds, with the change minus without it. Below, the mean "
-        "over all cells, and the standard error of that over seeds of the cells.",
+        "over all cells, and its standard error over all runs.",
         "",
         "| data set | noise | as it is | " + " | ".join(names) + " |",
         "|" + " --- |" * (3 + len(names)),
@@ -89,21 +88,13 @@ def report(table):
     return "\n".join(lines) + "\n"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of the .npz files")
-    parser.add_argument("--noises", nargs="+", default=["0", "0.2", "0.4"])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", help="folder for embeddings")
-    parser.add_argument("--results", type=Path, default=RESULTS / "query_ablation.csv")
-    args = parser.parse_args()
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+def run_all(args, cache):
+    """Make all runs; what is finished is in the results file at any time."""
     datasets = [name for name, setting in TEXTS.items() if setting.development]
     for dataset in datasets:  # embeds once, whatever the processes do
         make_split(dataset, "0", "described", 0, args.data, cache)
     todo = [
-        (dataset, noise, change, seed, args.data, cache)
+        (dataset, noise, change, seed, args.rounds, args.data, cache)
         for seed in range(args.seeds)
         for dataset in datasets
         for noise in args.noises
@@ -115,6 +106,22 @@ def main():
         for run in tqdm(done, total=len(todo), unit="run"):
             rows += run
             pd.DataFrame(rows).to_csv(args.results, index=False)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="folder of the .npz files")
+    parser.add_argument("--noises", nargs="+", default=["0", "0.2", "0.4"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cache", help="folder for embeddings")
+    parser.add_argument("--report", action="store_true", help="only report")
+    parser.add_argument("--results", type=Path, default=RESULTS / "query_ablation.csv")
+    args = parser.parse_args()
+    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    if not args.report:
+        run_all(args, cache)
     table = pd.read_csv(args.results, dtype={"noise": str})
     text = report(table)
     args.results.with_suffix(".md").write_text(text, encoding="utf-8")

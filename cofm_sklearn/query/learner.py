@@ -151,11 +151,6 @@ class LearnerReader:
         if self._X_labeled is not None:
             encode_labels(self.y_labeled, self.classes, name="y_training")
 
-    @property
-    def has_prior(self):
-        """Whether there is a prior."""
-        return self._prior is not None
-
     def transform(self, X):
         """Take checked samples through the transformers of a pipeline."""
         for step in self._steps:

@@ -11,11 +11,6 @@ from benchmarks.savings.runs import Run, execute
 from benchmarks.savings.strategies import OURS, OURS_ALONE, available, make
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("embeddings"))
-
-
 def split(cache, noise="0.2", prior="described", seed=0):
     return make_split("api_docs", noise, prior, seed, None, cache)
 
