@@ -340,6 +340,7 @@ class NeverFittedYet(ClassifierMixin, BaseEstimator):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bootstrap(kind):
+    np.random.seed(0)  # noqa: NPY002 (modAL draws from it)
     X, y, estimator = make(kind)
     learner = ActiveLearner(
         estimator=estimator, X_training=X, y_training=y, bootstrap_init=True
