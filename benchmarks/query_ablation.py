@@ -67,11 +67,12 @@ def report(table):
     cells = gains.groupby(["dataset", "noise"], sort=False).mean()
     whole = scores["none"].groupby(["dataset", "noise"], sort=False).mean()
     names = [name for name in CHANGES if name in cells]
+    n_seeds = table["seed"].nunique()
     lines = [
         "# What each choice inside the query is worth",
         "",
-        f"Made by `python -m benchmarks.query_ablation`, {table['seed'].nunique()} "
-        f"seeds, {table['n_labels'].max()} labels: balanced accuracy of the system in "
+        f"Made by `python -m benchmarks.query_ablation`, {n_seeds} "
+        f"seed{'s' * (n_seeds > 1)}, {table['n_labels'].max()} labels: balanced accuracy of the system in "
         "the mean over all rounds, with the change minus without it. Below, the mean "
         "over all cells, and its standard error over all runs.",
         "",
