@@ -72,9 +72,10 @@ def report(table):
         "# What each choice inside the query is worth",
         "",
         f"Made by `python -m benchmarks.query_ablation`, {n_seeds} "
-        f"seed{'s' * (n_seeds > 1)}, {table['n_labels'].max()} labels: balanced accuracy of the system in "
-        "the mean over all rounds, with the change minus without it. Below, the mean "
-        "over all cells, and its standard error over all runs.",
+        f"seed{'s' * (n_seeds > 1)}, {table['n_labels'].max()} labels: balanced "
+        "accuracy of the system in the mean over all rounds, with the change minus "
+        "without it. Below, the mean over all cells, and its standard error over all "
+        "runs.",
         "",
         "| data set | noise | as it is | " + " | ".join(names) + " |",
         "|" + " --- |" * (3 + len(names)),
