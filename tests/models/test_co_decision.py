@@ -86,6 +86,11 @@ def test_without_labels_the_prior_decides(data, y):
     assert model.estimator_ is None
     assert (model.trust_, model.prior_evidence_) == (1.0, 0.5)
     assert model.label_quality_.shape == (0,)
+    assert model.oof_proba_.shape == (0, 3)
+    assert (model.temperature_, model.noise_rate_) == (1.0, 0.0)
+    assert model.noise_rate_interval_ == (0.0, 1.0)
+    assert_array_equal(model.noise_matrix_, np.eye(3))
+    assert co_decision(trust=0.3).fit(X, y).trust_ == 0.3
     with pytest.raises(ValueError, match="5 features"):
         model.predict(X[:, :4])
 
