@@ -69,6 +69,7 @@ def test_all_classes_from_the_first_label(data, estimator):
     assert model.small_model_proba(X)[:, 1:].sum() == 0
     # One class cannot tell samples apart, so the prior decides.
     assert_array_equal(model.predict(X), LABELS[X[:, :3].argmax(axis=1)])
+    assert_allclose(model.predict_proba(X), model.prior_proba(X))
     model.fit(X[[0, 5]], LABELS[:2])
     assert_array_equal(model.classes_, LABELS)
     assert model.label_quality_.shape == (2,)
@@ -284,6 +285,34 @@ def test_seed_and_jobs(data):
         assert_array_equal(same.label_quality_, one.label_quality_)
     other = co_decision(random_state=1).fit(X, noisy)
     assert not np.array_equal(other.label_quality_, one.label_quality_)
+
+
+def test_folds(data):
+    X, y = data[0][:60], data[1][:60]
+    noisy, _ = flip(y, 0.2)
+    two, three, five = (
+        co_decision(n_folds=n).fit(X, noisy).oof_proba_ for n in (2, 3, 5)
+    )
+    assert_array_equal(five, co_decision().fit(X, noisy).oof_proba_)
+    assert not np.allclose(two, three)
+    assert not np.allclose(three, five)
+
+
+def test_without_a_prior_there_is_no_evidence_for_it(data):
+    assert co_decision(prior=None).fit(*data).prior_evidence_ == 0
+
+
+class NegativePrior(PrecomputedPrior):
+    """Gives scores around 0 for probabilities."""
+
+    def predict_proba(self, X):
+        return 2 * super().predict_proba(X) - 0.5
+
+
+def test_a_prior_that_gives_no_probabilities_is_named(data):
+    prior = NegativePrior(LABELS, COLUMNS).fit(data[0])
+    with pytest.raises(ValueError, match=r"^NegativePrior.predict_proba.X. must"):
+        co_decision(prior=prior).fit(*data)
 
 
 def test_nothing_given_is_changed(data):

@@ -212,3 +212,14 @@ def test_errors_of_a_pipeline_are_its_own():
     model = make_pipeline(TfidfVectorizer(token_pattern="never"), LogisticRegression())
     with pytest.raises(ValueError, match=r"^empty vocabulary"):
         CoDecisionClassifier(model).fit(TEXTS, Y)
+
+
+def test_numbers_leave_no_trace_when_texts_follow(Z):
+    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
+    model.fit(pd.DataFrame(Z).add_prefix("z"), Y)
+    assert model.n_features_in_ == Z.shape[1]
+    model.set_params(estimator=make_pipeline(TfidfVectorizer(), LogisticRegression()))
+    model.fit(TEXTS, Y)
+    assert not hasattr(model, "n_features_in_")
+    assert not hasattr(model, "feature_names_in_")
+    assert model.score(TEXTS, Y) > 0.9
