@@ -99,6 +99,9 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def _skip(app, what, name, obj, skip, options):
+    # Fields of named tuples stand in the section Attributes.
+    if type(obj).__name__ == "_tuplegetter":
+        return True
     # Metadata routing of scikit-learn, the same in every estimator.
     if name == "get_metadata_routing" or (
         name.startswith("set_") and "_request" in name

@@ -25,7 +25,7 @@ TILE = {"narrow": (300, 900), "wide": (500, 800)}
 # nothing that scrolls.
 _MEASURE = """() => {
   const scrolls = (e) => e && (/auto|scroll/.test(getComputedStyle(e).overflowX)
-    && e.tagName !== "BODY" && e.tagName !== "HTML" || scrolls(e.parentElement));
+    && !e.matches("body, html, .bd-article-container") || scrolls(e.parentElement));
   const wide = [...document.querySelectorAll("main *")].filter((e) =>
     e.getBoundingClientRect().right > window.innerWidth + 1 && !scrolls(e));
   const names = wide.map((e) => e.tagName.toLowerCase() + "." + e.className);
