@@ -256,6 +256,18 @@ def test_cost_of_encoders():
         assert f"{measured[kind]['times faster from the cache']} times" in text, kind
 
 
+def test_what_doubt_costs_and_gains():
+    _, *rows = table_under(RESULTS / "ablation.md", "# What each part is worth")
+    gain = {tuple(row[:3]): row[4].replace("0.", ".") for row in rows}
+    text = prose(DOCS / "co_decision.md")
+    (clean,) = re.findall(r"hate without wrong labels ([-+.\d]+) in the mean", text)
+    (votes,) = re.findall(r"votes of its annotators ([-+.\d]+);", text)
+    (agnews,) = re.findall(r"agnews without wrong labels ([-+.\d]+) ", text)
+    assert clean == gain["described", "hate", "0"]
+    assert votes == gain["described", "hate", "votes"]
+    assert agnews == gain["described", "agnews", "0"]
+
+
 def test_images():
     cells = table_under(RESULTS / "images.md", "## System")
     measured = {(row[0], row[1]): number(row[2]) for row in cells[1:]}
