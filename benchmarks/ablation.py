@@ -9,18 +9,14 @@ and over an early, a middle and the last round.
 """
 
 import argparse
-import os
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
-from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
 from benchmarks.savings.runs import small_model
@@ -115,15 +111,9 @@ def main():
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "ablation.csv")
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder(args.cache)
     todo = list(tasks(read(RESULTS / "savings.csv"), args.seeds, args.data, cache))
-    done = Parallel(args.jobs, return_as="generator")(
-        delayed(measure)(*task) for task in todo
-    )
-    rows = [row for rows in tqdm(done, total=len(todo)) for row in rows]
-    table = pd.DataFrame(rows)
-    table.to_csv(args.results, index=False)
+    table = record(measure, todo, args.results, args.jobs)
     text = report(table)
     args.results.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)

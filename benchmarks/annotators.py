@@ -11,7 +11,6 @@ benchmarks/results/annotators.csv and prints the mean over seeds.
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import KFold
 from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder
 from benchmarks.savings.data import fit_prior, load
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import CoDecisionClassifier
@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--n-samples", type=int, nargs="+", default=N_SAMPLES)
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder()
     corpus = load("hate", args.data, cache)
     jobs = [(seed, n) for n in args.n_samples for seed in range(args.seeds)]
     rows = [row for job in tqdm(jobs) for row in measure(corpus, *job, cache)]

@@ -9,13 +9,13 @@ independently. Writes benchmarks/results/ask_again.csv and .png, and prints the 
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder
 from benchmarks.savings.data import make_split
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import (
@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--draw", action="store_true", help="draw only")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder()
     if args.draw:
         table = pd.read_csv(args.results)
     else:

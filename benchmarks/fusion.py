@@ -8,7 +8,6 @@ benchmarks/results/fusion.csv and prints the mean over seeds.
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
 from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder
 from benchmarks.savings.data import NOISES, PRIORS, TEXTS, make_split
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import CoDecisionClassifier
@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder()
     jobs = [
         (dataset, noise, prior, seed, args.data, cache)
         for dataset in args.datasets

@@ -11,7 +11,6 @@ and label_noise.md. `--report` makes the latter from an existing table.
 
 import argparse
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from sklearn.metrics import (
 )
 from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder
 from benchmarks.savings.data import make_split
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import CoDecisionClassifier
@@ -194,7 +194,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="report only")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder(args.cache)
     if args.report:
         table = pd.read_csv(args.results, dtype={"noise": str})
     else:

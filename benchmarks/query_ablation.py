@@ -9,14 +9,12 @@ co-decision, in the mean over all rounds, with the change minus without it.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
-from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import TEXTS, make_split
 from benchmarks.savings.runs import Run, execute
 from benchmarks.savings.strategies import OURS
@@ -91,7 +89,7 @@ def report(table):
 
 
 def run_all(args, cache):
-    """Make all runs; what is finished is in the results file at any time."""
+    """Make all runs."""
     datasets = [name for name, setting in TEXTS.items() if setting.development]
     for dataset in datasets:  # embeds once, whatever the processes do
         make_split(dataset, "0", "described", 0, args.data, cache)
@@ -102,12 +100,7 @@ def run_all(args, cache):
         for noise in args.noises
         for change in CHANGES
     ]
-    rows = []
-    with parallel_config(backend="loky", n_jobs=args.jobs, inner_max_num_threads=1):
-        done = Parallel(return_as="generator")(delayed(measure)(*t) for t in todo)
-        for run in tqdm(done, total=len(todo), unit="run"):
-            rows += run
-            pd.DataFrame(rows).to_csv(args.results, index=False)
+    record(measure, todo, args.results, args.jobs)
 
 
 def main():
@@ -121,7 +114,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="only report")
     parser.add_argument("--results", type=Path, default=RESULTS / "query_ablation.csv")
     args = parser.parse_args()
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder(args.cache)
     if not args.report:
         run_all(args, cache)
     table = pd.read_csv(args.results, dtype={"noise": str})

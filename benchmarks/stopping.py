@@ -8,16 +8,13 @@ on it round by round, and lets the rules look. Writes benchmarks/results/stoppin
 """
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
-from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
 from benchmarks.savings.runs import small_model
@@ -164,8 +161,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="only report")
     parser.add_argument("--results", type=Path, default=RESULTS / "stopping.csv")
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder(args.cache)
     if not args.report:
         runs = read(RESULTS / "savings.csv")
         runs = runs[(runs["strategy"] == OURS) & (runs["prior"] == "described")]
@@ -176,13 +172,7 @@ def main():
             picks = [np.array(row.split(), dtype=np.int64) for row in rows]
             todo.append((picks, key[1], key[2], key[0], args.data, cache))
         todo.sort(key=lambda task: task[3])
-        rows = []
-        done = Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(watch)(*task) for task in todo
-        )
-        for part in tqdm(done, total=len(todo)):
-            rows += part
-            pd.DataFrame(rows).to_csv(args.results, index=False)
+        record(watch, todo, args.results, args.jobs)
     table = pd.read_csv(args.results, dtype={"noise": str})
     args.results.with_suffix(".md").write_text(report(table), encoding="utf-8")
 

@@ -10,16 +10,13 @@ the difference to the exact mode.
 """
 
 import argparse
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import pandas as pd
-from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
+from benchmarks.recording import cache_folder, record
 from benchmarks.savings import data
 from benchmarks.savings.runs import small_model
 from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery
@@ -139,8 +136,7 @@ def main():
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "streaming.csv")
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cache = args.cache or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
+    cache = cache_folder(args.cache)
     todo = [
         (pool, dataset, noise, seed, mode, args.data, cache)
         for pool in args.pools
@@ -152,13 +148,7 @@ def main():
     rows = []
     if args.add:
         rows = pd.read_csv(args.results, dtype={"noise": str}).to_dict("records")
-    done = Parallel(n_jobs=args.jobs, return_as="generator")(
-        delayed(measure)(*task) for task in todo
-    )
-    for part in tqdm(done, total=len(todo)):
-        rows += part
-        table = pd.DataFrame(rows)
-        table.to_csv(args.results, index=False)
+    table = record(measure, todo, args.results, args.jobs, rows)
     args.results.with_suffix(".md").write_text(report(table), encoding="utf-8")
 
 
