@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import cofm_sklearn
+from cofm_sklearn._demo.report import summarize
 
 PACKAGE = Path(cofm_sklearn.__file__).parent
 ROOT = PACKAGE.parent
@@ -185,6 +186,29 @@ def test_savings_headline_is_that_of_the_report():
         max(cells.values()),
         min(cells.values()),
     ]
+
+
+def test_table_of_the_readme():
+    measured = summarize(pd.read_csv(RESULTS / "api_docs.csv"))
+    measured = measured.set_index(["noise", "strategy"])
+    _, *rows = table_under(ROOT / "README.md", "## What it finds")
+    assert len(rows) == 9
+    for noise, strategy, balanced, rare, reached, saved in rows:
+        key = (number(noise) if noise else 0.0, strategy.partition(",")[0])
+        row = measured.loc[key]
+        for cell, metric in (
+            (balanced, "balanced_accuracy"),
+            (rare, "rare_class_recall"),
+        ):
+            mean, spread = cell.split(" ± ")
+            assert agree(mean, row[metric]), (key, metric)
+            assert agree(spread, row[f"{metric}_std"]), (key, metric)
+        if reached == "–":
+            assert pd.isna(row["labels_to_level"]), key
+        elif reached:
+            assert number(reached) == round(row["labels_to_level"]), key
+        if saved:
+            assert agree(saved, row["saved"]), key
 
 
 def test_gain_of_cleaning():
