@@ -18,6 +18,7 @@ _EXPORTS = {
     "PrecomputedPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",
     "LabelCleaner": "cofm_sklearn.models",
+    "NeighborGraph": "cofm_sklearn.pool",
     "NetClassifier": "cofm_sklearn.models",
     "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",

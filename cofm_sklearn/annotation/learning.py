@@ -10,7 +10,7 @@ from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
@@ -86,7 +86,7 @@ class Learning:
         """The estimator with its prior fixed to the pool; nobody trains it."""
         with self._lock:
             if self._frozen is None:
-                self._frozen = freeze_prior(self._unfrozen, self.X)
+                self._frozen = fit_to_pool(self._unfrozen, self.X)
             return self._frozen
 
     def teach(self, history):

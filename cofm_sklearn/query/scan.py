@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cofm_sklearn.query.reservoir import draw_priorities, fill_reservoir
+from cofm_sklearn.pool.reservoir import draw_priorities, fill_reservoir
 from cofm_sklearn.query.weights import PoolWeights
 from cofm_sklearn.utils.validation import (
     check_proba,

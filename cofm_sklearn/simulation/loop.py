@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from tqdm.auto import tqdm
 
 from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import fit_constant_model, is_constant
+from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
@@ -250,7 +250,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_initial, budget = self._check_parameters(len(y))
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         strategy = _with_seeds(self.query_strategy, seed)
-        estimator = freeze_prior(_with_seeds(self.estimator, seed + 1), X)
+        estimator = fit_to_pool(_with_seeds(self.estimator, seed + 1), X)
         oracle = _with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         evaluate = self._evaluator(X, y, eval_set)
