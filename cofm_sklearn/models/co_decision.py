@@ -88,7 +88,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         the pool is known, as in `ActiveLearningClassifier` and `AnnotationSession`,
         and for none elsewhere. None does without.
 
-    n_folds : int, default=5
+    n_folds : int, default=4
         Folds behind the out-of-fold predictions, at least 2.
 
     n_jobs : int or None, default=None
@@ -182,7 +182,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         label_noise="auto",
         *,
         neighbors="auto",
-        n_folds=5,
+        n_folds=4,
         n_jobs=None,
         random_state=None,
     ):
