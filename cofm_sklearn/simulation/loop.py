@@ -20,6 +20,7 @@ from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import fit_constant_model, is_constant
 from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.query.base import ask_strategy
 from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
@@ -378,22 +379,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return rng.choice(len(pool), size=n, replace=False)
         is_table = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2
         view = PoolView if native and is_table else take_rows
-        picked = strategy(learner, view(X, pool), n_instances=n)
-        if isinstance(picked, tuple):  # modAL 0.4.2: (indices, metrics)
-            picked = picked[0]
-        picked = np.asarray(picked).ravel()
-        if (
-            picked.dtype.kind not in "iu"
-            or len(np.unique(picked)) != len(picked)
-            or not len(picked)
-            or picked.min() < 0
-            or picked.max() >= len(pool)
-        ):
-            raise ValueError(
-                f"query_strategy {_name_of(strategy)} must return distinct positions "
-                f"in the pool of {len(pool)} samples, got {picked!r}."
-            )
-        return picked
+        return ask_strategy(strategy, learner, view(X, pool), n)[0]
 
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
