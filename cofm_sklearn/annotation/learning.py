@@ -18,7 +18,7 @@ from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import ask_strategy
 from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
 from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
@@ -90,6 +90,13 @@ class Learning:
                 self._frozen = freeze_prior(self._unfrozen, self.X)
             return self._frozen
 
+    @property
+    def has_prior(self):
+        """Whether there is an opinion before the first label."""
+        steps, final = split_pipeline(self.estimator)
+        has_prior = isinstance(final, CoDecisionClassifier) and final.prior is not None
+        return has_prior and not any(map(needs_labels, steps))
+
     def teach(self, history):
         """Train on all answers of a history."""
         with self._lock:
@@ -141,7 +148,7 @@ class Learning:
             final = split_pipeline(model)[1]
             prior = small = both = None
             if not len(taught.rows):
-                if isinstance(final, CoDecisionClassifier) and final.prior is not None:
+                if self.has_prior:
                     fitted = self.prior_alone(X)
                     both = prior = self.aligned(fitted, fitted.predict_proba(X))
             elif isinstance(final, CoDecisionClassifier):
@@ -168,7 +175,7 @@ class Learning:
         ValueError
             If there is no prior.
         """
-        if getattr(split_pipeline(self.estimator)[1], "prior", None) is None:
+        if not self.has_prior:
             raise ValueError("There is neither a label nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)

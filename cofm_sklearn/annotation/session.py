@@ -360,6 +360,7 @@ class AnnotationSession:
         list of Question
             With `label` and `label_quality`; correct them with `relabel`.
         """
+        check_integer("n", n, 1)
         taught = self._learn()
         if not len(taught.rows):
             return []

@@ -4,7 +4,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.validation import is_fitted
 
 __all__ = ["freeze_prior"]
@@ -51,6 +51,9 @@ def freeze_prior(estimator, X):
     if is_fitted(last.prior):
         return estimator
     for step in before:
-        X = clone(step).fit_transform(X)
+        step = fit_without_labels(step, X)
+        if step is None:
+            return estimator  # the prior waits for the labels, as the step does
+        X = step.transform(X)
     last.prior = FrozenEstimator(clone(last.prior).fit(X))
     return estimator

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
@@ -131,8 +131,8 @@ def fit_constant_model(estimator, X, y):
     Parameters
     ----------
     estimator : classifier
-        Left as it is. Transformers of a pipeline are cloned and fitted, since a query
-        needs what they make of samples.
+        Left as it is. Transformers of a pipeline are cloned and fitted, up to the first
+        that learns from labels, since a query needs what they make of samples.
 
     X : array-like of length n_samples
         Labelled samples.
@@ -146,9 +146,12 @@ def fit_constant_model(estimator, X, y):
     """
     constant, fitted = ConstantModel(y[0]), []
     for step in split_pipeline(estimator)[0]:
-        step = clone(step).fit(X, y)
-        X = step.transform(X)
-        fitted.append(step)
+        # With one class, what learns from labels has as little to learn.
+        fitted_step = fit_without_labels(step, X)
+        if fitted_step is None:
+            break
+        X = fitted_step.transform(X)
+        fitted.append(fitted_step)
     return make_pipeline(*fitted, constant) if fitted else constant
 
 

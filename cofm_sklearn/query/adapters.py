@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy
+from cofm_sklearn.query.learner import may_have_gaps
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
@@ -71,7 +72,7 @@ class ModALQuery(BaseQueryStrategy):
                 "function must be callable, for example modAL's margin_sampling; got "
                 f"{self.function!r}."
             )
-        X_pool = check_pool(X_pool)
+        X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)
         rng = self._rng(0 if taught is None else len(taught))
         # modAL settles ties by position, so positions are shuffled.

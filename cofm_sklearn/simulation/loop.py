@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from cofm_sklearn.datasets.make import check_labels
@@ -26,14 +25,17 @@ from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_agai
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.simulation.stopping import go_on, look, says_stop
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
+    allows_nan,
+    check_integer,
     check_n_instances,
     check_raw,
     is_numeric,
     n_rows,
+    ravel_labels,
     take_rows,
 )
 
@@ -237,14 +239,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X or y is empty or not finite, lengths differ, or a parameter is out of
-            range.
+            If X or y is empty, X is infinite or has gaps that the estimator does not
+            take, lengths differ, or a parameter is out of range.
 
         TypeError
             If `query_strategy` cannot be called.
         """
         X = self._check_X(X, reset=True)
-        y = check_labels(column_or_1d(y, warn=True))
+        y = check_labels(y, warn=True)
         check_classification_targets(y)
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
@@ -385,7 +387,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """Return a function estimator -> dict of scores."""
         if eval_set is not None:
             X_eval, y_eval = eval_set
-            X, y = self._check_X(X_eval, reset=False), column_or_1d(y_eval)
+            X, y = self._check_X(X_eval, reset=False), ravel_labels(y_eval, "y_eval")
         if self.scoring is None:
             return lambda model: score_predictions(y, model.predict(X))
         if isinstance(self.scoring, list | tuple) and not self.scoring:
@@ -406,7 +408,12 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if raw is not None:
             return raw
         checked = validate_data(
-            self, X, reset=reset, accept_sparse="csr", dtype="numeric"
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_all_finite="allow-nan",  # the estimator may be made for it
         )
         # The estimator may select columns by name.
         return X if isinstance(X, pd.DataFrame) else checked
@@ -422,11 +429,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             value = getattr(self, name)
             if name == "n_initial" and isinstance(value, str) and value == "auto":
                 continue
-            low = 1 if name == "budget" else 0
-            if not isinstance(value, Integral) or value < low:
-                raise ValueError(
-                    f"{name} must be an integer of at least {low}, got {value!r}."
-                )
+            check_integer(name, value, 1 if name == "budget" else 0)
         n_initial = self.n_initial
         if isinstance(n_initial, str):
             native = isinstance(self.query_strategy, BaseQueryStrategy)
@@ -439,6 +442,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.string = True
+        tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
 
 
@@ -451,7 +455,10 @@ def _teach(estimator, X, asked, answers, dtype, learner):
 
 def _train(estimator, X, samples, labels):
     X_train = take_rows(X, samples)
-    knows_classes = isinstance(split_pipeline(estimator)[1], CoDecisionClassifier)
+    steps, last = split_pipeline(estimator)
+    knows_classes = isinstance(last, CoDecisionClassifier) and not any(
+        map(needs_labels, steps)
+    )
     if len(np.unique(labels)) == 1 and not knows_classes:
         model = fit_constant_model(estimator, X_train, labels)
     else:

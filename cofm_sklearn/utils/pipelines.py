@@ -1,6 +1,13 @@
 """Look into pipelines of scikit-learn and imbalanced-learn."""
 
-__all__ = ["split_pipeline"]
+import re
+from inspect import Parameter, signature
+
+from sklearn.base import clone
+
+__all__ = ["fit_without_labels", "needs_labels", "split_pipeline"]
+
+_SPEAKS_OF_LABELS = re.compile(r"\b(y|labels?|targets?|None|NoneType)\b")
 
 
 def split_pipeline(estimator):
@@ -38,3 +45,56 @@ def split_pipeline(estimator):
             if hasattr(step, "transform") and not hasattr(step, "fit_resample")
         ]
     return transformers, estimator
+
+
+def needs_labels(step):
+    """Tell whether a transformer says that it cannot be fitted without labels.
+
+    Parameters
+    ----------
+    step : transformer
+        Of scikit-learn, or home-made.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler, TargetEncoder
+    >>> from cofm_sklearn.utils.pipelines import needs_labels
+    >>> needs_labels(TargetEncoder()), needs_labels(StandardScaler())
+    (True, False)
+    """
+    tags = step.__sklearn_tags__() if hasattr(step, "__sklearn_tags__") else None
+    if tags is not None and tags.target_tags.required:
+        return True
+    y = signature(step.fit).parameters.get("y")
+    return y is not None and y.default is Parameter.empty
+
+
+def fit_without_labels(step, X):
+    """Fit a clone of a transformer on samples alone.
+
+    Parameters
+    ----------
+    step : transformer
+        Left as it is.
+
+    X : array-like of length n_samples
+        Samples.
+
+    Returns
+    -------
+    transformer or None
+        None if it learns from labels only.
+    """
+    if needs_labels(step):
+        return None
+    try:
+        return clone(step, safe=False).fit(X)
+    except (AttributeError, TypeError, ValueError) as error:
+        # `SelectKBest`, `SelectFromModel` and many others find out in `fit`.
+        if _SPEAKS_OF_LABELS.search(str(error)):
+            return None
+        raise
