@@ -8,6 +8,7 @@ from pandas.api.types import is_list_like
 
 from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.utils.texts import is_missing
 
 __all__ = ["Answers", "check_name"]
 
@@ -48,7 +49,9 @@ class Answers:
             if json.dumps(known) != json.dumps(self.classes):
                 raise ValueError(
                     f"The store {self.store.path} holds labels of the classes {known}, "
-                    f"but this session has {self.classes}. Use these, or another file."
+                    f"but this session has {self.classes}. Use these. For other "
+                    "classes, export the labels with these, and take them into another "
+                    "file with import_labels."
                 )
             self._catch_up()
             for sample in self.history.answers:
@@ -198,9 +201,10 @@ class Answers:
             label = int(label)  # beside a gap, whole numbers become float
         text = json.dumps(label) if isinstance(label, str | int) else None
         if text not in self._texts:
+            cure = " Drop the rows without label." if is_missing(label) else ""
             raise ValueError(
                 f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
-                "written."
+                f"written.{cure}"
             )
         return text
 

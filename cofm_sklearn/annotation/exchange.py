@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.utils.tables import read_csv
 from cofm_sklearn.utils.texts import is_missing, is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
@@ -139,8 +140,12 @@ def _read_frame(path):
         return pd.read_parquet(path)
     if format != "csv":
         return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
-    # A label "NA" is a label, and digits may be a name.
-    return pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+    try:  # a label "NA" is a label, and digits may be a name
+        return read_csv(path, ["label"], dtype=_TEXTS)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read: {error} Or read it, and give the frame."
+        ) from error
 
 
 def samples_from_dataset(dataset, column):

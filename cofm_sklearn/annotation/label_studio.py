@@ -217,7 +217,7 @@ def _read(tasks):
             f"tasks must be a path or a list of dict, got {type(tasks).__name__}."
         )
     try:
-        return json.loads(Path(tasks).read_text(encoding="utf-8"))
+        return json.loads(Path(tasks).read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{str(tasks)!r} cannot be read as JSON: {error}") from error
 

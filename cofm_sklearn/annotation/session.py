@@ -17,6 +17,8 @@ from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
+from cofm_sklearn.query.base import check_strategy
+from cofm_sklearn.utils.pipelines import check_takes
 from cofm_sklearn.utils.validation import check_integer, check_pool, n_rows, take_rows
 
 __all__ = ["AnnotationSession"]
@@ -87,8 +89,17 @@ class AnnotationSession:
         If the pool is empty, nobody names the classes, they differ from those in the
         file, or a parameter is out of range.
 
+    TypeError
+        If `query_strategy` cannot be called.
+
     StoreError
         If the file cannot be used: locked, read-only, damaged, of a later version.
+
+    Warns
+    -----
+    UserWarning
+        If the estimator cannot learn from such samples, or the file has labels of
+        samples that are not in X.
 
     Notes
     -----
@@ -130,6 +141,9 @@ class AnnotationSession:
         check_integer("n_instances", n_instances, 1)
         check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
+        check_takes(estimator, self.X)
+        if query_strategy is not None:
+            check_strategy(query_strategy)
         rows: dict[str, int] = {}
         self._learning = Learning(
             self.X,
@@ -431,7 +445,7 @@ class AnnotationSession:
         ValueError
             If there is neither a label nor a prior.
         """
-        X = self.X if X is None else X
+        X = self.X if X is None else check_pool(X, "X")
         return self._model(X).predict(X)
 
     def predict_proba(self, X=None):
@@ -452,7 +466,7 @@ class AnnotationSession:
         ValueError
             If there is neither a label nor a prior.
         """
-        X = self.X if X is None else X
+        X = self.X if X is None else check_pool(X, "X")
         model = self._model(X)
         return self._learning.aligned(model, model.predict_proba(X))
 

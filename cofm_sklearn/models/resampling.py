@@ -231,6 +231,11 @@ class SafeSampler(BaseEstimator):
         return tags
 
 
+def is_about_sizes(error):
+    """Tell whether a sampler says that classes are too small for it."""
+    return _ABOUT_SIZES.search(str(error)) is not None
+
+
 def check_labelled(X, y):
     """Return samples and labels of equal length; a list of samples becomes an array."""
     X = np.asarray(X) if isinstance(X, list | tuple) else X
@@ -281,8 +286,7 @@ def _resample(sampler, X, y):
         try:
             result = _call(trial, take_rows(X, rows), y[rows])
         except (ValueError, RuntimeError, IndexError) as error:
-            about_sizes = _ABOUT_SIZES.search(str(error))
-            if about_sizes is None and not isinstance(error, IndexError):
+            if not is_about_sizes(error) and not isinstance(error, IndexError):
                 raise
             refusal = str(error)
             continue

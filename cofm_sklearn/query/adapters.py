@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
 from cofm_sklearn.models.small_model import class_proba
-from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy
+from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy, check_strategy
 from cofm_sklearn.query.learner import may_have_gaps
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.texts import is_text
@@ -67,11 +67,7 @@ class ModALQuery(BaseQueryStrategy):
         self.random_state = random_state
 
     def _choose(self, learner, X_pool, n_instances):
-        if not callable(self.function):
-            raise TypeError(
-                "function must be callable, for example modAL's margin_sampling; got "
-                f"{self.function!r}."
-            )
+        check_strategy(self.function, "function")
         X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)
         rng = self._rng(0 if taught is None else len(taught))

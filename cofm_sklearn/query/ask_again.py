@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.adapters import ModALQuery
-from cofm_sklearn.query.base import BaseQueryStrategy
+from cofm_sklearn.query.base import BaseQueryStrategy, check_strategy
 from cofm_sklearn.query.weights import class_shares
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import (
@@ -213,11 +213,7 @@ class AskAgainQuery(BaseQueryStrategy):
         return strategy._choose(learner, X_pool, n_instances)
 
     def _check_parameters(self):
-        if not callable(self.query_strategy):
-            raise TypeError(
-                "query_strategy must be callable, for example CoDecisionQuery(); got "
-                f"{self.query_strategy!r}."
-            )
+        check_strategy(self.query_strategy)
         check_option("score", self.score, _SCORES)
         if not is_share(self.share):
             raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")

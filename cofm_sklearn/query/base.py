@@ -11,7 +11,22 @@ from cofm_sklearn.query.learner import view_learner
 from cofm_sklearn.utils import modal_wants_metrics
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy", "ask_strategy"]
+__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy"]
+
+
+def check_strategy(strategy, name="query_strategy"):
+    """Raise a TypeError unless a strategy can be called; the cure is named."""
+    if callable(strategy):
+        return
+    if type(strategy).__module__.partition(".")[0] == "skactiveml":
+        raise TypeError(
+            f"{name} must be callable. Wrap what is of scikit-activeml: "
+            f"SkactivemlQuery({strategy!r})."
+        )
+    raise TypeError(
+        f"{name} must be callable, for example CoDecisionQuery() or modAL's "
+        f"margin_sampling; got {strategy!r}."
+    )
 
 
 def ask_strategy(strategy, learner, X_pool, n_instances, **options):

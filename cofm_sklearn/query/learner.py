@@ -14,7 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from cofm_sklearn.models import CoDecisionClassifier
 from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
-from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import (
+    check_takes,
+    fit_without_labels,
+    split_pipeline,
+)
 from cofm_sklearn.utils.validation import (
     align_proba,
     allows_nan,
@@ -128,6 +132,7 @@ class LearnerReader:
 
     def __init__(self, learner, X_sample, prior=None):
         X_train, y_train, members, estimator = _parts_of(learner)
+        check_takes(estimator, X_sample, "X_pool")
         steps, self._final = split_pipeline(estimator)
         self._steps, Z_sample = _fit_steps(steps, X_sample, is_fitted(self._final))
         self._allows_nan = allows_nan(self._final)

@@ -17,15 +17,19 @@ from tqdm.auto import tqdm
 from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models import freeze_prior
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.small_model import fit_constant_model, is_constant
+from cofm_sklearn.models.small_model import (
+    fit_constant_model,
+    is_constant,
+    naming_the_cure,
+)
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.base import ask_strategy
+from cofm_sklearn.query.base import ask_strategy, check_strategy
 from cofm_sklearn.query.pool import PoolView
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.simulation.stopping import go_on, look, says_stop
-from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
@@ -251,6 +255,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
         n_initial, budget = self._check_parameters(len(y))
+        check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         strategy = _with_seeds(self.query_strategy, seed)
         estimator = freeze_prior(_with_seeds(self.estimator, seed + 1), X)
@@ -386,8 +391,24 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
         if eval_set is not None:
+            if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+                raise ValueError(
+                    "eval_set must be a tuple (X_eval, y_eval), got "
+                    f"{type(eval_set).__name__}."
+                )
             X_eval, y_eval = eval_set
+            if is_numeric(X) != is_numeric(X_eval):
+                raise ValueError(
+                    "eval_set holds other samples than X: one of them is a table of "
+                    "numbers, the other is not. A Pipeline transforms X alone: "
+                    "transform X_eval first, with pipeline[:-1], or put the steps "
+                    "before the classifier in estimator=."
+                )
             X, y = self._check_X(X_eval, reset=False), ravel_labels(y_eval, "y_eval")
+            if n_rows(X) != len(y):
+                raise ValueError(
+                    f"eval_set has {n_rows(X)} samples, but {len(y)} labels."
+                )
         if self.scoring is None:
             return lambda model: score_predictions(y, model.predict(X))
         if isinstance(self.scoring, list | tuple) and not self.scoring:
@@ -419,11 +440,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return X if isinstance(X, pd.DataFrame) else checked
 
     def _check_parameters(self, n_samples):
-        if not callable(self.query_strategy):
-            raise TypeError(
-                "query_strategy must be callable, for example CoDecisionQuery() or "
-                f"modAL's margin_sampling; got {self.query_strategy!r}."
-            )
+        check_strategy(self.query_strategy)
         check_n_instances(self.n_instances, np.inf)
         for name in ("budget", "n_initial"):
             value = getattr(self, name)
@@ -462,7 +479,7 @@ def _train(estimator, X, samples, labels):
     if len(np.unique(labels)) == 1 and not knows_classes:
         model = fit_constant_model(estimator, X_train, labels)
     else:
-        with few_labels_per_class():
+        with few_labels_per_class(), naming_the_cure(estimator, X_train):
             model = clone(estimator).fit(X_train, labels)
     return _Learner(model, X_train, labels)
 

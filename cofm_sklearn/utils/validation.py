@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from cofm_sklearn.utils.images import check_images, is_images
-from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.utils.texts import check_texts, is_missing, is_text
 
 __all__ = [
     "align_proba",
@@ -364,6 +364,8 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
     if unknown.size:
         known = ", ".join(repr(c) for c in classes[:10])
         more = ", ..." if len(classes) > 10 else ""
+        if is_missing(labels[unknown[0]]):
+            cure = "Drop the rows without label."
         raise ValueError(
             f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
             f"{known}{more}. {cure}"

@@ -249,6 +249,26 @@ def test_a_blank_label_is_named_by_its_row_with_the_cure(tmp_path, classes):
         assert session.import_labels(frame.dropna()) == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
+    path = tmp_path / "sheet.csv"
+    path.write_text(f"position{separator}label\n0{separator}é\n", encoding=encoding)
+    with open_session(classes=["é", "z"]) as session:
+        assert session.import_labels(path) == 1
+        path.write_text("position,label\n0,é\n", encoding="latin-1")
+        with pytest.raises(ValueError, match=r"is not utf-8\. Name the encoding"):
+            session.import_labels(path)
+
+
+def test_a_missing_label_says_what_to_do():
+    name = sample_ids(TEXTS[:1])[0]
+    with open_session() as session:
+        for label in (None, np.nan, pd.NA):
+            with pytest.raises(ValueError, match=r"Drop the rows without label"):
+                session.import_labels([(name, label, "me")])
+
+
 @pytest.mark.parametrize("background", [True, False])
 def test_the_first_batch_knows_imported_labels(background):
     rng = np.random.RandomState(0)
