@@ -139,7 +139,9 @@ def _read_frame(path):
     if format == "parquet":
         return pd.read_parquet(path)
     if format != "csv":
-        return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+        frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+        # Without a line there are no names of columns.
+        return frame if len(frame) else pd.DataFrame(columns=["id", "label"])
     try:  # a label "NA" is a label, and digits may be a name
         return read_csv(path, ["label"], dtype=_TEXTS)
     except ValueError as error:

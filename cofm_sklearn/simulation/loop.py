@@ -269,6 +269,13 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if self.warm_start and hasattr(self, "queried_indices_"):
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
+            is_exact = type(oracle) is ExactOracle
+            if max(asked) >= len(y) or (is_exact and answers != y[asked].tolist()):
+                raise ValueError(
+                    "warm_start=True goes on with the labels of the last fit, but X "
+                    "and y are others now, or in another order. Give the same, or set "
+                    "warm_start=False."
+                )
             curve = self.learning_curve_.to_dict("records")
             learner = _train(estimator, X, self.labeled_indices_, self.labels_)
             stopping = go_on(stopping, self.stopping_)

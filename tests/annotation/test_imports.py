@@ -261,6 +261,13 @@ def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
             session.import_labels(path)
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_an_export_without_labels_comes_back(tmp_path, ending):
+    with open_session() as session:
+        session.export(tmp_path / f"none.{ending}")
+        assert session.import_labels(tmp_path / f"none.{ending}") == 0
+
+
 def test_a_missing_label_says_what_to_do():
     name = sample_ids(TEXTS[:1])[0]
     with open_session() as session:

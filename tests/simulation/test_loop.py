@@ -382,3 +382,15 @@ def test_raw_texts_whose_first_labels_are_of_one_class():
     ).fit(texts, y)
     assert set(loop.labels_[:2]) == {"ham"}
     assert set(loop.estimator_.classes_) == {"ham", "spam"}
+
+
+@pytest.mark.parametrize(
+    "change", [lambda X, y: (X[::-1], y[::-1]), lambda X, y: (X[:5], y[:5])]
+)
+def test_a_warm_start_on_other_samples_is_refused(blobs, change):
+    """The labels that it has would be on the wrong samples."""
+    loop = make_loop(budget=20, warm_start=True).fit(*blobs)
+    with pytest.raises(ValueError, match="in another order"):
+        loop.set_params(budget=30).fit(*change(*blobs))
+    loop.fit(*blobs)
+    assert len(loop.queried_indices_) == 30
