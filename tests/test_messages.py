@@ -1,5 +1,7 @@
 """Errors that people meet name the cure, on every way in."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +20,10 @@ from cofm_sklearn import (
     CoDecisionQuery,
     SafeSampler,
 )
+from cofm_sklearn.datasets import flip_labels
 from cofm_sklearn.encoders import SentenceTransformerEncoder
-from cofm_sklearn.models import NetClassifier
+from cofm_sklearn.models import LabelCleaner, NetClassifier
+from cofm_sklearn.noise import find_suspects
 from cofm_sklearn.query import (
     AskAgainQuery,
     DirectQuery,
@@ -235,3 +239,23 @@ def test_subpackages_are_there_without_an_import_of_their_own():
     assert set(names.split()) <= set(dir(cofm_sklearn))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         cofm_sklearn.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda y: open_loop(LogisticRegression()).fit(X, y),
+        lambda y: NetClassifier("linear", max_epochs=1).fit(X, y),
+        lambda y: SafeSampler(SMOTE()).fit_resample(X, y),
+        lambda y: LabelCleaner().fit_resample(X, y),
+        lambda y: find_suspects(y, np.ones(60)),
+        lambda y: flip_labels(y, 0.1, random_state=0),
+    ],
+)
+def test_labels_in_a_column_are_taken_and_several_columns_named(use):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of the column
+        use(RARE[:, None])
+        use(pd.DataFrame({"label": RARE}))
+    with pytest.raises(ValueError, match=r"has 2 columns.*multi-label"):
+        use(np.eye(2)[RARE])

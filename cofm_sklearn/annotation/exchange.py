@@ -131,7 +131,7 @@ def _class_of(value, by_text):
 
 
 def _is_blank(value):
-    return is_missing(value) or value == ""
+    return is_missing(value) or (isinstance(value, str) and not value)
 
 
 def _read_frame(path):

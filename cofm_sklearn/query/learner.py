@@ -1,5 +1,6 @@
 """Read what a query strategy needs out of any kind of learner."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -329,17 +330,17 @@ def _fit_steps(steps, X, is_trained):
     """
     fitted = []
     for step in steps:
-        if not is_fitted(step):
-            try:
-                # Behind a trained model, a home-made one may not show that it is.
-                Z = step.transform(X) if is_trained else None
-            except NotFittedError:
-                Z = None
-            if Z is None:
-                step = fit_without_labels(step, X)
+        Z = None
+        # Behind a trained model, a home-made one may not show that it is fitted.
+        if is_trained or is_fitted(step):
+            with suppress(NotFittedError):
+                Z = step.transform(X)
+        if Z is None:
+            step = fit_without_labels(step, X)
             if step is None:
                 break
-        X = step.transform(X)
+            Z = step.transform(X)
+        X = Z
         fitted.append(step)
     return fitted, X
 

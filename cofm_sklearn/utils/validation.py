@@ -156,7 +156,9 @@ def is_fitted(estimator):
         check_is_fitted(estimator)
     except NotFittedError:
         return False
-    except (AttributeError, TypeError):  # home-made, without scikit-learn's tags
+    except AttributeError:  # home-made, without scikit-learn's tags
+        if not hasattr(estimator, "fit"):
+            raise
         return any(name.endswith("_") for name in vars(estimator))
     return True
 
