@@ -249,7 +249,7 @@ def test_subpackages_are_there_without_an_import_of_their_own():
         lambda y: SafeSampler(SMOTE()).fit_resample(X, y),
         lambda y: LabelCleaner().fit_resample(X, y),
         lambda y: find_suspects(y, np.ones(60)),
-        lambda y: flip_labels(y, 0.1, random_state=0),
+        lambda y: flip_labels(y, noise=0.1, random_state=0),
     ],
 )
 def test_labels_in_a_column_are_taken_and_several_columns_named(use):

@@ -163,10 +163,11 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
     by_text = {str(label): label for label in session.classes}
     known = {(row.id, row.label) for row in session.export().itertuples()}
     ever_said = {(event.sample, event.label) for event in session.store.events()}
-    if tasks and not any({"annotations", "annotation_id"} & set(t) for t in tasks):
+    fields = {"annotations", "annotation_id", from_name}
+    if tasks and not any(fields & set(task) for task in tasks):
         raise ValueError(
             "tasks is no export of Label Studio as JSON or JSON-MIN: no task has "
-            f"'annotations' or 'annotation_id', the first has {list(tasks[0])}. Export "
+            f"'annotations' or {from_name!r}, the first has {list(tasks[0])}. Export "
             "old projects again with Label Studio 1.0 or later; labels of other "
             "programs come in as a frame, with import_labels."
         )
@@ -244,7 +245,7 @@ def _results(task, where):
     for annotation in _dicts(task["annotations"], f"The annotations of {where}"):
         if not annotation.get("was_cancelled"):
             results = annotation.get("result")
-            for result in _dicts(results or [], f"The results of {where}"):
+            for result in _dicts(results, f"The results of {where}"):
                 yield annotation, result
 
 
@@ -252,8 +253,8 @@ def _choices(task, from_name, where):
     """Yield the choices of each annotation, who made them, and the result's id."""
     if "annotations" not in task:  # JSON-MIN
         choice = task.get(from_name)
-        # Without annotation, a field of this name is one of the task's own.
-        if choice is not None and task.get("annotation_id") is not None:
+        # Where nobody has answered, a field of this name is one of the task's own.
+        if choice is not None and task.get("annotation_id", "unknown") is not None:
             choices = choice.get("choices") if isinstance(choice, dict) else [choice]
             yield choices, _name(task.get("annotator")), None
         return

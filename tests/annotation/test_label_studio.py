@@ -223,17 +223,21 @@ def answered(**others):
 
 
 @pytest.mark.parametrize(
-    "tasks",
+    ("tasks", "message"),
     [
-        # doccano, an export of before 1.0, and a frame
-        [{"id": 1, "text": TEXTS[0], "label": ["praise"]}],
-        [{"data": {"text": TEXTS[0]}, "completions": answered()["annotations"]}],
-        [{"text": TEXTS[0], "label": "praise"}],
+        # doccano, in two forms; an export of before 1.0; a frame
+        ([{"id": 1, "text": TEXTS[0], "label": ["praise"]}], "must be one of"),
+        ([{"id": 1, "text": TEXTS[0], "labels": ["praise"]}], "no export of Label"),
+        (
+            [{"data": {"text": TEXTS[0]}, "completions": answered()["annotations"]}],
+            "no export of Label",
+        ),
+        ([{"text": TEXTS[0], "topic": "praise"}], "no export of Label"),
     ],
 )
-def test_what_is_no_export_of_label_studio_is_an_error(tasks):
+def test_what_is_no_export_of_label_studio_is_an_error(tasks, message):
     with make_session() as session:
-        with pytest.raises(ValueError, match="no export of Label Studio"):
+        with pytest.raises(ValueError, match=message):
             from_label_studio(session, tasks)
         assert session.export().empty
 
