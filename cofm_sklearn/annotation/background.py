@@ -19,16 +19,16 @@ class Background:
     def __init__(self, batches, enabled):
         self.batches = batches
         self._pool = ThreadPoolExecutor(1, "annotation") if enabled else None
-        self._number = None  # of the batch that is being computed
+        self._plan = None  # number and point of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
-        number, computed = self.batches.waiting()
-        if self._pool is None or computed or self._number == number:
+        number, point, computed = self.batches.waiting()
+        if self._pool is None or computed or self._plan == (number, point):
             return
-        self._number = number
+        self._plan = number, point
         self._batch = self._pool.submit(self.batches.compute, number)
         # Questions first: accuracy takes longer, and nobody waits for it.
         report = self._pool.submit(self._report, number, self._batch)
@@ -43,7 +43,7 @@ class Background:
             False if there is nothing left to ask.
         """
         self.start()
-        number, computed = self.batches.waiting()
+        number, point, computed = self.batches.waiting()
         if computed:
             return True
         if self._batch is None:  # there is no thread
@@ -53,9 +53,9 @@ class Background:
         else:
             self._batch.exception()
             self.raise_error()
-            self._number = None  # if there was nothing to ask, look again next time
-        # Another process may have opened the batch by now, and planned the next.
-        return self.batches.waiting() != (number, 0)
+            self._plan = None  # if there was nothing to ask, look again next time
+        # By now the batch may be opened by another process, or moved on by an import.
+        return self.batches.waiting() != (number, point, 0)
 
     def wait(self):
         """Wait for all that is under way."""
@@ -71,7 +71,7 @@ class Background:
             return
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
-            self._number = self._batch = None  # the next call tries again
+            self._plan = self._batch = None  # the next call tries again
         error = failed[0].exception()
         reason = f"{type(error).__name__}: {error}".rstrip(".")
         raise RuntimeError(

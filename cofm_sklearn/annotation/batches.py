@@ -42,11 +42,30 @@ class Batches:
         if self.waiting() is None:
             rows = self.store.query("SELECT count(*) FROM batch")
             self._plan(rows[0][0])
+        self.move_on()
+
+    def move_on(self):
+        """Plan the batch that waits anew if labels were imported since its point.
+
+        It would not know them, and a first batch would be chosen without any label.
+        Inside a transaction.
+        """
+        waits = "(SELECT number FROM batch WHERE opened IS NULL)"
+        since = self.store.query(
+            "SELECT max(seq) FROM event WHERE kind = 'import' AND seq > "
+            f"(SELECT point FROM batch WHERE number = {waits})"
+        )[0][0]
+        if since is not None:
+            self.store.change(f"DELETE FROM question WHERE batch = {waits}")
+            self.store.change(
+                "UPDATE batch SET point = (SELECT max(seq) FROM event), computed = 0, "
+                "report = NULL WHERE opened IS NULL"
+            )
 
     def waiting(self):
-        """Return (number, computed) of the batch that is opened next, or None."""
+        """Return (number, point, computed) of the batch opened next, or None."""
         rows = self.store.query(
-            "SELECT number, computed FROM batch WHERE opened IS NULL"
+            "SELECT number, point, computed FROM batch WHERE opened IS NULL"
         )
         return rows[0] if rows else None
 
@@ -58,7 +77,7 @@ class Batches:
         bool
             Whether there was a computed one.
         """
-        number, computed = self.waiting()
+        number, _, computed = self.waiting()
         if not computed:
             return False
         self.store.change(
@@ -100,11 +119,11 @@ class Batches:
         ids = {row: sample for sample, row in rows.items()}
         stop, reason = self.learning.should_stop(taught, candidates)
         with self.store.transaction():
-            done = self.store.query(
-                "SELECT computed FROM batch WHERE number = ?", (number,)
+            now = self.store.query(
+                "SELECT point, computed FROM batch WHERE number = ?", (number,)
             )
-            if done[0][0]:
-                return taught, len(questions)
+            if now[0] != (point, 0):  # moved on, or somebody else was faster
+                return None, len(questions)
             settled = History(self.store.events())
             for position, (row, details) in enumerate(questions):
                 self.store.change(
@@ -126,17 +145,16 @@ class Batches:
 
     def report(self, number, taught):
         """Add accuracy and noise to a computed batch; they take longer."""
-        rows = self.store.query(
+        text, point = self.store.query(
             "SELECT report, point FROM batch WHERE number = ?", (number,)
-        )
-        report = json.loads(rows[0][0])
-        if taught is None or "n_labels" in report:
+        )[0]
+        if taught is None or text is None or "n_labels" in json.loads(text):
             return
-        report.update(self.learning.report(taught))
+        report = json.loads(text) | self.learning.report(taught)
         with self.store.transaction():
             self.store.change(
-                "UPDATE batch SET report = ? WHERE number = ?",
-                (json.dumps(report), number),
+                "UPDATE batch SET report = ? WHERE number = ? AND point = ?",
+                (json.dumps(report), number, point),
             )
 
     def reports(self):

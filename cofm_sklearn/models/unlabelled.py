@@ -3,12 +3,11 @@
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import get_tags
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.pool import NeighborGraph
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.validation import is_fitted, is_numeric, n_rows, take_rows
 
 __all__ = ["fit_to_pool"]
@@ -60,7 +59,10 @@ def fit_to_pool(estimator, X):
     if not needs_prior and not needs_neighbors:
         return estimator
     for step in before:
-        X = clone(step).fit_transform(X)
+        step = fit_without_labels(step, X)
+        if step is None:
+            return estimator  # the rest waits for the labels, as the step does
+        X = step.transform(X)
     if needs_prior:
         last.prior = FrozenEstimator(clone(last.prior).fit(X))
     if needs_neighbors:
@@ -71,29 +73,27 @@ def fit_to_pool(estimator, X):
 def _neighbors_of_pool(model, X):
     """Return the frozen graph, or None where "auto" finds nothing that embeds X."""
     graph = model.neighbors
-    if isinstance(graph, str):
+    automatic = isinstance(graph, str)
+    if automatic:
         if n_rows(X) < 3:
             return None
         graph = NeighborGraph()
     if graph.encoder is None:
-        encoder = _embedder(model, take_rows(X, slice(0, 1)))
-        if encoder is None and isinstance(model.neighbors, str) and not is_numeric(X):
-            return None
         # As an attribute: set_params would clone a prior that is fitted.
-        graph.encoder = encoder
+        graph.encoder = _embedder(model, X)
+        if automatic and graph.encoder is None and not is_numeric(X):
+            return None
     return FrozenEstimator(graph.fit(X))
 
 
 def _embedder(model, X):
     """Return what turns samples into the numbers that a co-decision compares."""
-    prior = model.prior
+    prior, first = model.prior, take_rows(X, slice(0, 1))
     if is_package_prior(prior):
-        features = features_for_small_model(prior, X)
+        features = features_for_small_model(prior, first)
         if is_numeric(features) or prior.embed(features) is not None:
             return prior
-    if is_numeric(X):
+    steps = split_pipeline(model.estimator)[0]
+    if is_numeric(X) or not steps:
         return None
-    steps = [clone(step) for step in split_pipeline(model.estimator)[0]]
-    if not steps or any(get_tags(step).target_tags.required for step in steps):
-        return None
-    return make_pipeline(*steps)
+    return fit_without_labels(make_pipeline(*steps), X)

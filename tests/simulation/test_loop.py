@@ -28,6 +28,7 @@ from cofm_sklearn import (
     CoDecisionQuery,
     PrecomputedPrior,
 )
+from cofm_sklearn.query import ModALQuery
 from cofm_sklearn.simulation import NoisyOracle, RecordedVotesOracle
 
 
@@ -232,12 +233,23 @@ def test_bad_parameters_are_named(blobs, params, error, name):
         make_loop(**params).fit(*blobs)
 
 
-def test_bad_picks_of_a_foreign_strategy_are_refused(blobs):
-    def out_of_range(learner, X_pool, n_instances=1):
-        return np.arange(n_instances) + len(X_pool)
+@pytest.mark.parametrize(
+    "picks",
+    [
+        lambda n, n_pool: np.arange(n) + n_pool,
+        lambda n, n_pool: np.zeros(n, dtype=int),
+        lambda n, n_pool: np.arange(5 * n),
+        lambda n, n_pool: np.arange(n - 1),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_bad_picks_of_a_foreign_strategy_are_refused(blobs, picks, wrapped):
+    def mine(learner, X_pool, n_instances=1):
+        return picks(n_instances, len(X_pool))
 
-    with pytest.raises(ValueError, match="out_of_range must return distinct positions"):
-        make_loop(strategy=out_of_range).fit(*blobs)
+    strategy = ModALQuery(mine) if wrapped else mine
+    with pytest.raises(ValueError, match="mine must return distinct positions"):
+        make_loop(strategy=strategy).fit(*blobs)
 
 
 def test_bad_data_is_named(blobs):
@@ -370,3 +382,15 @@ def test_raw_texts_whose_first_labels_are_of_one_class():
     ).fit(texts, y)
     assert set(loop.labels_[:2]) == {"ham"}
     assert set(loop.estimator_.classes_) == {"ham", "spam"}
+
+
+@pytest.mark.parametrize(
+    "change", [lambda X, y: (X[::-1], y[::-1]), lambda X, y: (X[:5], y[:5])]
+)
+def test_a_warm_start_on_other_samples_is_refused(blobs, change):
+    """The labels that it has would be on the wrong samples."""
+    loop = make_loop(budget=20, warm_start=True).fit(*blobs)
+    with pytest.raises(ValueError, match="in another order"):
+        loop.set_params(budget=30).fit(*change(*blobs))
+    loop.fit(*blobs)
+    assert len(loop.queried_indices_) == 30
