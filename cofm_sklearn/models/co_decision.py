@@ -462,7 +462,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Become what a copy has learned, when nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        vars(self).update(vars(new))
+        self.__dict__.update(new.__dict__)
         return self
 
     def _fitted_neighbors(self):

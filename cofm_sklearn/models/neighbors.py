@@ -90,7 +90,7 @@ class NeighborVoice:
         ndarray of shape (n_samples, n_classes)
         """
         near = _nearest(self.graph, X, proba, self.node_proba, self.attention)
-        affinity = kernel_affinity(*near, self.reach, len(self.spread))
+        affinity = kernel_affinity(near, self.reach, len(self.spread))
         degree = np.asarray(affinity.sum(axis=1)).ravel()
         root = np.sqrt(np.where(degree > 0, degree, 1.0))[:, None]
         alpha = self.graph.alpha
@@ -158,8 +158,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
     attention = _ATTENTION * _share(_ALIKE - alike, _ALIKE - _UNLIKE)
     weight = _WEIGHT * _share(alike - _NOTHING, _SOMETHING - _NOTHING)
     near = nearest_by_class(
-        graph.candidate_distances_,
-        graph.candidates_,
+        (graph.candidate_distances_, graph.candidates_),
         node_proba,
         node_proba,
         attention,
@@ -167,13 +166,13 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
     )
     # 0 where there is but one node.
     reach = (float(np.median(near[0][:, -1])) if near[0].size else 0.0) or 1.0
-    affinity = kernel_affinity(*near, reach, n_nodes)
+    affinity = kernel_affinity(near, reach, n_nodes)
     affinity = affinity.maximum(affinity.T).tocsr()
     distances, indices = graph.kneighbors(X, 1)
     node, away = indices[:, 0].copy(), np.flatnonzero(distances[:, 0] > _SAME)
     if len(away):
         found = _nearest(graph, take_rows(X, away), proba[away], node_proba, attention)
-        affinity = join_rows(affinity, kernel_affinity(*found, reach, n_nodes))
+        affinity = join_rows(affinity, kernel_affinity(found, reach, n_nodes))
         node[away] = n_nodes + np.arange(len(away))
     seeds = np.zeros((n_nodes + len(away), node_proba.shape[1]), dtype=np.float32)
     seeds[:n_nodes] = _UNLABELLED * node_proba
@@ -201,9 +200,8 @@ def _nearest(graph, X, proba, node_proba, attention):
     """Distances and positions of the nodes that are neighbours of samples."""
     if not attention:
         return graph.kneighbors(X)
-    return nearest_by_class(
-        *graph.find_candidates(X), proba, node_proba, attention, graph.n_neighbors
-    )
+    candidates = graph.find_candidates(X)
+    return nearest_by_class(candidates, proba, node_proba, attention, graph.n_neighbors)
 
 
 def _share(part, whole):

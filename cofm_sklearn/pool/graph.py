@@ -45,7 +45,7 @@ def _key(values):
     return (np.round(values, 5) + 0.0).tobytes()
 
 
-def nearest_by_class(distances, indices, proba, node_proba, attention, n_neighbors):
+def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
     """Choose neighbours among candidates by embedding and class probabilities.
 
     A sample stands for the row ``[z, attention * sqrt(proba)]``, scaled to unit norm:
@@ -53,8 +53,9 @@ def nearest_by_class(distances, indices, proba, node_proba, attention, n_neighbo
 
     Parameters
     ----------
-    distances, indices : ndarray of shape (n_samples, n_candidates)
-        Nearest nodes of each sample by embeddings z of unit L2 norm.
+    candidates : tuple of two ndarray of shape (n_samples, n_candidates)
+        Distances and positions of the nodes nearest to each sample, by embeddings z of
+        unit L2 norm.
 
     proba, node_proba : ndarray of shape (n_samples, n_classes), (n_nodes, n_classes)
         Class probabilities of samples and nodes.
@@ -70,6 +71,7 @@ def nearest_by_class(distances, indices, proba, node_proba, attention, n_neighbo
     distances, indices : ndarray of shape (n_samples, n_neighbors)
         The nearest of these rows, ascending.
     """
+    distances, indices = candidates
     own = np.sqrt(proba, dtype=np.float32)
     of_nodes = np.ascontiguousarray(np.sqrt(node_proba, dtype=np.float32).T)
     alike = np.zeros(indices.shape, dtype=np.float32)
@@ -83,13 +85,13 @@ def nearest_by_class(distances, indices, proba, node_proba, attention, n_neighbo
     return np.sqrt(2 * nearest), np.take_along_axis(indices, order, axis=1)
 
 
-def kernel_affinity(distances, indices, scale, n_nodes):
+def kernel_affinity(near, scale, n_nodes):
     """Turn distances to nearest neighbours into affinities.
 
     Parameters
     ----------
-    distances, indices : ndarray of shape (n_samples, n_neighbors)
-        Of each sample's nearest nodes.
+    near : tuple of two ndarray of shape (n_samples, n_neighbors)
+        Distances and positions of each sample's neighbours among the nodes.
 
     scale : float
         Distance at which an affinity has fallen to exp(-2), above 0.
@@ -102,6 +104,7 @@ def kernel_affinity(distances, indices, scale, n_nodes):
     csr_array of shape (n_samples, n_nodes), dtype float32
         ``exp(-2 (distance / scale)^2)`` for the neighbours.
     """
+    distances, indices = near
     weight = np.exp(-2 * (distances.astype(np.float64) / scale) ** 2)
     starts = np.arange(len(indices) + 1) * indices.shape[1]
     shape = (len(indices), n_nodes)

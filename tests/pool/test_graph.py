@@ -73,7 +73,7 @@ def test_affinity_falls_with_the_square_of_the_distance():
     wanted = np.zeros((2, 4))
     wanted[0, 3], wanted[0, 0] = 1, np.exp(-0.5)
     wanted[1, 1], wanted[1, 2] = np.exp(-2), np.exp(-8)
-    assert_allclose(kernel_affinity(distances, indices, 1.0, 4).toarray(), wanted)
+    assert_allclose(kernel_affinity((distances, indices), 1.0, 4).toarray(), wanted)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
@@ -122,7 +122,7 @@ def test_neighbours_by_class_are_the_nearest_of_longer_rows(seed, attention):
     far = np.linalg.norm(Z[:, None] - nodes, axis=2)
     candidates = np.argsort(far, axis=1)[:, :7]
     distances, indices = nearest_by_class(
-        np.take_along_axis(far, candidates, 1), candidates, P, Q, attention, 4
+        (np.take_along_axis(far, candidates, 1), candidates), P, Q, attention, 4
     )
     longer = unit(np.hstack([Z, attention * np.sqrt(P)]))
     of_nodes = unit(np.hstack([nodes, attention * np.sqrt(Q)]))
