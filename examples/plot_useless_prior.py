@@ -102,8 +102,8 @@ for score in scoring:
 # Above: without a label the prior is all there is, and the swapped one is worse than a
 # guess (0.06). After the first batch trust in it is nearly gone, but its descriptions
 # have been samples of the small model until then: the start is slower, for a few
-# batches. Then its curve is that of the loop without a prior, no better and not much
-# worse.
+# batches. Then its curve is no worse than that of the loop without a prior, here even
+# above it.
 #
 # Below: what happens to trust. The right descriptions pay for this caution: trust in
 # them falls as well, and comes back when the labels have confirmed them. Meanwhile they
