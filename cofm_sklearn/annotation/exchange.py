@@ -1,6 +1,7 @@
 """Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
 import csv
+import io
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
 from cofm_sklearn.utils.texts import is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
@@ -158,7 +160,29 @@ def samples_from_dataset(dataset, column):
         raise ValueError(
             f"dataset has no column {column!r}; it has {dataset.column_names}."
         )
-    return list(dataset[column])
+    feature = (getattr(dataset, "features", None) or {}).get(column)
+    if type(feature).__name__ != "Image":
+        return list(dataset[column])
+    # Decoded here, as the library opens whatever PIL opens, other programs included.
+    undecoded = dataset.cast_column(column, type(feature)(decode=False))
+    return [
+        _decoded(value, f"dataset[{i}]") for i, value in enumerate(undecoded[column])
+    ]
+
+
+def _decoded(value, where):
+    if value is None:
+        raise ValueError(f"{where} has no image. Leave it out.")
+    held = value["bytes"]
+    file = Path(value["path"]) if held is None else io.BytesIO(held)
+    image = open_picture(file, where, MAX_PIXELS)
+    try:
+        image.load()
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{where} cannot be read as an image ({error}). Leave it out."
+        ) from error
+    return image
 
 
 def _format_of(path, format):

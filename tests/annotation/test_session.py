@@ -243,6 +243,23 @@ def test_pool_from_a_hugging_face_dataset():
         samples_from_dataset(datasets.DatasetDict(train=data), "text")
 
 
+def test_pictures_of_a_hugging_face_dataset_are_decoded_here(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    pil = pytest.importorskip("PIL.Image")
+    pil.new("L", (2, 3), 7).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    feature = datasets.Features({"x": datasets.Image()})
+    for names in (["a"], ["a", "b"]):
+        paths = [str(tmp_path / f"{name}.png") for name in names]
+        data = datasets.Dataset.from_dict({"x": paths}, features=feature)
+        if len(names) == 1:
+            (found,) = samples_from_dataset(data, "x")
+            assert (found.mode, found.size, found.getpixel((0, 0))) == ("L", (2, 3), 7)
+        else:
+            with pytest.raises(ValueError, match=r"dataset\[1\] cannot be read"):
+                samples_from_dataset(data, "x")
+
+
 @pytest.mark.parametrize(
     ("verb", "message"),
     [
