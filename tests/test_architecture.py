@@ -126,9 +126,9 @@ def test_heavy_modules_are_imported_late(module):
     assert not {name.split(".")[0] for name in names} & HEAVY
 
 
-def test_no_module_is_longer_than_500_lines(module):
+def test_no_module_is_longer_than_600_lines(module):
     _, source, _ = module
-    assert len(source.splitlines()) <= 500
+    assert len(source.splitlines()) <= 600
 
 
 def test_no_class_is_defined_under_a_condition(module):

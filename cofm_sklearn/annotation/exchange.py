@@ -5,6 +5,7 @@ import io
 from numbers import Real
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -160,7 +161,7 @@ def samples_from_dataset(dataset, column):
         raise ValueError(
             f"dataset has no column {column!r}; it has {dataset.column_names}."
         )
-    feature = (getattr(dataset, "features", None) or {}).get(column)
+    feature: Any = (getattr(dataset, "features", None) or {}).get(column)
     if type(feature).__name__ != "Image":
         return list(dataset[column])
     # Decoded here, as the library opens whatever PIL opens, other programs included.

@@ -11,7 +11,7 @@ from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
 from cofm_sklearn.annotation.history import History
-from cofm_sklearn.annotation.identity import sample_ids
+from cofm_sklearn.annotation.identity import ids_of_file, sample_ids
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
@@ -129,29 +129,30 @@ class AnnotationSession:
         check_integer("n_instances", n_instances, 1)
         check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
-        self._ids = sample_ids(self.X)
-        rows: dict[str, int] = {}
-        for row, sample in enumerate(self._ids):
-            rows.setdefault(sample, row)
-        self._learning = Learning(
-            self.X,
-            rows,
-            estimator,
-            CoDecisionQuery() if query_strategy is None else query_strategy,
-            None if stopping is None else clone(stopping, safe=False),
-            self.classes,
-            int(random_state),
-        )
-        self._rows = rows
-        self._own_store = not isinstance(store, AnnotationStore)
-        self.store = AnnotationStore(store) if self._own_store else store
-        self._batches = Batches(self.store, self._learning, int(n_instances))
-        self._answers = Answers(self.store, self._batches, self.classes, rows)
-        self._background = Background(self._batches, background)
         self._taught = None  # (number of the last event, what was learned)
         self._closed = False
+        self._own_store = not isinstance(store, AnnotationStore)
+        self.store = AnnotationStore(store) if self._own_store else store
         with ExitStack() as failed:
-            failed.callback(self.close)
+            if self._own_store:
+                failed.callback(self.store.close)
+            self._ids, self._renamed = ids_of_file(self.X, self.store.samples())
+            rows: dict[str, int] = {}
+            for row, sample in enumerate(self._ids):
+                rows.setdefault(sample, row)
+            self._rows = rows
+            self._learning = Learning(
+                self.X,
+                rows,
+                estimator,
+                CoDecisionQuery() if query_strategy is None else query_strategy,
+                None if stopping is None else clone(stopping, safe=False),
+                self.classes,
+                int(random_state),
+            )
+            self._batches = Batches(self.store, self._learning, int(n_instances))
+            self._answers = Answers(self.store, self._batches, self.classes, rows)
+            self._background = Background(self._batches, background)
             self._answers.enter_file()
             failed.pop_all()
         if verbose > 0 and self._answers.history.last:
@@ -320,7 +321,8 @@ class AnnotationSession:
 
     def id_of(self, sample):
         """Return the id that a sample has by its content, in the pool or not."""
-        return sample_ids([sample])[0]
+        (name,) = sample_ids([sample])
+        return self._renamed.get(name, name)
 
     def review(self, n=10):
         """Return labelled samples, those whose label is likely wrong first.

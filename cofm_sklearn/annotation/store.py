@@ -156,6 +156,11 @@ class AnnotationStore:
                 raise self._damaged(f"event {values[0]} does not match its checksum")
         return [Event(*values) for *values, _ in rows]
 
+    def samples(self):
+        """Return the ids of all samples that the file knows, as a set."""
+        rows = self.query("SELECT sample FROM event UNION SELECT sample FROM question")
+        return {sample for (sample,) in rows}
+
     def append(self, annotator, kind, sample, label=None, target=None):
         """Write the next event, inside a transaction; returns it."""
         last = self.query("SELECT max(seq) FROM event")[0][0] or 0

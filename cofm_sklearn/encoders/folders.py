@@ -68,7 +68,8 @@ def model_files(folder):
     ValueError
         If there are more files than any model has.
     """
-    found, waiting = {}, [(folder, (os.path.realpath(folder),))]
+    found: dict[Path, Path] = {}
+    waiting: list[tuple] = [(folder, (os.path.realpath(folder),))]
     while waiting:
         here, above = waiting.pop()
         for path in here.iterdir():
@@ -213,11 +214,8 @@ def _refuse_class(name, allowed, model):
 
 
 def _refuse_outside(path, model):
-    if not isinstance(path, str) or "\\" in path or ":" in path:
-        parts = ("..",)
-    else:
-        parts = PurePosixPath(path).parts
-    if ".." in parts or "/" in parts:
+    inside = isinstance(path, str) and not {"\\", ":"} & set(path)
+    if not inside or {"..", "/"} & set(PurePosixPath(path).parts):
         raise ValueError(
             f"{model} has a part at {path!r}, outside of its folder, which is not "
             "read. Save a model that is complete in itself."

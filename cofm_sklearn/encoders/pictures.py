@@ -13,6 +13,7 @@ from cofm_sklearn.utils import import_optional
 
 __all__ = [
     "MAX_PIXELS",
+    "as_shown",
     "check_decoded",
     "open_picture",
     "picture_key",
@@ -164,6 +165,24 @@ def open_picture(file, where, max_pixels):
     with _naming_the_picture(where, max_pixels):
         # PIL raises for a format that this release does not know.
         return pil.open(file, formats=[name for name in _FORMATS if name in pil.OPEN])
+
+
+def as_shown(image, where):
+    """Return an image of PIL with its palette, transparency and orientation applied.
+
+    Raises
+    ------
+    ValueError
+        As for `read_rgb`.
+    """
+    ops = import_optional("PIL.ImageOps", needed_by="OpenCLIPEncoder")
+    check_decoded(image, where)
+    with _naming_the_picture(where, MAX_PIXELS):
+        image.load()
+        image = ops.exif_transpose(image)
+        if image.mode in ("P", "PA") or "transparency" in image.info:
+            return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return image
 
 
 def check_decoded(image, where):

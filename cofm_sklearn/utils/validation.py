@@ -89,9 +89,8 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     raw = check_raw(X, name)
     if raw is not None:
         return raw
-    checked = check_array(
-        X, accept_sparse="csr", dtype=[np.float32, np.float64], input_name=name
-    )
+    # In the precision that they have: times and counts would be rounded to float32.
+    checked = check_array(X, accept_sparse="csr", dtype="numeric", input_name=name)
     # A model that was fitted with column names wants to see them again.
     return X if isinstance(X, pd.DataFrame) else checked
 
