@@ -55,9 +55,16 @@ class Answers:
             self.batches.plan_first()
 
     def refresh(self):
-        """Take in what other processes have written."""
+        """Take in what other processes have written.
+
+        Returns
+        -------
+        History
+            As it is now; what other threads write is not in it.
+        """
         with self.store.transaction():
             self._catch_up()
+            return self.history.snapshot()
 
     def say(self, kind, ids, labels, annotator):
         """Write answers, corrections or skips: all, or none if one is refused."""

@@ -2,6 +2,8 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from cofm_sklearn.annotation.store import StoreError
+
 __all__ = ["Background"]
 
 
@@ -13,26 +15,33 @@ class Background:
     batches : Batches
 
     enabled : bool
-        False computes when the batch is needed; the questions are the same.
+        False computes when the batch is needed; the questions are the same. It does
+        so in the thread, too, which catches every kind of error.
     """
 
     def __init__(self, batches, enabled):
         self.batches = batches
-        self._pool = ThreadPoolExecutor(1, "annotation") if enabled else None
+        self.enabled = enabled
+        self._pool = ThreadPoolExecutor(1, "annotation")
         self._number = None  # of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
+        if self.enabled:
+            self._begin()
+
+    def _begin(self):
         number, computed = self.batches.waiting()
-        if self._pool is None or computed or self._number == number:
-            return
+        if computed or self._number == number:
+            return number, computed
         self._number = number
         self._batch = self._pool.submit(self.batches.compute, number)
         # Questions first: accuracy takes longer, and nobody waits for it.
         report = self._pool.submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]
+        return number, computed
 
     def finish(self):
         """Wait until the waiting batch is computed.
@@ -42,19 +51,16 @@ class Background:
         bool
             False if there is nothing left to ask.
         """
-        self.start()
-        number, computed = self.batches.waiting()
+        # Asked once: another process may open this one and plan the next meanwhile.
+        number, computed = self._begin()
         if computed:
             return True
-        if self._batch is None:  # there is no thread
-            taught, n_questions = self.batches.compute(number)
-            if n_questions:
-                self.batches.report(number, taught)
-        else:
+        if self._batch is not None:
             self._batch.exception()
-            self.raise_error()
-            self._number = None  # if there was nothing to ask, look again next time
-        # Another process may have opened the batch by now, and planned the next.
+        if not self.enabled:
+            self.wait()
+        self.raise_error()
+        self._number = None  # if there was nothing to ask, look again next time
         return self.batches.waiting() != (number, 0)
 
     def wait(self):
@@ -72,21 +78,35 @@ class Background:
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
             self._number = self._batch = None  # the next call tries again
-        error = failed[0].exception()
-        reason = f"{type(error).__name__}: {error}".rstrip(".")
-        raise RuntimeError(
-            f"Training in the background failed: {reason}. All answers are kept, and "
-            "labelling can go on; the next call tries again."
-        ) from error
+        raise _failure(failed[0].exception())
+
+    def run(self, work):
+        """Do what may train in the thread, where no kind of error is missed."""
+        job = self._pool.submit(work)
+        error = job.exception()
+        if error is not None:
+            raise _failure(error)
+        return job.result()
 
     def close(self):
         """End the thread, after what it is doing now."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _report(self, number, batch):
         if batch.exception() is None and batch.result()[1]:
             self.batches.report(number, batch.result()[0])
+
+
+def _failure(error):
+    if isinstance(error, StoreError):
+        return error
+    reason = f"{type(error).__name__}: {error}".rstrip(".")
+    failure = RuntimeError(
+        f"Training in the background failed: {reason}. All answers are kept, and "
+        "labelling can go on; the next call tries again."
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _matters(job):

@@ -1,58 +1,146 @@
 """Copy what can still be read out of a damaged file."""
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 __all__ = ["salvage"]
 
 _MAX_MISSES = 100_000
+_HEADER, _PAGE = 100, 4096
 
 
-def salvage(path):
+def salvage(path, why):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
     with its checksum. The damaged file is only read. Batches and questions are left
-    out: questions that were open are asked again in new batches.
+    out: questions that were open are asked again in new batches. If a copy has these
+    events already, perhaps with more that were said since, it is this one.
 
     Parameters
     ----------
     path : Path
         The damaged file.
 
+    why : object
+        What is wrong with it.
+
     Returns
     -------
+    message : str
+        What happened, how much is missing, and what to do.
+
     copy : Path or None
         The new file; None if there is nothing to copy.
-
-    n_events : int
-        Events in it.
     """
-    from cofm_sklearn.annotation.store import AnnotationStore
-
-    events, notes = _read(path)
+    try:
+        events, notes, last = _read(path)
+    except OSError as error:
+        events, notes, last, why = {}, [], 0, f"{why}; {error}"
     if not events:
-        return None, 0
+        return (
+            f"The store {path} is damaged ({why}), and no answer could be read from "
+            "it. It was left as it is; use a backup if there is one.",
+            None,
+        )
+    copy = _copy(path, events, notes)
+    missing = [n for n in range(1, max(last, *events) + 1) if n not in events]
+    listed = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
+    if missing:
+        lost = f"{len(missing)} are missing (numbers {listed})"
+    elif last:
+        lost = "none is missing"
+    else:
+        lost = f"those after number {max(events)} are missing, if there were any"
+    return (
+        f"The store {path} is damaged ({why}). It was left as it is; the "
+        f"{len(events)} events that could be read are in {copy}, {lost}. Look at it, "
+        "then go on with that file.",
+        copy,
+    )
+
+
+def _copy(path, events, notes):
+    """Return a file that holds the events: one that is there, or a new one."""
+    from cofm_sklearn.annotation.store import AnnotationStore, StoreError
+
     number = 1
-    while (copy := Path(f"{path}.salvaged-{number}")).exists():
-        number += 1
+    while True:
+        copy = Path(f"{path}.salvaged-{number}")
+        try:
+            os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            break
+        except FileExistsError:
+            number += 1
+        try:
+            with AnnotationStore(copy) as store:
+                there = {event.seq: vars(event) for event in store.events()}
+        except StoreError:
+            continue
+        if all(list(there.get(seq, {}).values()) == row for seq, row in events.items()):
+            return copy
     with AnnotationStore(copy) as store, store.transaction():
-        for key, value in notes:
-            store.change("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-        for values in events:
-            store.insert_event(values)
-    return copy, len(events)
+        for row in notes:
+            store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
+        for _, row in sorted(events.items()):
+            store.insert_event(row)
+    return copy
 
 
 def _read(path):
-    # A write-ahead log beside the file is read as well.
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    """Return events by number, notes, and the number of the last event, 0 if unknown.
+
+    SQLite looks at a copy, which it may change: it plays a journal back.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.sqlite"
+        for ending in ("", "-journal", "-wal"):
+            if Path(f"{path}{ending}").is_file():
+                shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+        events, notes, last = _read_copy(copy)
+        if not last or len(events) < last:
+            # Perhaps only the header is damaged, or the journal.
+            for ending in ("-journal", "-wal", "-shm"):
+                Path(f"{copy}{ending}").unlink(missing_ok=True)
+            shutil.copyfile(path, copy)
+            _renew_header(copy, Path(folder) / "new.sqlite")
+            more, others, latest = _read_copy(copy)
+            events, notes, last = {**more, **events}, notes or others, last or latest
+    return events, notes, last
+
+
+def _renew_header(path, example):
+    """Write the header that every file of this kind has."""
+    from cofm_sklearn.annotation.store import AnnotationStore
+
+    AnnotationStore(example).close()
+    header = bytearray(example.read_bytes()[:_HEADER])
+    header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
+    with open(path, "r+b") as file:
+        file.write(header)
+
+
+def _read_copy(path):
+    from cofm_sklearn.annotation.store import row_checksum
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         # Without this, SQLite refuses a file that has been cut off.
-        connection.execute("PRAGMA writable_schema = ON")
+        _rows(connection, "PRAGMA writable_schema = ON")
         notes = _rows(connection, "SELECT key, value FROM meta")
-        events = [_event(connection, n) for n in _numbers(connection)]
-        return [event for event in events if event is not None], notes
+        notes = [row for row in notes if all(isinstance(v, str) for v in row)]
+        tally = _rows(connection, "SELECT events, last, version, checksum FROM tally")
+        known = [row for *row, seal in tally if seal == row_checksum(*row)]
+        events = {}
+        for number in _numbers(connection):
+            row = _event(connection, number)
+            if row is not None:
+                events[number] = row
+        return events, notes, known[0][1] if known else 0
 
 
 def _numbers(connection):
@@ -73,7 +161,7 @@ def _numbers(connection):
 
 
 def _event(connection, number):
-    from cofm_sklearn.annotation.store import event_checksum
+    from cofm_sklearn.annotation.store import row_checksum
 
     rows = _rows(
         connection,
@@ -83,7 +171,7 @@ def _event(connection, number):
     if not rows or not all(isinstance(v, str) for v in rows[0][2:5]):
         return None
     *values, checksum = rows[0]
-    return values if checksum == event_checksum(values) else None
+    return values if checksum == row_checksum(*values) else None
 
 
 def _rows(connection, sql):
@@ -92,6 +180,6 @@ def _rows(connection, sql):
     try:
         for row in connection.execute(sql):
             rows.append(row)
-    except (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError):
+    except (sqlite3.DatabaseError, OverflowError, MemoryError):
         pass
     return rows

@@ -126,7 +126,7 @@ class AnnotationWidget:
             session.undo()
             return {"undone": True}
         if kind == "review":
-            found = session.review(_N_SUSPECTS)
+            found = session._background.run(lambda: session.review(_N_SUSPECTS))
             return {"review": [self._describe(one) for one in found]}
         sample = message.get("id")
         if not isinstance(sample, str):
@@ -193,7 +193,7 @@ class AnnotationWidget:
         if self.kind == "image" or (self.kind == "auto" and is_images([sample])):
             try:
                 return {"image": _as_jpeg(sample)}
-            except (ValueError, TypeError, OSError) as error:
+            except (ValueError, TypeError, OSError, ImportError) as error:
                 return {"broken": f"This image cannot be shown: {error}"}
         text = _as_text(sample)
         if len(text) > _MAX_CHARACTERS:

@@ -263,7 +263,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
         asked, answers, curve, learner = [], [], [], _Learner(estimator)
         if self.warm_start and hasattr(self, "queried_indices_"):
-            if self._labelled != _digest(X, y, self.labeled_indices_):
+            if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
                 raise ValueError(
                     "warm_start=True goes on with the labels of the last fit, but X or "
                     "y has others in their places. Give the same data, or set "
@@ -478,7 +478,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 def _digest(X, y, rows):
     """Tell labelled samples with their true labels apart from others."""
     if rows.max() >= len(y):
-        return None
+        return ""
     return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
