@@ -84,6 +84,7 @@ def _copy(path, events, notes):
         if all(list(there.get(seq, {}).values()) == row for seq, row in events.items()):
             return copy
     with AnnotationStore(copy) as store, store.transaction():
+        # Files of earlier versions have unsealed ones; the next session notes them.
         for row in notes:
             store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
         for _, row in sorted(events.items()):
@@ -131,8 +132,8 @@ def _read_copy(path):
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         # Without this, SQLite refuses a file that has been cut off.
         _rows(connection, "PRAGMA writable_schema = ON")
-        notes = _rows(connection, "SELECT key, value FROM meta")
-        notes = [row for row in notes if all(isinstance(v, str) for v in row)]
+        sealed = _rows(connection, "SELECT key, value, checksum FROM meta")
+        notes = [row for *row, seal in sealed if seal == row_checksum(*row)]
         tally = _rows(connection, "SELECT events, last, version, checksum FROM tally")
         known = [row for *row, seal in tally if seal == row_checksum(*row)]
         events = {}
