@@ -129,7 +129,7 @@ def read_descriptions(path):
             described = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"no such file: {path}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read as JSON: {error}") from error
         if not isinstance(described, dict):
             raise InputError(f"{path} must hold a JSON object: label -> description.")

@@ -166,7 +166,7 @@ class Answers:
             raise ValueError(f"id {sample!r} is answered or skipped already.")
 
     def _check_in_pool(self, sample):
-        if sample not in self.rows:
+        if not isinstance(sample, str) or sample not in self.rows:
             raise ValueError(f"id {sample!r} is not in the pool of this session.")
 
     def _check_label(self, label):

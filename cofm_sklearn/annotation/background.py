@@ -78,15 +78,28 @@ class Background:
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
             self._number = self._batch = None  # the next call tries again
-        raise _failure(failed[0].exception())
+        raise self._failure(failed[0].exception())
 
     def run(self, work):
         """Do what may train in the thread, where no kind of error is missed."""
         job = self._pool.submit(work)
         error = job.exception()
         if error is not None:
-            raise _failure(error)
+            raise self._failure(error)
         return job.result()
+
+    def _failure(self, error):
+        # Without a thread of its own, training is a part of the call.
+        of_the_call = () if self.enabled else (ValueError, TypeError)
+        if isinstance(error, (StoreError, *of_the_call)):
+            return error
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        failure = RuntimeError(
+            f"Training in the background failed: {reason}. All answers are kept, and "
+            "labelling can go on; the next call tries again."
+        )
+        failure.__cause__ = error
+        return failure
 
     def close(self):
         """End the thread, after what it is doing now."""
@@ -95,18 +108,6 @@ class Background:
     def _report(self, number, batch):
         if batch.exception() is None and batch.result()[1]:
             self.batches.report(number, batch.result()[0])
-
-
-def _failure(error):
-    if isinstance(error, StoreError):
-        return error
-    reason = f"{type(error).__name__}: {error}".rstrip(".")
-    failure = RuntimeError(
-        f"Training in the background failed: {reason}. All answers are kept, and "
-        "labelling can go on; the next call tries again."
-    )
-    failure.__cause__ = error
-    return failure
 
 
 def _matters(job):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -11,11 +12,14 @@ import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
 from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
+from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.texts import is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
 _TEXTS = {"id": str, "label": str, "annotator": str}
+# What makes a spreadsheet compute; with marks in front, it was such a text before.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
 
@@ -44,13 +48,27 @@ def write_frame(frame, path, format=None):
         If the format is unknown.
     """
     format = _format_of(path, format)
-    if format == "csv":
-        # Quoted, as readers take a carriage return for the end of a row.
-        frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    elif format == "parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_json(path, orient="records", lines=True, date_format="iso")
+    with whole_file(path) as part:
+        if format == "csv":
+            texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz"])
+            frame = frame.assign(**{name: texts[name].map(_as_text) for name in texts})
+            # Quoted, as readers take a carriage return for the end of a row.
+            frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        elif format == "parquet":
+            frame.to_parquet(part, index=False)
+        else:
+            frame.to_json(part, orient="records", lines=True, date_format="iso")
+
+
+def _as_text(cell):
+    """Keep a spreadsheet from taking a text for a formula; `_as_written` undoes it."""
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell)
+    return f"'{cell}" if is_formula else cell
+
+
+def _as_written(cell):
+    is_marked = isinstance(cell, str) and cell[:1] == "'" and _FORMULA.match(cell)
+    return cell[1:] if is_marked else cell
 
 
 def read_labels(labels, ids, annotator, classes):
@@ -104,13 +122,23 @@ def read_labels(labels, ids, annotator, classes):
 
 def _read_frame(path, classes):
     format = _format_of(path, None)
-    if format == "parquet":
-        return pd.read_parquet(path)
-    if format != "csv":
-        return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+    try:
+        if format == "parquet":
+            return pd.read_parquet(path)
+        if format != "csv":
+            return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+        frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+    except (
+        *(OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError),
+        *(NotImplementedError, RecursionError),
+    ) as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be read as {format} ({error}). Export it again."
+        ) from error
     # A label "NA" is a label, and digits may be a name; only the classes tell which
     # texts are numbers.
-    frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+    for name in _TEXTS.keys() & set(frame.columns):
+        frame[name] = frame[name].map(_as_written)
     by_text = {str(label): label for label in classes}
     if "label" in frame:
         frame["label"] = [by_text.get(text, text) for text in frame["label"]]

@@ -449,7 +449,10 @@ class AnnotationSession:
         Parameters
         ----------
         path : str, path-like or None, default=None
-            Where to; None only returns the table.
+            Where to; None only returns the table. What is there is replaced when the
+            new file is complete. In CSV, texts that a spreadsheet would take for
+            formulas (they begin with ``= + - @``, a tab or a carriage return) get a
+            ``'`` in front; `import_labels` takes it away.
 
         format : {"csv", "parquet", "jsonl"} or None, default=None
             None goes by the ending of the file.
