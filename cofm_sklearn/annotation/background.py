@@ -36,8 +36,8 @@ class Background:
         number, computed = self.batches.waiting()
         if computed or self._number == number:
             return number, computed
-        self._number = number
         self._batch = self._pool.submit(self.batches.compute, number)
+        self._number = number
         # Questions first: accuracy takes longer, and nobody waits for it.
         report = self._pool.submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]

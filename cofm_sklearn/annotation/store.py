@@ -6,12 +6,11 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from cofm_sklearn.annotation.history import Event
+from cofm_sklearn.utils.forks import take_before_fork
 
 __all__ = ["AnnotationStore", "DamagedStoreError", "StoreError"]
 
@@ -133,7 +132,9 @@ class AnnotationStore:
     def __init__(self, path=":memory:", *, timeout=30.0):
         self.path = path if path == ":memory:" else Path(path).expanduser()
         self.timeout = timeout
-        self._lock: Any = threading.RLock()
+        # A child that is forked in the middle of a transaction would roll it back
+        # when it ends, in the file of its parent.
+        self._lock = take_before_fork(threading.RLock())
         self._pid = os.getpid()
         self._connection = None
         self._damage = None
@@ -142,7 +143,6 @@ class AnnotationStore:
             self._connect()
             self._prepare()
             failed.pop_all()
-        _OPEN.add(self)
 
     def __enter__(self):
         return self
@@ -450,29 +450,6 @@ class _Transaction:
                     self._store._execute("COMMIT")
         finally:
             self._store._let_go()
-
-
-# A child that is forked in the middle of a transaction would roll it back when it ends,
-# in the file of its parent.
-_OPEN: weakref.WeakSet = weakref.WeakSet()
-_HELD: list = []
-
-
-def _hold_all():
-    for store in list(_OPEN):
-        if store._lock.acquire(timeout=store.timeout):
-            _HELD.append(store._lock)
-
-
-def _release_all():
-    while _HELD:
-        _HELD.pop().release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_hold_all, after_in_parent=_release_all, after_in_child=_release_all
-    )
 
 
 def row_checksum(*values):

@@ -23,6 +23,7 @@ from cofm_sklearn.encoders.folders import (
 )
 from cofm_sklearn.encoders.weights import resolve_device
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.forks import renew_after_fork
 
 __all__ = ["ClipSource", "find_clip", "load_clip"]
 
@@ -226,7 +227,7 @@ def load_clip(source, fingerprint, device, precision):
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = threading.Lock()
+_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
 def _check_unchanged(source, precision, fingerprint):

@@ -18,6 +18,7 @@ from cofm_sklearn.encoders.folders import (
     sha256_of_file,
 )
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.forks import renew_after_fork
 from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 
 __all__ = [
@@ -158,7 +159,7 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = threading.Lock()
+_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
 def _load(folder, device, model_name, verbose):
