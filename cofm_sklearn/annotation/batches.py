@@ -182,7 +182,7 @@ class Batches:
         return rows[0]
 
     def _plan(self, number):
-        ((_, point, _),) = self.store.rows("tally")
         self.store.change(
-            "INSERT OR IGNORE INTO batch (number, point) VALUES (?, ?)", (number, point)
+            "INSERT OR IGNORE INTO batch (number, point) VALUES (?, ?)",
+            (number, self.store.last()),
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 
 __all__ = ["salvage"]
 
-_MAX_MISSES = 100_000
+_MAX_EVENTS = 10_000_000
 _HEADER, _PAGE = 100, 4096
 
 
-def salvage(path, why):
+def salvage(path, why, aside=None):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
@@ -29,6 +29,9 @@ def salvage(path, why):
     why : object
         What is wrong with it.
 
+    aside : bytes or None, default=None
+        What it held before SQLite played back a journal.
+
     Returns
     -------
     message : str
@@ -38,7 +41,7 @@ def salvage(path, why):
         The new file; None if there is nothing to copy.
     """
     try:
-        events, notes, last = _read(path)
+        events, notes, last = _read(path, aside)
     except OSError as error:
         events, notes, last, why = {}, [], 0, f"{why}; {error}"
     if not events:
@@ -92,7 +95,7 @@ def _copy(path, events, notes):
     return copy
 
 
-def _read(path):
+def _read(path, aside):
     """Return events by number, notes, and the number of the last event, 0 if unknown.
 
     SQLite looks at a copy, which it may change: it plays a journal back.
@@ -102,16 +105,47 @@ def _read(path):
         for ending in ("", "-journal", "-wal"):
             if Path(f"{path}{ending}").is_file():
                 shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
-        events, notes, last = _read_copy(copy)
-        if not last or len(events) < last:
+        found = [_read_copy(copy)]
+        if aside is not None:
+            copy = Path(folder) / "aside.sqlite"
+            copy.write_bytes(aside)
+            found.append(_read_copy(copy))
+            if {found[0][3], found[1][3]} - {None} != {found[0][3]}:
+                del found[0]  # that one has become another file
+        if not found[0][2] or len(found[0][0]) < found[0][2]:
             # Perhaps only the header is damaged, or the journal.
             for ending in ("-journal", "-wal", "-shm"):
                 Path(f"{copy}{ending}").unlink(missing_ok=True)
-            shutil.copyfile(path, copy)
+            if aside is None:
+                shutil.copyfile(path, copy)
             _renew_header(copy, Path(folder) / "new.sqlite")
-            more, others, latest = _read_copy(copy)
-            events, notes, last = {**more, **events}, notes or others, last or latest
+            found.append(_read_copy(copy))
+        events, notes, last, _ = found[0]
+        for more, others, latest, _ in found[1:]:
+            events, notes = {**more, **events}, notes or others
+            last = max(last, latest)
     return events, notes, last
+
+
+def name_of(content):
+    """Return the name that a file of this content has in itself, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "copy.sqlite"
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as connection:
+            return _name(connection)
+
+
+def _name(connection):
+    found = _tallies(connection)
+    return found[0][3] if found else None
+
+
+def _tallies(connection):
+    from cofm_sklearn.annotation.store import row_checksum
+
+    rows = _rows(connection, "SELECT events, last, version, file, checksum FROM tally")
+    return [row for *row, seal in rows if seal == row_checksum(*row)]
 
 
 def _renew_header(path, example):
@@ -134,31 +168,38 @@ def _read_copy(path):
         _rows(connection, "PRAGMA writable_schema = ON")
         sealed = _rows(connection, "SELECT key, value, checksum FROM meta")
         notes = [row for *row, seal in sealed if seal == row_checksum(*row)]
-        tally = _rows(connection, "SELECT events, last, version, checksum FROM tally")
-        known = [row for *row, seal in tally if seal == row_checksum(*row)]
+        last = _last(connection)
         events = {}
-        for number in _numbers(connection):
+        for number in range(1, _largest(connection, last) + 1):
             row = _event(connection, number)
             if row is not None:
                 events[number] = row
-        return events, notes, known[0][1] if known else 0
+        return events, notes, last, _name(connection)
 
 
-def _numbers(connection):
-    """Every number that an event may have."""
+def _last(connection):
+    """Number of the last event, as it is written down in two places; 0 if unknown."""
+    found = [row[1] for row in _tallies(connection)]
+    sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+    found += [n for (n,) in _rows(connection, sequence)]
+    # The second has no checksum.
+    return max((n for n in found if n in range(_MAX_EVENTS)), default=0)
+
+
+def _largest(connection, last):
+    """Largest number that an event may have."""
     ends = [
         row[0]
         for sql in (
             "SELECT max(seq) FROM event",
-            "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
             "SELECT seq FROM event ORDER BY seq",
             "SELECT seq FROM event ORDER BY seq DESC",
             "SELECT count(*) FROM event",
         )
         for row in _rows(connection, sql)
-        if isinstance(row[0], int)
+        if row[0] in range(_MAX_EVENTS)
     ]
-    return range(1, min(max(ends, default=0), _MAX_MISSES + len(ends)) + 1)
+    return max([last, *ends])
 
 
 def _event(connection, number):
@@ -181,6 +222,6 @@ def _rows(connection, sql):
     try:
         for row in connection.execute(sql):
             rows.append(row)
-    except (sqlite3.DatabaseError, OverflowError, MemoryError):
+    except (sqlite3.DatabaseError, OverflowError, MemoryError, UnicodeDecodeError):
         pass
     return rows

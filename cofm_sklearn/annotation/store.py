@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cofm_sklearn.annotation.history import Event
+from cofm_sklearn.annotation.salvage import name_of, salvage
 from cofm_sklearn.utils.forks import take_before_fork
 
 __all__ = ["AnnotationStore", "DamagedStoreError", "StoreError"]
@@ -22,7 +23,7 @@ _COLUMNS = {
     "meta": "key, value",
     "batch": "number, point, computed, opened, report",
     "question": "sample, batch, position, is_open, claimed_by, claimed_at, details",
-    "tally": "events, last, version",
+    "tally": "events, last, version, file",
 }
 # Step n takes a file from version n to n + 1; steps are added, never changed.
 _STEPS = [
@@ -51,9 +52,10 @@ _STEPS = [
     f"""
     CREATE TABLE tally (
         one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL,
-        last INTEGER NOT NULL, version INTEGER NOT NULL, checksum BLOB);
-    INSERT INTO tally (one, events, last, version)
-        SELECT 1, count(*), coalesce(max(seq), 0), 3 FROM event;
+        last INTEGER NOT NULL, version INTEGER NOT NULL, file TEXT NOT NULL,
+        checksum BLOB);
+    INSERT INTO tally (one, events, last, version, file)
+        SELECT 1, count(*), coalesce(max(seq), 0), 3, hex(randomblob(8)) FROM event;
     UPDATE tally SET checksum = row_checksum({_COLUMNS["tally"]});
     CREATE TRIGGER event_is_counted AFTER INSERT ON event BEGIN
         UPDATE tally SET events = events + 1, last = NEW.seq; END;
@@ -138,10 +140,12 @@ class AnnotationStore:
         self._pid = os.getpid()
         self._connection = None
         self._damage = None
+        self._aside = None
         with self._errors(), ExitStack() as failed:
             failed.callback(self.close)
             self._connect()
             self._prepare()
+            self._aside = None
             failed.pop_all()
 
     def __enter__(self):
@@ -217,10 +221,13 @@ class AnnotationStore:
         rows = self.query("SELECT sample FROM event UNION SELECT sample FROM question")
         return {sample for (sample,) in rows}
 
+    def last(self):
+        """Return the number of the last event, 0 before any."""
+        return self._tally()[1]
+
     def append(self, annotator, kind, sample, label=None, target=None):
         """Write the next event, inside a transaction; returns it."""
-        ((_, last, _),) = self.rows("tally")
-        values = [last + 1, time.time(), annotator, kind, sample, label, target]
+        values = [self.last() + 1, time.time(), annotator, kind, sample, label, target]
         self.insert_event(values)
         return Event(*values)
 
@@ -285,6 +292,9 @@ class AnnotationStore:
                 )
             if self.path.is_dir():
                 raise StoreError(f"The store {self.path} is a folder. Name a file.")
+            if Path(f"{self.path}-journal").exists() and self.path.exists():
+                # SQLite plays it back, whatever file it belongs to.
+                self._aside = self.path.read_bytes()
         # isolation_level=None: transactions are begun by hand, never implicitly. The
         # lock of this object keeps threads apart.
         self._connection = sqlite3.connect(
@@ -321,8 +331,16 @@ class AnnotationStore:
                 self.rows(table)
             self._check_tally()
 
+    def _tally(self):
+        rows = self.rows("tally")
+        if len(rows) != 1:
+            raise self.damaged("the count of its events is missing")
+        return rows[0]
+
     def _check_tally(self):
-        ((n_events, last, _),) = self.rows("tally") or [(None, None, None)]
+        n_events, last, _, name = self._tally()
+        if self._aside is not None and name != (name_of(self._aside) or name):
+            raise self.damaged("the journal beside it was of another file")
         found = self.query("SELECT count(*), coalesce(max(seq), 0) FROM event")[0]
         if found != (n_events, last):
             raise self.damaged(
@@ -371,11 +389,15 @@ class AnnotationStore:
         """Turn SQLite's errors into ones that say what to do."""
         try:
             yield
-        except MemoryError as error:  # of a row that claims to be huge
+        except (MemoryError, UnicodeDecodeError) as error:
+            # Of a row that claims to be huge, of a message that quotes what is there.
             raise self.damaged(error) from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             short = code == sqlite3.SQLITE_IOERR_SHORT_READ
+            if "user-defined function" in str(error):
+                # Only Ctrl-C stops `row_checksum`, and SQLite keeps it to itself.
+                raise KeyboardInterrupt from error
             missing = str(error).startswith("no such ")
             if short or missing or code & 0xFF in _DAMAGE_CODES:
                 raise self.damaged(error) from error
@@ -402,13 +424,11 @@ class AnnotationStore:
 
     def damaged(self, why):
         """Return the error that says so; the answers are copied once."""
-        from cofm_sklearn.annotation.salvage import salvage
-
         if self._damage is None:
             if self.path == ":memory:":
                 message, copy = f"The store in memory is damaged: {why}.", None
             else:
-                message, copy = salvage(self.path, why)
+                message, copy = salvage(self.path, why, self._aside)
             self._damage = DamagedStoreError(message, copy)
         return self._damage
 

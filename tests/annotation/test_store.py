@@ -122,6 +122,7 @@ def test_file_of_an_earlier_version_is_opened_with_its_log(tmp_path, version):
         ("question", "UPDATE question SET claimed_at = 'now' WHERE position = 1"),
         ("question", "UPDATE question SET sample = x'00' WHERE batch = 1 LIMIT 1"),
         ("tally", "UPDATE tally SET last = 99"),
+        ("tally", "UPDATE tally SET file = x'00'"),
         ("it has", "DELETE FROM event WHERE seq = 5"),
         ("it has", "DELETE FROM event WHERE seq > 9"),
         ("tally", "UPDATE tally SET events = 'x'"),
