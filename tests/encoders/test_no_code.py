@@ -317,3 +317,30 @@ def test_nothing_is_asked_on_the_terminal(copy_model, tmp_path):
     assert "[y/N]" not in answer.stdout + answer.stderr
     assert not (tmp_path / "was run").exists()
     shutil.rmtree(folder)
+
+
+NOTHING_SENT = """
+import sys
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        print("SENT", event, arguments, flush=True)
+        raise OSError("nothing is sent")
+
+sys.addaudithook(refuse)
+from cofm_sklearn import SentenceTransformerEncoder, ZeroShotPrior
+prior = ZeroShotPrior({"a": "a cat", "b": "a dog"}, SentenceTransformerEncoder())
+print(prior.fit(["my cat", "your dog"]).predict(["my cat", "your dog"]))
+"""
+
+
+def test_nothing_is_sent(minilm_folder):
+    answer = subprocess.run(
+        [sys.executable, "-c", NOTHING_SENT],
+        env={k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "['a' 'b']" in answer.stdout, answer.stderr
+    assert "SENT" not in answer.stdout
