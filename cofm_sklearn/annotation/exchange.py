@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from numbers import Real
 from os import PathLike
@@ -57,7 +58,19 @@ def write_frame(frame, path, format=None):
         elif format == "parquet":
             frame.to_parquet(part, index=False)
         else:
-            frame.to_json(part, orient="records", lines=True, date_format="iso")
+            # Ctrl-C in pandas' own writer ends the process.
+            with open(part, "w", encoding="utf-8") as file:
+                for row in frame.itertuples(index=False):
+                    cells = {n: _as_json(v) for n, v in zip(frame.columns, row)}
+                    file.write(json.dumps(cells) + "\n")
+
+
+def _as_json(cell):
+    if pd.isna(cell):
+        return None
+    if isinstance(cell, pd.Timestamp):
+        return cell.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return cell.item() if hasattr(cell, "item") else cell
 
 
 def _as_text(cell):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -442,17 +443,24 @@ class AnnotationStore:
 
 
 class _Transaction:
-    """From BEGIN to COMMIT, or back; whatever interrupts it, nothing stays locked."""
+    """From BEGIN to COMMIT, or back; whatever interrupts it, nothing stays locked.
+
+    Ctrl-C waits until it has ended. Nothing else would do: it may come before the first
+    line of any cleaning up.
+    """
 
     def __init__(self, store):
         self._store = store
+        self._handler = None
+        self._interrupted = False
 
     def __enter__(self):
         store = self._store
         store._check_process()
+        self._defer()
         begun = False
         try:
-            if store._lock._is_owned():  # Ctrl-C came between two lines of another one
+            if store._lock._is_owned():  # one that was entered and never left
                 store._let_go()
             store._lock.acquire()
             with store._errors():
@@ -460,7 +468,7 @@ class _Transaction:
             begun = True
         finally:
             if not begun:
-                store._let_go()
+                self._leave()
         return store
 
     def __exit__(self, kind, error, trace):
@@ -469,7 +477,27 @@ class _Transaction:
                 with self._store._errors():
                     self._store._execute("COMMIT")
         finally:
+            self._leave()
+
+    def _leave(self):
+        try:
             self._store._let_go()
+        finally:
+            if self._handler is not None:
+                signal.signal(signal.SIGINT, self._handler)
+                if self._interrupted:
+                    self._handler(signal.SIGINT, None)
+
+    def _defer(self):
+        # Python interrupts its main thread only.
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._handler = handler
+                signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number, frame):
+        self._interrupted = True
 
 
 def row_checksum(*values):
