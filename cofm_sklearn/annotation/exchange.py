@@ -138,6 +138,8 @@ def _read_frame(path, classes):
     try:
         if format == "parquet":
             return pd.read_parquet(path)
+        if format != "csv" and not path.stat().st_size:
+            return pd.DataFrame(columns=["id", "label"])  # as no label is exported
         if format != "csv":
             return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
         frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)

@@ -115,7 +115,8 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
     if path is not None:
         text = json.dumps(tasks, ensure_ascii=False, indent=2)
         with whole_file(path) as part:
-            part.write_text(text, encoding="utf-8", errors="surrogatepass")
+            # What is no UTF-8, as in odd paths, becomes JSON's own \\u escape.
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return tasks
 
 

@@ -4,11 +4,14 @@ import csv
 import os
 import random
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
@@ -171,3 +174,33 @@ def test_damaged_exports_end_in_labels_or_in_a_clear_error(session, tmp_path, en
             frame = again.export()
         assert set(frame["id"]) <= valid
         assert set(frame["label"]) <= set(CLASSES)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_no_labels_go_out_and_come_in(tmp_path, ending):
+    with open_session() as session:
+        session.export(tmp_path / f"a.{ending}")
+        assert session.import_labels(tmp_path / f"a.{ending}") == 0
+
+
+def test_paths_that_are_not_utf8_go_to_label_studio_and_back(tmp_path):
+    class Nothing(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict(self, X):
+            return np.repeat(self.classes_[:1], len(X))
+
+    paths = [Path(os.fsdecode(b"caf\xe9.png")), Path("b.png")]
+    settings = {"classes": ["a", "b"], "background": False}
+    with AnnotationSession(paths, Nothing(), first_n, **settings) as session:
+        session.import_labels([(session.id_of(paths[0]), "a", "ann")])
+        to_label_studio(session, tmp_path / "a.json", n=1)
+    with AnnotationSession(paths, Nothing(), first_n, **settings) as session:
+        assert from_label_studio(session, tmp_path / "a.json") == 1
+        assert session.export()["index"].tolist() == [0]
+
+
+def first_n(learner, X_pool, n_instances):
+    return np.arange(n_instances)

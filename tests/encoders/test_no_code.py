@@ -344,3 +344,41 @@ def test_nothing_is_sent(minilm_folder):
     )
     assert "['a' 'b']" in answer.stdout, answer.stderr
     assert "SENT" not in answer.stdout
+
+
+def test_image_model_of_a_hub_with_code_is_refused(clip_folder, tmp_path):
+    pytest.importorskip("open_clip")
+    model = tmp_path / "hub" / "models--somebody--clip"
+    snapshot = model / "snapshots" / ("0" * 40)
+    shutil.copytree(clip_folder, snapshot)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("0" * 40)
+    config = json.loads((snapshot / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"] |= {
+        **HF,
+        "tokenizer_kwargs": {"trust_remote_code": True},
+    }
+    write(snapshot, "open_clip_config.json", config)
+    write(snapshot, "tokenizer_config.json", TOKENIZER)
+    write(snapshot, f"{CANARY}.py", f"open({str(tmp_path / 'was run')!r}, 'w')")
+    code = (
+        "from cofm_sklearn import OpenCLIPEncoder as E\n"
+        "try: E('hf-hub:somebody/clip').encode_prompts(['a'])\n"
+        "except ValueError as error: print(error)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+        },
+        input="y\n" * 9,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "arguments of its tokenizer that are not used here" in answer.stdout, (
+        answer.stderr
+    )
+    assert not (tmp_path / "was run").exists()
