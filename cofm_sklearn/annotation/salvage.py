@@ -110,8 +110,8 @@ def _read(path, aside):
             copy = Path(folder) / "aside.sqlite"
             copy.write_bytes(aside)
             found.append(_read_copy(copy))
-            if {found[0][3], found[1][3]} - {None} != {found[0][3]}:
-                del found[0]  # that one has become another file
+            if len({found[0][3], found[1][3]} - {None}) == 2:
+                del found[0]  # it has become another file
         if not found[0][2] or len(found[0][0]) < found[0][2]:
             # Perhaps only the header is damaged, or the journal.
             for ending in ("-journal", "-wal", "-shm"):

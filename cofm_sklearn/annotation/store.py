@@ -339,9 +339,7 @@ class AnnotationStore:
         return rows[0]
 
     def _check_tally(self):
-        n_events, last, _, name = self._tally()
-        if self._aside is not None and name != (name_of(self._aside) or name):
-            raise self.damaged("the journal beside it was of another file")
+        n_events, last, _, _ = self._tally()
         found = self.query("SELECT count(*), coalesce(max(seq), 0) FROM event")[0]
         if found != (n_events, last):
             raise self.damaged(
@@ -356,10 +354,13 @@ class AnnotationStore:
         tables = {name for (name,) in names}
         if {"event", "event_stays"} <= tables:  # whatever the header says
             if "tally" in tables:
-                sealed = [row[2] for row in self.rows("tally")]
+                _, _, sealed, name = self._tally()
+                before = None if self._aside is None else name_of(self._aside)
+                if before not in (None, name):
+                    raise self.damaged("the journal beside it was of another file")
             else:
-                sealed = [2 if "batch" in tables else 1]
-            if application != _APPLICATION_ID or sealed != [version]:
+                sealed = 2 if "batch" in tables else 1
+            if application != _APPLICATION_ID or sealed != version:
                 raise self.damaged("its header is not that of its tables")
         elif tables or application or version:
             if application == _APPLICATION_ID:
