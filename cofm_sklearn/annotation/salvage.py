@@ -138,13 +138,15 @@ def name_of(content):
 
 def _name(connection):
     found = _tallies(connection)
-    return found[0][3] if found else None
+    return found[0][-1] if found else None
 
 
 def _tallies(connection):
     from cofm_sklearn.annotation.store import row_checksum
 
-    rows = _rows(connection, "SELECT events, last, version, file, checksum FROM tally")
+    rows = _rows(
+        connection, "SELECT events, last, total, version, file, checksum FROM tally"
+    )
     return [row for *row, seal in rows if seal == row_checksum(*row)]
 
 

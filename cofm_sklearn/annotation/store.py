@@ -24,8 +24,10 @@ _COLUMNS = {
     "meta": "key, value",
     "batch": "number, point, computed, opened, report",
     "question": "sample, batch, position, is_open, claimed_by, claimed_at, details",
-    "tally": "events, last, version, file",
+    "tally": "events, last, total, version, file",
 }
+# How many events there are, and which: a page of another file fits in otherwise.
+_COUNTED = "count(*), coalesce(max(seq), 0), coalesce(sum(row_number(checksum)), 0)"
 # Step n takes a file from version n to n + 1; steps are added, never changed.
 _STEPS = [
     """
@@ -53,13 +55,14 @@ _STEPS = [
     f"""
     CREATE TABLE tally (
         one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL,
-        last INTEGER NOT NULL, version INTEGER NOT NULL, file TEXT NOT NULL,
-        checksum BLOB);
-    INSERT INTO tally (one, events, last, version, file)
-        SELECT 1, count(*), coalesce(max(seq), 0), 3, hex(randomblob(8)) FROM event;
+        last INTEGER NOT NULL, total INTEGER NOT NULL, version INTEGER NOT NULL,
+        file TEXT NOT NULL, checksum BLOB);
+    INSERT INTO tally (one, events, last, total, version, file)
+        SELECT 1, {_COUNTED}, 3, hex(randomblob(8)) FROM event;
     UPDATE tally SET checksum = row_checksum({_COLUMNS["tally"]});
     CREATE TRIGGER event_is_counted AFTER INSERT ON event BEGIN
-        UPDATE tally SET events = events + 1, last = NEW.seq; END;
+        UPDATE tally SET events = events + 1, last = NEW.seq,
+        total = total + row_number(NEW.checksum); END;
     CREATE TRIGGER tally_update AFTER UPDATE OF {_COLUMNS["tally"]} ON tally BEGIN
         UPDATE tally SET checksum = row_checksum({_COLUMNS["tally"]}); END;
     """
@@ -309,6 +312,7 @@ class AnnotationStore:
             "utf-8", "surrogateescape"
         )
         self._connection.create_function("row_checksum", -1, row_checksum)
+        self._connection.create_function("row_number", 1, row_number)
 
     def _prepare(self):
         self._check_kind()
@@ -339,12 +343,12 @@ class AnnotationStore:
         return rows[0]
 
     def _check_tally(self):
-        n_events, last, _, _ = self._tally()
-        found = self.query("SELECT count(*), coalesce(max(seq), 0) FROM event")[0]
-        if found != (n_events, last):
+        counted = self._tally()[:3]
+        found = self.query(f"SELECT {_COUNTED} FROM event")[0]
+        if found != counted:
             raise self.damaged(
                 f"it has {found[0]} events up to number {found[1]}, and should have "
-                f"{n_events} up to number {last}"
+                f"{counted[0]} up to number {counted[1]}, or others"
             )
 
     def _check_kind(self):
@@ -354,7 +358,7 @@ class AnnotationStore:
         tables = {name for (name,) in names}
         if {"event", "event_stays"} <= tables:  # whatever the header says
             if "tally" in tables:
-                _, _, sealed, name = self._tally()
+                *_, sealed, name = self._tally()
                 before = None if self._aside is None else name_of(self._aside)
                 if before not in (None, name):
                     raise self.damaged("the journal beside it was of another file")
@@ -505,6 +509,11 @@ def row_checksum(*values):
     """Checksum over all columns of a row."""
     text = json.dumps(list(values), ensure_ascii=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def row_number(checksum):
+    """A part of a checksum as a number of 32 bits, to be added up."""
+    return int.from_bytes(checksum[:4], "big") if isinstance(checksum, bytes) else 0
 
 
 def _statements(script):
