@@ -100,7 +100,9 @@ class Batches:
             settled = History(self.store.events())
             for position, (row, details) in enumerate(questions):
                 self.store.change(
-                    "INSERT INTO question (sample, batch, position, is_open, details) "
+                    # One that is there was asked before the file lost the batch.
+                    "INSERT OR IGNORE INTO question "
+                    "(sample, batch, position, is_open, details) "
                     "VALUES (?, ?, ?, ?, ?)",
                     (
                         ids[row],

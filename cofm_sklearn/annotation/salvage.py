@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["salvage"]
 
 _MAX_EVENTS = 10_000_000
-_HEADER, _PAGE = 100, 4096
+_HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
 def salvage(path, why, aside=None):
@@ -120,6 +120,8 @@ def _read(path, aside):
                 shutil.copyfile(path, copy)
             _renew_header(copy, Path(folder) / "new.sqlite")
             found.append(_read_copy(copy))
+            if not found[0][0]:
+                found.append((_read_leaves(copy, Path(folder)), [], 0, None))
         events, notes, last, _ = found[0]
         for more, others, latest, _ in found[1:]:
             events, notes = {**more, **events}, notes or others
@@ -177,6 +179,36 @@ def _read_copy(path):
             if row is not None:
                 events[number] = row
         return events, notes, last, _name(connection)
+
+
+def _read_leaves(path, folder):
+    """Return the events in pages that no table leads to any more.
+
+    Each page is read as if it were all of the table, in a new file.
+    """
+    from cofm_sklearn.annotation.store import AnnotationStore
+
+    example, events = folder / "leaves.sqlite", {}
+    AnnotationStore(example).close()
+    n_pages = example.stat().st_size // _PAGE
+    with closing(sqlite3.connect(example)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET rootpage = ? WHERE name = 'event'", (n_pages + 1,)
+        )
+        connection.commit()
+    head, content = bytearray(example.read_bytes()), path.read_bytes()
+    head[28:32] = (n_pages + 1).to_bytes(4, "big")
+    for start in range(_PAGE, len(content), _PAGE):
+        page = content[start : start + _PAGE]
+        if page[0] == _LEAF:
+            example.write_bytes(bytes(head) + page.ljust(_PAGE, b"\0"))
+            with closing(sqlite3.connect(example)) as connection:
+                for (number,) in _rows(connection, "SELECT seq FROM event"):
+                    row = _event(connection, number)
+                    if row is not None:
+                        events[number] = row
+    return events
 
 
 def _last(connection):

@@ -182,6 +182,25 @@ def test_a_flipped_bit_in_the_header(path, at):
         assert store.events() == whole
 
 
+def test_answers_are_read_where_their_table_has_lost_them(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with AnnotationStore(path) as store:
+        for i in range(200):
+            with store.transaction():
+                store.append("ann", "import", IDS[i % 60], "1")
+        whole = store.events()
+        ((root,),) = store.query(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'event'"
+        )
+    content = bytearray(path.read_bytes())
+    content[4096 * (root - 1) : 4096 * root] = bytes(4096)
+    path.write_bytes(content)
+    with pytest.raises(DamagedStoreError, match="none is missing") as error:
+        AnnotationStore(path)
+    with AnnotationStore(error.value.salvaged) as store:
+        assert store.events() == whole
+
+
 @pytest.mark.parametrize("name", ["a#b", "a?b", "a%20b", "a b", "ä", "a'b", "file:a"])
 def test_names_that_mean_something_in_addresses(path, name):
     odd = path.parent / name / f"{name}.sqlite"
