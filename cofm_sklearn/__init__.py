@@ -18,6 +18,7 @@ _EXPORTS = {
     "PrecomputedPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",
     "LabelCleaner": "cofm_sklearn.models",
+    "NeighborGraph": "cofm_sklearn.pool",
     "NetClassifier": "cofm_sklearn.models",
     "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",
@@ -25,6 +26,18 @@ _EXPORTS = {
     "AnnotationSession": "cofm_sklearn.annotation",
     "AnnotationWidget": "cofm_sklearn.annotation",
     "show_versions": "cofm_sklearn.utils.versions",
+}
+
+_SUBPACKAGES = {
+    "annotation",
+    "datasets",
+    "encoders",
+    "models",
+    "noise",
+    "priors",
+    "query",
+    "simulation",
+    "utils",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]
@@ -35,11 +48,13 @@ def __getattr__(name):
         value = getattr(import_module(_EXPORTS[name]), name)
         globals()[name] = value  # the next access skips this function
         return value
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})
 
 
 # Waits for modAL to be imported; imports nothing itself.

@@ -4,7 +4,7 @@ What trust does while labels arrive
 
 The prior and the small model decide together. How much the prior counts is its *trust*,
 from 0 to 1. Trust has to be earned: it starts low, and grows when the labels show that
-the prior foretells them. This prior is a good one.
+the prior predicts them. This prior is a good one.
 
 The example looks inside a loop, at what is published after every round: ``trust_``,
 ``prior_evidence_``, and how good each half is without the other.

@@ -26,7 +26,7 @@ from cofm_sklearn import (
     ZeroShotPrior,
 )
 from cofm_sklearn.datasets import load_api_docs
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 
 docs = load_api_docs()
 topics = ["special", "linalg", "ndimage", "optimize", "integrate"]
@@ -34,7 +34,7 @@ rows = np.isin(docs.target, topics)
 texts, y = docs.data[rows], docs.target[rows]
 Z = SentenceTransformerEncoder().fit_transform(texts)
 prior = ZeroShotPrior({topic: docs.class_descriptions[topic] for topic in topics})
-model = freeze_prior(
+model = fit_to_pool(
     CoDecisionClassifier(
         LogisticRegression(class_weight="balanced", max_iter=1000),
         prior,

@@ -16,6 +16,7 @@ FLOORS = [
     "datasets",
     "encoders",
     "priors",
+    "pool",
     "noise",
     "models",
     "query",

@@ -181,6 +181,10 @@ TWO_CLASSES = "text,label\none,a\ntwo,a\nthree,b\nfour,b\n"
         (TWO_CLASSES, None, ["--noise", "0", "1"], "--noise must be"),
         (TWO_CLASSES, None, ["--n-jobs", "0"], "--n-jobs must be"),
         (TWO_CLASSES, None, ["--budget", "many"], "invalid int value"),
+        (TWO_CLASSES, None, ["--separator", "::"], "--separator must be one"),
+        (TWO_CLASSES, None, ["--separator", "tab"], "--separator"),
+        (TWO_CLASSES, None, ["--encoding", "klingon"], "'klingon' is not known"),
+        ("text:label\none:a\n", None, [], "--separator"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(
@@ -200,6 +204,54 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert len(told.err.splitlines()) == 1
     assert fragment in told.err
     assert not (tmp_path / "out" / "records.csv").exists()
+
+
+CAFES = "text;label\ncafé tea;a\nthé;a\neau;b\nblé;b\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_files_of_spreadsheets_are_read(tmp_path, encoding, separator):
+    path = tmp_path / "data.csv"
+    path.write_text(CAFES.replace(";", separator), encoding=encoding)
+    classes = tmp_path / "classes.csv"
+    classes.write_text(
+        f"label{separator}what\na{separator}é\nb{separator}b\n", encoding
+    )
+    given_encoding = encoding if encoding == "latin-1" else None
+    corpus = load_corpus(path, classes=classes, encoding=given_encoding)
+    assert corpus.texts.tolist() == ["café tea", "thé", "eau", "blé"]
+    assert corpus.labels.tolist() == ["a", "a", "b", "b"]
+    assert corpus.descriptions == {"a": "é", "b": "b"}
+
+
+def test_unknown_encoding_is_named_with_the_option(tmp_path, capsys):
+    (tmp_path / "data.csv").write_text(CAFES, encoding="latin-1")
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path / "data.csv"), "--output", str(tmp_path)])
+    told = capsys.readouterr().err
+    assert "is not utf-8. Name the encoding" in told
+    assert "latin-1" in told
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_parquet_with_a_gap_is_named_by_its_row(tmp_path, column, capsys):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]})
+    frame.loc[1, column] = None
+    frame.to_parquet(tmp_path / "data.parquet")
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path / "data.parquet"), "--output", str(tmp_path)])
+    assert f"empty {column!r} in data row 2" in capsys.readouterr().err
+
+
+def test_descriptions_may_have_a_byte_order_mark(tmp_path):
+    (tmp_path / "data.csv").write_text(TWO_CLASSES)
+    text = json.dumps({"a": "first", "b": "sécond"}, ensure_ascii=False)
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "classes.json").write_text(text, encoding=encoding)
+        corpus = load_corpus(tmp_path / "data.csv", classes=tmp_path / "classes.json")
+        assert corpus.descriptions["b"] == "sécond"
 
 
 @given(

@@ -85,7 +85,12 @@ def execute(run, folder, cache, recorded=None, params=None):
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
     batch = DATASETS[run.dataset].batch
     strategy = make(run.strategy, run.seed).set_params(**(params or {}))
-    unfitted = CoDecisionClassifier(small_model(), split.prior, random_state=run.seed)
+    unfitted = CoDecisionClassifier(
+        small_model(),
+        split.prior,
+        neighbors=split.neighbors,
+        random_state=run.seed,
+    )
     learner, asked, rows = None, np.empty(0, dtype=np.int64), []
     if run.strategy == OURS:
         learner = _Learner(unfitted, None, None)
@@ -117,7 +122,7 @@ def execute(run, folder, cache, recorded=None, params=None):
             row = dict(recorded[k])
         row |= asdict(run)
         if run.strategy == OURS or _measures_fused(run, k, last):
-            # A copy of the settings; the frozen prior is shared.
+            # A copy of the settings; the frozen parts are shared.
             fused = CoDecisionClassifier(**unfitted.get_params(deep=False)).fit(Z, y)
         row |= _scores("fused", fused, split)
         row["trust"] = None if fused is None else round(fused.trust_, 4)

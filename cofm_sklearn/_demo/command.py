@@ -64,7 +64,12 @@ def _compare(parser, options):
 
     try:
         corpus = load_corpus(
-            options.data, options.text_column, options.label_column, options.classes
+            options.data,
+            options.text_column,
+            options.label_column,
+            options.classes,
+            options.encoding,
+            options.separator,
         )
         options.output.mkdir(parents=True, exist_ok=True)
     except (InputError, OSError) as error:
@@ -128,6 +133,10 @@ def _check_options(parser, options):
     for noise in options.noise:
         if not 0 <= noise < 1:
             parser.error(f"--noise must be from 0 to below 1, got {noise}")
+    if options.separator in ("tab", "\\t"):
+        options.separator = "\t"
+    if options.separator is not None and len(options.separator) != 1:
+        parser.error(f"--separator must be one character, got {options.separator!r}")
     if options.n_jobs == 0:
         parser.error("--n-jobs must be a number of processes, or -1 for all cores")
 
@@ -144,14 +153,26 @@ def _parser():
         "--data",
         type=Path,
         metavar="FILE",
-        help="CSV (UTF-8) or Parquet file with a text and a label column; Parquet "
-        "needs pyarrow",
+        help="CSV or Parquet file with a text and a label column; Parquet needs "
+        "pyarrow",
     )
     data.add_argument(
         "--text-column", default="text", metavar="NAME", help="default: text"
     )
     data.add_argument(
         "--label-column", default="label", metavar="NAME", help="default: label"
+    )
+    data.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of a CSV file, such as latin-1; default: UTF-8, or what its first bytes "
+        "say",
+    )
+    data.add_argument(
+        "--separator",
+        metavar="CHARACTER",
+        help="between the columns of a CSV file, or 'tab'; default: whichever of "
+        "comma, semicolon, tab and bar gives the columns",
     )
     data.add_argument(
         "--classes",

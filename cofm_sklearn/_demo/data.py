@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.datasets import load_api_docs
+from cofm_sklearn.utils.tables import read_csv
 
 __all__ = ["Corpus", "InputError", "load_corpus", "split_corpus"]
 
@@ -46,7 +47,14 @@ class Corpus:
     notes: list = field(default_factory=list)
 
 
-def load_corpus(data=None, text_column="text", label_column="label", classes=None):
+def load_corpus(
+    data=None,
+    text_column="text",
+    label_column="label",
+    classes=None,
+    encoding=None,
+    separator=None,
+):
     """Load the texts to compare on.
 
     Parameters
@@ -59,6 +67,9 @@ def load_corpus(data=None, text_column="text", label_column="label", classes=Non
 
     classes : Path or None, default=None
         Class descriptions, see `read_descriptions`; None takes the label names.
+
+    encoding, separator : str or None, default=None
+        How a CSV file was written; None finds it out.
 
     Returns
     -------
@@ -76,7 +87,7 @@ def load_corpus(data=None, text_column="text", label_column="label", classes=Non
             "API docs", docs.data, docs.target.astype(object), docs.class_descriptions
         )
     else:
-        corpus = _read_corpus(data, text_column, label_column)
+        corpus = _read_corpus(data, text_column, label_column, encoding, separator)
     labels, counts = np.unique(corpus.labels, return_counts=True)
     if len(labels) < 2:
         raise InputError(f"all texts have the label {labels[0]!r}; give two classes.")
@@ -87,7 +98,7 @@ def load_corpus(data=None, text_column="text", label_column="label", classes=Non
             "on are needed; add texts, or remove or merge the class."
         )
     if classes is not None:
-        described = read_descriptions(classes)
+        described = read_descriptions(classes, encoding)
         if missing := [label for label in labels if label not in described]:
             raise InputError(f"{classes} has no description of class {missing[0]!r}.")
         if unused := sorted(set(described) - set(labels)):
@@ -101,7 +112,7 @@ def load_corpus(data=None, text_column="text", label_column="label", classes=Non
     return corpus
 
 
-def read_descriptions(path):
+def read_descriptions(path, encoding=None):
     """Read class descriptions.
 
     Parameters
@@ -109,6 +120,9 @@ def read_descriptions(path):
     path : Path
         JSON with an object label -> description or list of descriptions, or CSV
         whose first two columns are label and description.
+
+    encoding : str or None, default=None
+        Of a CSV file; None finds it out.
 
     Returns
     -------
@@ -120,13 +134,13 @@ def read_descriptions(path):
         If the file is missing or is neither.
     """
     if path.suffix.lower() == ".csv":
-        table = _read_table(path)
+        table = _read_table(path, (), encoding)
         if table.shape[1] < 2:
             raise InputError(f"{path} needs two columns, label and description.")
         described = dict(zip(table.iloc[:, 0], table.iloc[:, 1]))
     else:
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
+            described = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise InputError(f"no such file: {path}") from None
         except (OSError, ValueError, RecursionError) as error:
@@ -170,24 +184,25 @@ def split_corpus(labels, seed):
     return np.setdiff1d(shuffled, held_out), np.sort(held_out)
 
 
-def _read_corpus(path, text_column, label_column):
-    table = _read_table(path)
+def _read_corpus(path, text_column, label_column, encoding, separator):
+    table = _read_table(path, (text_column, label_column), encoding, separator)
     for column, option in ((text_column, "text"), (label_column, "label")):
         if column not in table.columns:
             raise InputError(
                 f"{path} has no column {column!r}; it has {list(table.columns)}. "
-                f"Name the right one with --{option}-column."
+                f"Name the right one with --{option}-column, or what stands between "
+                "the columns with --separator."
             )
+    if not len(table):
+        raise InputError(f"{path} has no rows.")
     table = table[[text_column, label_column]]
-    empty = table.isna() | (table.astype(str).map(str.strip) == "")
+    empty = table.isna() | table.map(lambda v: isinstance(v, str) and not v.strip())
     if empty.to_numpy().any():
         row, column = np.argwhere(empty.to_numpy())[0]
         raise InputError(
             f"{path} has an empty {table.columns[column]!r} in data row {row + 1} "
             f"({empty.any(axis=1).sum()} such rows); fill or remove them."
         )
-    if not len(table):
-        raise InputError(f"{path} has no rows.")
     texts, labels = table.astype(str).to_numpy(dtype=object).T
     # A text on both sides of the split would be tested by heart.
     _, first = np.unique(texts, return_index=True)
@@ -198,12 +213,11 @@ def _read_corpus(path, text_column, label_column):
     return Corpus(path.name, texts[kept], labels[kept], {}, notes)
 
 
-def _read_table(path):
+def _read_table(path, columns, encoding=None, separator=None):
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(path)
-        # A class may be called "None" or "NA".
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        return read_csv(path, columns, encoding=encoding, separator=separator)
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except (OSError, ValueError, ImportError) as error:

@@ -1,12 +1,14 @@
 """Write down what people say, after checking that it makes sense."""
 
 import json
+import warnings
 
 import numpy as np
 from pandas.api.types import is_list_like
 
 from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.utils.texts import is_missing
 
 __all__ = ["Answers", "check_name"]
 
@@ -47,7 +49,9 @@ class Answers:
             if json.dumps(known) != json.dumps(self.classes):
                 raise ValueError(
                     f"The store {self.store.path} holds labels of the classes {known}, "
-                    f"but this session has {self.classes}. Use these, or another file."
+                    f"but this session has {self.classes}. Use these. For other "
+                    "classes, export the labels with these, and take them into another "
+                    "file with import_labels."
                 )
             self._catch_up()
             for sample in self.history.answers:
@@ -104,38 +108,67 @@ class Answers:
             self.batches.set_open(event.sample, not settled)
         return event.sample
 
-    def take_in(self, labels):
-        """Write labels that were given elsewhere, unless they are there.
+    def take_in(self, labels, *, overwrite):
+        """Write labels that were given elsewhere; what was said here stays.
+
+        What is left out for another reason than being here already is counted in a
+        warning.
 
         Parameters
         ----------
         labels : list of (id, label, annotator)
 
+        overwrite : bool
+            Whether they take the place of what the same annotator said before.
+
         Returns
         -------
         int
             How many were new.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class, or no sample is in the pool; nothing is written
+            then.
         """
-        said = [
-            (sample, self._check_label(label), check_name(name))
-            for sample, label, name in labels
-        ]
-        for sample, _, _ in said:
-            self._check_in_pool(sample)
-        n_new = 0
+        strange = [sample for sample, _, _ in labels if sample not in self.rows]
+        if strange and len(strange) == len(labels):
+            raise ValueError(
+                f"None of the {len(labels)} samples of these labels is in the pool of "
+                f"this session, e.g. {strange[0]!r}. Were they made for another X?"
+            )
+        said: dict[tuple, str] = {}
+        n_unlike = 0
+        for sample, label, name in labels:
+            if sample in self.rows:
+                key, label = (sample, check_name(name)), self._check_label(label)
+                n_unlike += said.get(key, label) != label
+                said[key] = label
+        n_new = n_other = 0
         with self.store.transaction():
             self._catch_up()
-            present = {
-                (sample, name): event.label
-                for sample, answers in self.history.answers.items()
-                for name, event in answers.items()
-            }
-            for sample, label, name in said:
-                if present.get((sample, name)) != label:
-                    self.store.append(name, "import", sample, label)
-                    self.batches.set_open(sample, False)
-                    present[sample, name] = label
-                    n_new += 1
+            for (sample, name), label in said.items():
+                before = self.history.said_by(sample, name)
+                if before and (before[-1] == label or not overwrite):
+                    n_other += label not in before
+                    continue
+                self.store.append(name, "import", sample, label)
+                self.batches.set_open(sample, False)
+                n_new += 1
+            self.batches.move_on()
+        found = [
+            (len(strange), "of a sample that is not in the pool, e.g. {0!r}"),
+            (n_other, "that its annotator did not give here; overwrite=True takes it"),
+            (n_unlike, "that a later row of the same sample contradicts"),
+        ]
+        left_out = "; ".join(f"{n} {why.format(*strange[:1])}" for n, why in found if n)
+        if left_out:
+            warnings.warn(
+                f"{n_new} of {len(labels)} labels were new. Left out, by number and "
+                f"reason: {left_out}.",
+                stacklevel=3,
+            )
         return n_new
 
     def _catch_up(self):
@@ -171,11 +204,14 @@ class Answers:
 
     def _check_label(self, label):
         label = label.item() if isinstance(label, np.generic) else label
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)  # beside a gap, whole numbers become float
         text = json.dumps(label) if isinstance(label, str | int) else None
         if text not in self._texts:
+            cure = " Drop the rows without label." if is_missing(label) else ""
             raise ValueError(
                 f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
-                "written."
+                f"written.{cure}"
             )
         return text
 

@@ -23,7 +23,7 @@ class Background:
         self.batches = batches
         self.enabled = enabled
         self._pool = ThreadPoolExecutor(1, "annotation")
-        self._number = None  # of the batch that is being computed
+        self._plan = None  # number and point of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
 
@@ -33,15 +33,15 @@ class Background:
             self._begin()
 
     def _begin(self):
-        number, computed = self.batches.waiting()
-        if computed or self._number == number:
-            return number, computed
+        number, point, computed = self.batches.waiting()
+        if computed or self._plan == (number, point):
+            return number, point, computed
         self._batch = self._pool.submit(self.batches.compute, number)
-        self._number = number
+        self._plan = number, point
         # Questions first: accuracy takes longer, and nobody waits for it.
         report = self._pool.submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]
-        return number, computed
+        return number, point, computed
 
     def finish(self):
         """Wait until the waiting batch is computed.
@@ -52,7 +52,7 @@ class Background:
             False if there is nothing left to ask.
         """
         # Asked once: another process may open this one and plan the next meanwhile.
-        number, computed = self._begin()
+        number, point, computed = self._begin()
         if computed:
             return True
         if self._batch is not None:
@@ -60,8 +60,9 @@ class Background:
         if not self.enabled:
             self.wait()
         self.raise_error()
-        self._number = None  # if there was nothing to ask, look again next time
-        return self.batches.waiting() != (number, 0)
+        self._plan = None  # if there was nothing to ask, look again next time
+        # By now the batch may be opened by another process, or moved on by an import.
+        return self.batches.waiting() != (number, point, 0)
 
     def wait(self):
         """Wait for all that is under way."""
@@ -77,7 +78,7 @@ class Background:
             return
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
-            self._number = self._batch = None  # the next call tries again
+            self._plan = self._batch = None  # the next call tries again
         raise self._failure(failed[0].exception())
 
     def run(self, work):

@@ -41,14 +41,31 @@ class Batches:
         """Plan a batch if there is none that waits, inside a transaction."""
         if not self.store.rows("batch", "opened IS NULL"):
             self._plan(len(self.store.rows("batch")))
+        self.move_on()
+
+    def move_on(self):
+        """Plan the batch that waits anew if labels were imported since its point.
+
+        It would not know them, and a first batch would be chosen without any label.
+        Inside a transaction.
+        """
+        number, point, _ = self.waiting()
+        since = "kind = 'import' AND seq > ? LIMIT 1"
+        if self.store.rows("event", since, (point,)):
+            self.store.change("DELETE FROM question WHERE batch = ?", (number,))
+            self.store.change(
+                "UPDATE batch SET point = ?, computed = 0, report = NULL "
+                "WHERE number = ?",
+                (self.store.last(), number),
+            )
 
     def waiting(self):
-        """Return (number, computed) of the batch that is opened next."""
+        """Return (number, point, computed) of the batch that is opened next."""
         rows = self.store.rows("batch", "opened IS NULL")
         if not rows:
             raise self.store.damaged("there is no batch that waits")
-        number, _, computed, _, _ = rows[0]
-        return number, computed
+        number, point, computed, _, _ = rows[0]
+        return number, point, computed
 
     def open_next(self):
         """Open the batch that waits, and plan one; inside a transaction.
@@ -58,7 +75,7 @@ class Batches:
         bool
             Whether there was a computed one.
         """
-        number, computed = self.waiting()
+        number, _, computed = self.waiting()
         if not computed:
             return False
         self.store.change(
@@ -95,7 +112,10 @@ class Batches:
         ids = {row: sample for sample, row in rows.items()}
         stop, reason = self.learning.should_stop(taught, candidates)
         with self.store.transaction():
-            if self._batch(number)[2]:
+            _, now, computed, _, _ = self._batch(number)
+            if now != point:  # an import has moved it on
+                return None, len(questions)
+            if computed:  # somebody else was faster
                 return taught, len(questions)
             settled = History(self.store.events())
             for position, (row, details) in enumerate(questions):
@@ -120,14 +140,17 @@ class Batches:
 
     def report(self, number, taught):
         """Add accuracy and noise to a computed batch; they take longer."""
-        report = self.store.load(self._batch(number)[4])
-        if taught is None or "n_labels" in report:
+        _, point, _, _, text = self._batch(number)
+        if taught is None or text is None:
+            return
+        report = self.store.load(text)
+        if "n_labels" in report:
             return
         report.update(self.learning.report(taught))
         with self.store.transaction():
             self.store.change(
-                "UPDATE batch SET report = ? WHERE number = ?",
-                (json.dumps(report), number),
+                "UPDATE batch SET report = ? WHERE number = ? AND point = ?",
+                (json.dumps(report), number, point),
             )
 
     def reports(self):

@@ -4,17 +4,18 @@ import csv
 import io
 import json
 import re
-from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
 from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
 from cofm_sklearn.utils.files import whole_file
-from cofm_sklearn.utils.texts import is_text
+from cofm_sklearn.utils.tables import read_csv
+from cofm_sklearn.utils.texts import is_missing, is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
@@ -84,17 +85,34 @@ def _as_written(cell):
     return cell[1:] if is_marked else cell
 
 
-def read_labels(labels, ids, annotator, classes):
-    """Read labels from a table or a file.
+def read_labels(labels, pool, annotator, classes):
+    """Read labels from a table, a Series or a file.
+
+    Parameters
+    ----------
+    labels : DataFrame, Series, str, path-like, or list of (id, label, annotator)
+
+    pool : PoolNames
+        How the samples of the pool are called.
+
+    annotator : str
+        Whose labels they are, where nothing says so.
+
+    classes : list
+        All labels.
 
     Returns
     -------
     list of (id, label, annotator)
+        Whatever does not lead to a sample of the pool stands in place of its id.
 
     Raises
     ------
     ValueError
-        If columns are missing, or an index is not in the pool.
+        If columns are missing or could mean two things, or a row has no label.
+
+    TypeError
+        If `labels` is none of these.
     """
     if isinstance(labels, list):
         for said in labels:
@@ -102,62 +120,73 @@ def read_labels(labels, ids, annotator, classes):
                 raise ValueError(
                     f"labels must hold (id, label, annotator), got {said!r}."
                 )
-        return labels
-    if isinstance(labels, pd.DataFrame):
+        return [(pool.known(sample), *said) for sample, *said in labels]
+    if isinstance(labels, pd.Series):
+        frame = pd.DataFrame({"position": pool.aligned(labels), "label": labels.array})
+    elif isinstance(labels, pd.DataFrame):
         frame = labels
     elif isinstance(labels, str | PathLike):
-        frame = _read_frame(Path(labels), classes)
+        frame = _read_frame(Path(labels))
     else:
         raise TypeError(
-            "labels must be a DataFrame, a path, or a list of (id, label, annotator), "
-            f"got {type(labels).__name__}."
+            "labels must be a DataFrame, a Series, a path, or a list of (id, label, "
+            f"annotator), got {type(labels).__name__}."
         )
-    if "label" not in frame or not {"id", "index"} & set(frame.columns):
+    samples = pool.find(frame)
+    by_text = {str(label): label for label in classes}
+    said = [_class_of(label, by_text) for label in frame["label"].tolist()]
+    missing = [row for row, label in enumerate(said) if _is_blank(label)]
+    if missing:
         raise ValueError(
-            "labels must have the columns 'label' and 'id' (or 'index'), got "
-            f"{list(frame.columns)}."
+            f"labels has no label in {len(missing)} of {len(said)} rows, the first is "
+            f"row {missing[0]}. Drop the rows without label, for example with "
+            'labels[labels["label"].notna()], or fill them in. Nothing was imported.'
         )
-    if "id" in frame:
-        samples = frame["id"].tolist()
-    else:
-        samples = []
-        for i in frame["index"]:
-            if not isinstance(i, Real) or float(i) not in range(len(ids)):
-                raise ValueError(
-                    f"index {i!r} is not in the pool of {len(ids)} samples."
-                )
-            samples.append(ids[int(float(i))])
     names = [annotator] * len(frame)
     if "annotator" in frame:
-        names = frame["annotator"].tolist()
-    return list(zip(samples, frame["label"].tolist(), names))
+        names = [
+            annotator if _is_blank(name) else name
+            for name in frame["annotator"].tolist()
+        ]
+    return list(zip(samples, said, names))
 
 
-def _read_frame(path, classes):
+def _class_of(value, by_text):
+    """Return the class that a cell of a table stands for, else the cell."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if str(value) in by_text:
+        return by_text[str(value)]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    # Beside a blank cell, spreadsheets and pandas write 1.0 for 1.
+    return by_text.get(str(int(number)), value) if number.is_integer() else value
+
+
+def _is_blank(value):
+    return is_missing(value) or (isinstance(value, str) and not value)
+
+
+def _read_frame(path):
     format = _format_of(path, None)
     try:
         if format == "parquet":
             return pd.read_parquet(path)
-        if format != "csv" and not path.stat().st_size:
-            return pd.DataFrame(columns=["id", "label"])  # as no label is exported
-        if format != "csv":
-            return pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
-        frame = pd.read_csv(path, keep_default_na=False, dtype=_TEXTS)
+        if format == "csv":  # a label "NA" is a label, and digits may be a name
+            return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
+        frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+        # Without a line there are no names of columns.
+        return frame if len(frame) else pd.DataFrame(columns=["id", "label"])
     except (
         *(OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError),
         *(NotImplementedError, RecursionError),
     ) as error:
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"{str(path)!r} cannot be read as {format} ({error}). Export it again."
+            f"{str(path)!r} cannot be read as {format}: {reason}. Export it again, or "
+            "read it in another way, and give the frame."
         ) from error
-    # A label "NA" is a label, and digits may be a name; only the classes tell which
-    # texts are numbers.
-    for name in _TEXTS.keys() & set(frame.columns):
-        frame[name] = frame[name].map(_as_written)
-    by_text = {str(label): label for label in classes}
-    if "label" in frame:
-        frame["label"] = [by_text.get(text, text) for text in frame["label"]]
-    return frame
 
 
 def samples_from_dataset(dataset, column):

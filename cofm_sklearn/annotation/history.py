@@ -60,7 +60,8 @@ class History:
 
     answers : dict of str to dict of str to Event
         By sample in the order of the first answer, then by annotator: the event whose
-        label counts.
+        label counts. A correction takes the place of imported labels that it differs
+        from, whoever they are from; answers of other people stay beside it.
 
     skipped : dict of str to Event
         Samples that were put aside and have no answer.
@@ -102,6 +103,14 @@ class History:
         """Tell whether a sample has an answer or was skipped."""
         return sample in self.answers or sample in self.skipped
 
+    def said_by(self, sample, annotator):
+        """Return the labels that an annotator gave, whether or not they count now."""
+        return [
+            event.label
+            for event in self._of_sample.get(sample, ())
+            if event.annotator == annotator and event.kind in _SAID
+        ]
+
     def last_of(self, annotator):
         """Return what an annotator can undo next, or None."""
         mine = self._standing.get(annotator)
@@ -114,9 +123,16 @@ class History:
         return copied
 
     def _settle(self, sample, about):
-        answers, skipped = {}, None
+        answers: dict[str, Event] = {}
+        skipped = None
         for event in about:
             if event.kind in _SAID:
+                if event.kind == "relabel":
+                    answers = {
+                        name: said
+                        for name, said in answers.items()
+                        if said.kind != "import" or said.label == event.label
+                    }
                 answers[event.annotator] = event
             else:
                 skipped = event

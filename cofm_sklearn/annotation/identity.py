@@ -2,19 +2,166 @@
 
 import hashlib
 import os
+from contextlib import suppress
+from numbers import Real
 from os import PathLike
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from cofm_sklearn.encoders.pictures import as_shown
+from cofm_sklearn.utils.texts import is_missing, is_text
 from cofm_sklearn.utils.validation import n_rows
 
-__all__ = ["ids_of_file", "sample_ids"]
+__all__ = ["PoolNames", "ids_of_file", "sample_ids"]
+
+# What `export` and labels from elsewhere call their columns; all others are content.
+_COLUMNS = {"id", "index", "position", "label", "annotator", "time"}
 
 # Rows that are wider are hashed by what is not 0 in them: most of it is.
 _WIDE = 4096
 _BLOCK = 1024
+
+
+class PoolNames:
+    """How the samples of a pool are called, and which of them labels are about.
+
+    Parameters
+    ----------
+    X : array-like of length n_samples
+        The pool as it was given.
+
+    checked : array-like of length n_samples
+        The same as `check_pool` returns it.
+
+    said : iterable of str, default=()
+        Ids that a file knows.
+
+    Attributes
+    ----------
+    ids : list of str
+        The id of each row.
+
+    rows : dict of str to int
+        The first row of each id.
+    """
+
+    def __init__(self, X, checked, said=()):
+        is_pandas = isinstance(X, pd.DataFrame | pd.Series)
+        self._index = X.index if is_pandas else None
+        self._columns = None
+        if isinstance(checked, pd.DataFrame):
+            self._columns = list(checked.columns)
+        self._text = None  # name of the one column; "" where it has none
+        if self._columns is None and is_text(checked):
+            name = X.columns[0] if hasattr(X, "columns") else getattr(X, "name", None)
+            self._text = name if isinstance(name, str) else ""
+        self.ids, self._as_said = ids_of_file(checked, set(said))
+        self.rows: dict[str, int] = {}
+        for row, sample in enumerate(self.ids):
+            self.rows.setdefault(sample, row)
+
+    def known(self, sample):
+        """Return an id as the file has it: earlier versions made some differently."""
+        try:
+            return self._as_said.get(sample, sample)
+        except TypeError:  # not even hashable
+            return repr(sample)
+
+    def aligned(self, labels):
+        """Return the row of each label of a Series; -1 where there is none.
+
+        Raises
+        ------
+        ValueError
+            If their index does not tell which rows they belong to.
+        """
+        index = pd.RangeIndex(len(self.ids)) if self._index is None else self._index
+        if self._index is None and not labels.index.equals(index):
+            raise ValueError(
+                "labels is a Series, whose index has to name rows of X, but this X has "
+                "no index. Open the session with X as a Series or frame, or give "
+                'labels as a frame with the column "sample" or "position".'
+            )
+        if not index.is_unique:
+            raise ValueError(
+                "labels is a Series, but the index of X repeats names. Give X another "
+                'index, or labels as a frame with the column "sample" or "position".'
+            )
+        return index.get_indexer(labels.index)
+
+    def find(self, frame):
+        """Return the id of the sample that each row of a table is about.
+
+        Raises
+        ------
+        ValueError
+            If nothing says so, or it could mean two things.
+        """
+        if not frame.columns.is_unique:
+            raise ValueError(
+                f"labels has columns of the same name: {list(frame.columns)}. Keep one "
+                "of each."
+            )
+        content = self._content(frame)
+        if "label" not in frame or not (
+            content is not None or {"id", "position", "index"} & set(frame.columns)
+        ):
+            raise ValueError(
+                'labels must have the columns "label" and "id", "sample" (the text), '
+                'or "position" (the row of X, from 0); it has '
+                f"{list(frame.columns)}."
+            )
+        if "id" in frame and "id" not in (self._columns or ()):
+            found = [self.known(sample) for sample in frame["id"].tolist()]
+            # Another version of this package may have made another id of a sample.
+            return [
+                b if a not in self.rows and b in self.rows else a
+                for a, b in zip(found, found if content is None else content)
+            ]
+        if content is not None:
+            return content
+        if "position" in frame:
+            return self._at(frame["position"])
+        own = self._index
+        if own is not None and not own.equals(pd.RangeIndex(len(own))):
+            raise ValueError(
+                'The column "index" of labels may mean the rows of X or the names in '
+                'its index, which are not the same here. Call it "position" if it '
+                'counts rows from 0; else give the column "sample" with the texts, or '
+                "a Series of labels with the index of X."
+            )
+        return self._at(frame["index"])
+
+    def _at(self, positions):
+        n = len(self.ids)
+        return [
+            self.ids[int(float(i))]
+            if isinstance(i, Real) and float(i) in range(n)
+            else f"position {i}"
+            for i in positions.tolist()
+        ]
+
+    def _content(self, frame):
+        """Return ids by the content of a table's rows; None where it has none."""
+        if self._columns is not None:
+            if not set(self._columns) <= set(frame.columns):
+                return None
+            return [self.known(i) for i in sample_ids(frame[self._columns])]
+        others = [c for c in frame.columns if c not in _COLUMNS]
+        if self._text is None or not others:
+            return None
+        names = [c for c in ("sample", self._text, "text") if c in others]
+        if not names:
+            names = [c for c in others if is_text(frame[c])]
+            if len(names) != 1:
+                return None
+        texts = frame[names[0]].tolist()
+        return [
+            self.known(sample_ids([text])[0]) if isinstance(text, str) else repr(text)
+            for text in texts
+        ]
 
 
 def sample_ids(X):
@@ -23,8 +170,9 @@ def sample_ids(X):
     The same sample has the same name wherever it stands in whatever pool, in any
     process; equal samples share one. Numbers are known by their values, however they
     are held: as integers or floats of any width, in a list, an array, a frame or a
-    sparse matrix. An image of PIL is known by its pixels as they are shown, a picture
-    that is given as a path by this path.
+    sparse matrix. The kind of a missing value makes no difference, nor that of line
+    ends, which files change. An image of PIL is known by its pixels as they are shown,
+    a picture that is given as a path by this path.
 
     Parameters
     ----------
@@ -67,8 +215,9 @@ def ids_of_file(X, known):
 
     Earlier versions named some samples in other ways: numbers in lists and of
     integers as they were rounded to float32, rows of sparse matrices apart from those
-    of arrays, images without their palette. Where a file knows a sample by such a
-    name, it keeps it; where one name stood for several samples, the first one does.
+    of arrays, images without their palette, texts with their line ends, missing values
+    of each kind apart. Where a file knows a sample by such a name, it keeps it; where
+    one name stood for several samples, the first one does.
 
     Parameters
     ----------
@@ -101,14 +250,17 @@ def _earlier_ids(X):
     """Yield all names that earlier versions gave to each sample."""
     table = _as_table(X)
     if table is None:
-        samples = X.tolist() if hasattr(X, "iloc") and len(X.shape) == 1 else X
-        if hasattr(samples, "iloc"):
+        if hasattr(X, "iloc") and len(X.shape) == 2:
+            columns = [X.iloc[:, j].tolist() for j in range(X.shape[1])]
+            for row in zip(*columns):
+                yield {_digest(b"row", *map(_earlier_content, row))}
             return
+        samples = X.tolist() if hasattr(X, "iloc") else X
         for i in range(n_rows(samples)):
             yield _earlier_ids_of(samples[i])
         return
     for row in _rows(table):
-        exact = np.asarray(row, dtype="<f8") + 0.0
+        exact = _floats(row)
         with np.errstate(over="ignore"):
             rounded = exact.astype(np.float32).astype("<f8")
         yield {
@@ -125,7 +277,20 @@ def _earlier_ids_of(value):
         shape = repr(value.shape).encode()
         dtype = value.dtype.str.encode()
         return {_digest(b"array", shape, dtype, value.tobytes())}
+    if isinstance(value, str):
+        return {_digest(b"text", value.encode("utf-8", "surrogatepass"))}
     return set()
+
+
+def _earlier_content(value):
+    if isinstance(value, str):
+        return b"s" + value.encode("utf-8", "surrogatepass")
+    if isinstance(value, np.generic | np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, int | float) and value == value:
+        with suppress(OverflowError):
+            value = float(value) + 0.0
+    return repr(value).encode("utf-8", "surrogatepass")
 
 
 def _is_all_numbers(frame):
@@ -166,13 +331,19 @@ def _rows(table):
 
 def _numbers(row):
     """Return kind and content of numbers, which are the same for equal values."""
-    # Adding 0.0 turns -0.0 into 0.0.
-    values = np.asarray(row, dtype="<f8") + 0.0
+    values = _floats(row)
     if row.dtype.kind in "iuO" and (np.abs(values) >= 2**53).any():
         exact = [_exact(_plain(value)) for value in row.tolist()]
         if not all(isinstance(value, float) for value in exact):
             return b"exact", repr(exact).encode()
     return _nonzero(values) if len(values) > _WIDE else (b"numbers", values.tobytes())
+
+
+def _floats(row):
+    # Adding 0.0 turns -0.0 into 0.0.
+    values = np.asarray(row, dtype="<f8") + 0.0
+    values[np.isnan(values)] = np.nan  # which has several bit patterns
+    return values
 
 
 def _nonzero(values):
@@ -205,7 +376,7 @@ def _is_pil(value):
 def _described(value):
     """Return kind and content of one sample, as bytes."""
     if isinstance(value, str):
-        return b"text", value.encode("utf-8", "surrogatepass")
+        return b"text", _text(value)
     if isinstance(value, PathLike):
         return b"path", os.fsencode(value)
     if isinstance(value, np.ndarray | list | tuple):
@@ -227,9 +398,17 @@ def _described(value):
     return b"value", _content(value)
 
 
+def _text(value):
+    if "\r" in value:
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return value.encode("utf-8", "surrogatepass")
+
+
 def _content(value):
     if isinstance(value, str):
-        return b"s" + value.encode("utf-8", "surrogatepass")
+        return b"s" + _text(value)
+    if is_missing(value):
+        return b"nan"
     if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         value = value.item()
     if isinstance(value, np.ndarray) or _is_pil(value):

@@ -1,5 +1,6 @@
 """Tasks for Label Studio, and its annotations back."""
 
+import hashlib
 import json
 import reprlib
 from os import PathLike
@@ -96,7 +97,8 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
             {
                 "data": _data(session, sample, rows["index"].iloc[0]),
                 "annotations": [
-                    {"result": [_result(sample, label)]} for label in rows["label"]
+                    {"result": [_result(sample, label, _mark(sample, label))]}
+                    for label in rows["label"]
                 ],
             }
         )
@@ -108,7 +110,7 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
                 {
                     "model_version": model_version,
                     "score": question.proba[label],
-                    "result": [_result(question.id, label)],
+                    "result": [_result(question.id, label, _mark(question.id))],
                 }
             ]
         tasks.append(task)
@@ -120,7 +122,7 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
     return tasks
 
 
-def from_label_studio(session, tasks, *, from_name=_FROM):
+def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
     """Take in what Label Studio exports as JSON or JSON-MIN.
 
     Cancelled annotations, tasks without one, and labels that `to_label_studio` sent
@@ -137,6 +139,10 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
     from_name : str, default="label"
         Name of the Choices in the labelling interface.
 
+    overwrite : bool, default=False
+        Whether labels take the place of others that the same annotator gave before,
+        as after a change of mind in Label Studio.
+
     Returns
     -------
     int
@@ -145,25 +151,39 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
     Raises
     ------
     ValueError
-        If this is no export of Label Studio, nothing in it is named `from_name`, a
-        choice is no class, several were chosen, or a sample is not in the pool.
-        Nothing is imported then.
+        If this is no export of Label Studio, no Choices in it are named `from_name`, a
+        choice is no class, several were chosen, or no sample is in the pool. Nothing
+        is imported then.
 
     TypeError
         If `tasks` is neither a list nor a path.
+
+    Warns
+    -----
+    UserWarning
+        If labels are left out, as by `AnnotationSession.import_labels`.
     """
     tasks = _dicts(_read(tasks), "tasks")
     by_text = {str(label): label for label in session.classes}
     known = {(row.id, row.label) for row in session.export().itertuples()}
+    ever_said = {(event.sample, event.label) for event in session.store.events()}
+    fields = {"annotations", "annotation_id", from_name}
+    if tasks and not any(fields & set(task) for task in tasks):
+        raise ValueError(
+            "tasks is no export of Label Studio as JSON or JSON-MIN: no task has "
+            f"'annotations' or {from_name!r}, the first has {list(tasks[0])}. Export "
+            "old projects again with Label Studio 1.0 or later; labels of other "
+            "programs come in as a frame, with import_labels."
+        )
     said, found = [], 0
     for number, task in enumerate(tasks):
         data = task.get("data", task)
-        if not isinstance(data, dict) or not {"cofm_id", _TO, "text"} & set(data):
-            raise ValueError(
-                f"The data of task {number} has neither 'cofm_id' nor {_TO!r} nor "
-                "'text'."
-            )
         for choices, name, mark in _choices(task, from_name, f"task {number}"):
+            if not isinstance(data, dict) or not {"cofm_id", _TO, "text"} & set(data):
+                raise ValueError(
+                    f"The data of task {number} has neither 'cofm_id' nor {_TO!r} nor "
+                    "'text'."
+                )
             found += 1
             if not _is_one_of(by_text, choices):
                 raise ValueError(
@@ -178,15 +198,19 @@ def from_label_studio(session, tasks, *, from_name=_FROM):
             if sample is None:
                 sample = session.id_of(data.get(_TO, data.get("text")))
             label = by_text[choices[0]]
-            if mark != _mark(sample) or (sample, label) not in known:
+            if mark == _mark(sample, label):
+                unchanged = (sample, json.dumps(label)) in ever_said
+            else:  # earlier versions did not write the label that they sent along
+                unchanged = mark == _mark(sample) and (sample, label) in known
+            if not unchanged:
                 said.append((sample, label, name or session.annotator))
     names = {name for task in tasks for name in _names(task)}
     if names and not found:
         raise ValueError(
-            f"No task has an answer named from_name={from_name!r}; there are "
-            f"{sorted(names)}."
+            f"No task has an answer of Choices named from_name={from_name!r}; there "
+            f"are {sorted(names)}."
         )
-    return session.import_labels(said)
+    return session.import_labels(said, overwrite=overwrite)
 
 
 def _read(tasks):
@@ -198,7 +222,7 @@ def _read(tasks):
             f"tasks must be a path or a list of dict, got {type(tasks).__name__}."
         )
     try:
-        return json.loads(Path(tasks).read_text(encoding="utf-8"))
+        return json.loads(Path(tasks).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(tasks)!r} cannot be read as JSON: {error}") from error
 
@@ -221,23 +245,24 @@ def _is_one_of(names, choices):
 
 
 def _results(task, where):
-    """Yield each annotation of a task with each of its results."""
+    """Yield each annotation of a task that counts, with each of its results."""
     for annotation in _dicts(task["annotations"], f"The annotations of {where}"):
-        for result in _dicts(annotation.get("result"), f"The results of {where}"):
-            yield annotation, result
+        if not annotation.get("was_cancelled"):
+            results = annotation.get("result")
+            for result in _dicts(results, f"The results of {where}"):
+                yield annotation, result
 
 
 def _choices(task, from_name, where):
     """Yield the choices of each annotation, who made them, and the result's id."""
     if "annotations" not in task:  # JSON-MIN
         choice = task.get(from_name)
-        if choice is not None:
+        # Where nobody has answered, a field of this name is one of the task's own.
+        if choice is not None and task.get("annotation_id", "unknown") is not None:
             choices = choice.get("choices") if isinstance(choice, dict) else [choice]
             yield choices, _name(task.get("annotator")), None
         return
     for annotation, result in _results(task, where):
-        if annotation.get("was_cancelled"):
-            continue
         if result.get("type") == "choices" and result.get("from_name") == from_name:
             value, who = result.get("value"), annotation.get("completed_by")
             choices = value.get("choices") if isinstance(value, dict) else value
@@ -247,8 +272,11 @@ def _choices(task, from_name, where):
 def _names(task):
     """Names of the fields that hold answers, or may do so in JSON-MIN."""
     if "annotations" not in task:
-        return [name for name in task if "annotation_id" in task]
-    return [str(result.get("from_name")) for _, result in _results(task, "a task")]
+        return [name for name in task if task.get("annotation_id") is not None]
+    return [
+        f"{result.get('from_name')} ({result.get('type')})"
+        for _, result in _results(task, "a task")
+    ]
 
 
 def _name(who):
@@ -273,9 +301,9 @@ def _data(session, sample, row):
     return {_TO: value, "cofm_id": sample}
 
 
-def _result(sample, label):
+def _result(sample, label, mark):
     return {
-        "id": _mark(sample),
+        "id": mark,
         "from_name": _FROM,
         "to_name": _TO,
         "type": "choices",
@@ -283,6 +311,10 @@ def _result(sample, label):
     }
 
 
-def _mark(sample):
-    """Id of results that come from here; Label Studio keeps it."""
-    return f"cofm-{sample[:10]}"
+def _mark(sample, label=None):
+    """Id of results that come from here (with their label, sent along); it is kept."""
+    mark = f"cofm-{sample[:10]}"
+    if label is None:
+        return mark
+    digest = hashlib.blake2b(str(label).encode(), digest_size=4).hexdigest()
+    return f"{mark}-{digest}"

@@ -10,14 +10,15 @@ from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.query.base import ask_strategy
 from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
 from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
@@ -86,8 +87,15 @@ class Learning:
         """The estimator with its prior fixed to the pool; nobody trains it."""
         with self._lock:
             if self._frozen is None:
-                self._frozen = freeze_prior(self._unfrozen, self.X)
+                self._frozen = fit_to_pool(self._unfrozen, self.X)
             return self._frozen
+
+    @property
+    def has_prior(self):
+        """Whether there is an opinion before the first label."""
+        steps, final = split_pipeline(self.estimator)
+        has_prior = isinstance(final, CoDecisionClassifier) and final.prior is not None
+        return has_prior and not any(map(needs_labels, steps))
 
     def teach(self, history):
         """Train on all answers of a history."""
@@ -140,7 +148,7 @@ class Learning:
             final = split_pipeline(model)[1]
             prior = small = both = None
             if not len(taught.rows):
-                if isinstance(final, CoDecisionClassifier) and final.prior is not None:
+                if self.has_prior:
                     fitted = self.prior_alone(X)
                     both = prior = self.aligned(fitted, fitted.predict_proba(X))
             elif isinstance(final, CoDecisionClassifier):
@@ -167,7 +175,7 @@ class Learning:
         ValueError
             If there is no prior.
         """
-        if getattr(split_pipeline(self.estimator)[1], "prior", None) is None:
+        if not self.has_prior:
             raise ValueError("There is neither a label nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)
@@ -179,7 +187,7 @@ class Learning:
         found: dict[str, Any] = {"n_labels": n, "accuracy": None, "interval": None}
         rate = getattr(model, "noise_rate_", None) if n else None
         found["noise_rate"] = None if rate is None else float(rate)
-        if n >= _ENOUGH_LABELS:
+        if n >= _ENOUGH_LABELS and hasattr(self.estimator, "predict_proba"):
             codes = encode_labels(taught.labels, self.classes)
             with self._lock:
                 proba = self._out_of_fold(taught.rows, codes)
@@ -227,7 +235,9 @@ class Learning:
             found = combine_annotators(
                 matrix,
                 classes=self.classes,
-                estimator=self.estimator,
+                estimator=(
+                    self.estimator if hasattr(self.estimator, "predict_proba") else None
+                ),
                 X=take_rows(self.X, rows),
                 random_state=self.seed,
             ).labels
@@ -246,13 +256,10 @@ class Learning:
         if len(pending):
             learner = self._believing(taught, pending)
         X_pool = take_rows(self.X, candidates)
+        options = {"return_utilities": True} if native else {}
+        picked, utilities = ask_strategy(self.strategy, learner, X_pool, n, **options)
         if not native:
-            picked = self.strategy(learner, X_pool, n_instances=n)
-            picked = picked[0] if isinstance(picked, tuple) else picked
-            return np.asarray(picked).ravel(), np.full(n, np.nan)
-        picked, utilities = self.strategy(
-            learner, X_pool, n_instances=n, return_utilities=True
-        )
+            return picked, np.full(n, np.nan)
         return picked, np.asarray(utilities)[picked]
 
     def _believing(self, taught, pending):

@@ -1,6 +1,7 @@
 """People label, models learn: the session."""
 
 import os
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
-from cofm_sklearn.annotation.identity import ids_of_file, sample_ids
+from cofm_sklearn.annotation.identity import PoolNames, sample_ids
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
+from cofm_sklearn.query.base import check_strategy
+from cofm_sklearn.utils.pipelines import check_takes
 from cofm_sklearn.utils.validation import check_integer, check_pool, n_rows, take_rows
 
 __all__ = ["AnnotationSession"]
@@ -86,13 +89,22 @@ class AnnotationSession:
         If the pool is empty, nobody names the classes, they differ from those in the
         file, or a parameter is out of range.
 
+    TypeError
+        If `query_strategy` cannot be called.
+
     StoreError
         If the file cannot be used: locked, read-only, damaged, of a later version.
 
+    Warns
+    -----
+    UserWarning
+        If the estimator cannot learn from such samples, or the file has labels of
+        samples that are not in X.
+
     Notes
     -----
-    Batch k + 1 is computed from what was known when batch k was opened; open questions
-    count as covered, with the label that is expected.
+    Batch k + 1 is computed from what was known when batch k was opened, or labels were
+    last imported; open questions count as covered, with the label that is expected.
 
     Examples
     --------
@@ -129,6 +141,9 @@ class AnnotationSession:
         check_integer("n_instances", n_instances, 1)
         check_integer("random_state", random_state, 0)
         self.classes = classes_of(estimator, classes)
+        check_takes(estimator, self.X)
+        if query_strategy is not None:
+            check_strategy(query_strategy)
         self._taught = None  # (number of the last event, what was learned)
         self._closed = False
         self._pid = os.getpid()
@@ -137,11 +152,9 @@ class AnnotationSession:
         with ExitStack() as failed:
             if self._own_store:
                 failed.callback(self.store.close)
-            self._ids, self._renamed = ids_of_file(self.X, self.store.samples())
-            rows: dict[str, int] = {}
-            for row, sample in enumerate(self._ids):
-                rows.setdefault(sample, row)
-            self._rows = rows
+            self._names = PoolNames(X, self.X, self.store.samples())
+            self._ids = self._names.ids
+            self._rows = rows = self._names.rows
             self._learning = Learning(
                 self.X,
                 rows,
@@ -156,6 +169,14 @@ class AnnotationSession:
             self._background = Background(self._batches, background)
             self._answers.enter_file()
             failed.pop_all()
+        elsewhere = [s for s in self._answers.history.answers if s not in rows]
+        if elsewhere:
+            warnings.warn(
+                f"{len(elsewhere)} of {len(self._answers.history.answers)} labelled "
+                f"samples of {self.store.path} are not in X. Their labels stay in the "
+                "file, but nothing is learned from them here.",
+                stacklevel=2,
+            )
         if verbose > 0 and self._answers.history.last:
             print(f"{self.store.path}: {self._answers.history.last} events so far.")
         self._background.start()
@@ -295,17 +316,24 @@ class AnnotationSession:
         """
         return self._answers.undo(self._check(annotator))
 
-    def import_labels(self, labels, annotator=None):
-        """Take in labels from elsewhere; those that are there already stay.
+    def import_labels(self, labels, annotator=None, *, overwrite=False):
+        """Take in labels from elsewhere; what an annotator has said here stays.
 
         Parameters
         ----------
-        labels : DataFrame, str, path-like, or list of (id, label, annotator)
-            Columns `label` and `id`, or `index` where the ids are not known;
-            `annotator` if there are several. A path is read as `export` writes it.
+        labels : DataFrame, Series, str, path-like, or list of (id, label, annotator)
+            A frame has the columns `label`, `annotator` if there are several, and one
+            that tells the sample: `id`; `sample`, the text (or all columns of X, where
+            X is a frame); or `position`, the row of X counted from 0. It may be called
+            `index` where X has no index of its own. A Series has the index of X. A
+            path is read as `export` writes it.
 
         annotator : str or None, default=None
             Whose labels they are, where no column says so.
+
+        overwrite : bool, default=False
+            Whether they take the place of other labels that the same annotator has
+            given here.
 
         Returns
         -------
@@ -315,17 +343,24 @@ class AnnotationSession:
         Raises
         ------
         ValueError
-            If a label is no class, or a sample is not in the pool; nothing is
+            If a label is missing or no class, or no sample is in the pool; nothing is
             imported then.
+
+        Warns
+        -----
+        UserWarning
+            If labels are left out: of samples that are not in the pool, or because
+            they differ from what the annotator has said here.
         """
         annotator = self._check(annotator)
-        said = read_labels(labels, self._ids, annotator, self.classes)
-        return self._answers.take_in(said)
+        said = read_labels(labels, self._names, annotator, self.classes)
+        n_new = self._answers.take_in(said, overwrite=overwrite)
+        self._background.start()
+        return n_new
 
     def id_of(self, sample):
         """Return the id that a sample has by its content, in the pool or not."""
-        (name,) = sample_ids([sample])
-        return self._renamed.get(name, name)
+        return self._names.known(sample_ids([sample])[0])
 
     def review(self, n=10):
         """Return labelled samples, those whose label is likely wrong first.
@@ -340,6 +375,7 @@ class AnnotationSession:
         list of Question
             With `label` and `label_quality`; correct them with `relabel`.
         """
+        check_integer("n", n, 1)
         taught = self._learn()
         if not len(taught.rows):
             return []
@@ -408,7 +444,7 @@ class AnnotationSession:
         ValueError
             If there is neither a label nor a prior.
         """
-        X = self.X if X is None else X
+        X = self.X if X is None else check_pool(X, "X")
         return self._model(X).predict(X)
 
     def predict_proba(self, X=None):
@@ -429,7 +465,7 @@ class AnnotationSession:
         ValueError
             If there is neither a label nor a prior.
         """
-        X = self.X if X is None else X
+        X = self.X if X is None else check_pool(X, "X")
         model = self._model(X)
         return self._learning.aligned(model, model.predict_proba(X))
 

@@ -22,9 +22,9 @@ function curveSvg(curve) {
   svg.setAttribute("class", "cofm-curve");
   svg.setAttribute("role", "img");
   const [n, last] = curve[curve.length - 1];
-  svg.setAttribute("aria-label", `Estimated accuracy ${percent(last)} at ${n} labels`);
+  svg.setAttribute("aria-label", `Accuracy on the samples asked about: ${percent(last)} at ${n} labels`);
   const title = document.createElementNS(ns, "title");
-  title.textContent = "Estimated accuracy over the number of labels";
+  title.textContent = "Accuracy on the samples asked about, over the number of labels";
   const x = (value) => 2 + (116 * value) / Math.max(n, 1);
   const y = (value) => 34 - 32 * value;
   const line = document.createElementNS(ns, "polyline");
@@ -401,11 +401,14 @@ class Labeller {
     line.append(make("strong", "", this.reviewing ? left : labels));
     if (progress.n_skipped) line.append(make("span", "", `${n(progress.n_skipped)} skipped`));
     if (progress.accuracy !== null) {
-      let text = `accuracy about ${percent(progress.accuracy)}`;
+      // Not the pool's: people are asked about what is hard.
+      let text = `accuracy on the hard samples asked about: ${percent(progress.accuracy)}`;
       if (progress.interval) {
         text += ` (${percent(progress.interval[0])} to ${percent(progress.interval[1])})`;
       }
-      line.append(make("span", "", text));
+      const span = make("span", "", text);
+      span.title = "Of models that have not seen these labels. On the whole pool it is likely higher.";
+      line.append(span);
     }
     if (progress.noise_rate) {
       line.append(make("span", "", `about ${percent(progress.noise_rate)} wrong labels`));

@@ -6,14 +6,18 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.validation import column_or_1d
 
-from cofm_sklearn.utils.validation import check_integer, check_option, is_share
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_option,
+    is_share,
+    ravel_labels,
+)
 
 __all__ = ["flip_labels", "make_long_tail"]
 
 
-def check_labels(y, name="y"):
+def check_labels(y, name="y", *, warn=False):
     """Return labels as a 1-D array, or say what is wrong with them.
 
     Parameters
@@ -23,6 +27,9 @@ def check_labels(y, name="y"):
 
     name : str, default="y"
         What the errors call them.
+
+    warn : bool, default=False
+        Whether to warn of a column, as scikit-learn does.
 
     Returns
     -------
@@ -43,7 +50,7 @@ def check_labels(y, name="y"):
     >>> check_labels(["spam", "ham"])
     array(['spam', 'ham'], dtype='<U4')
     """
-    labels = column_or_1d(y)
+    labels = ravel_labels(y, name, warn=warn)
     if not len(labels):
         raise ValueError(f"{name} is empty; give at least one label.")
     if pd.isna(labels).any():

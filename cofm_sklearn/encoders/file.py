@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, suppress
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from cofm_sklearn.utils.files import whole_file
-from cofm_sklearn.utils.validation import check_option, take_rows
+from cofm_sklearn.utils.validation import check_integer, check_option, take_rows
 
 __all__ = ["FileEncoderMixin"]
 
@@ -92,10 +91,7 @@ class FileEncoderMixin:
         samples = self._check_samples(X)
         path = _check_path(path)
         check_option("dtype", dtype, _DTYPES)
-        if not isinstance(block_size, Integral) or int(block_size) < 1:
-            raise ValueError(
-                f"block_size must be an integer of at least 1, got {block_size!r}."
-            )
+        check_integer("block_size", block_size, 1)
         blocks = [
             slice(start, min(start + int(block_size), len(samples)))
             for start in range(0, len(samples), int(block_size))

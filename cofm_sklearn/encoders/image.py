@@ -3,7 +3,6 @@
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from numbers import Integral
 from os import PathLike
 
 import numpy as np
@@ -22,7 +21,7 @@ from cofm_sklearn.encoders.text import unit_rows
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import check_images
 from cofm_sklearn.utils.texts import check_texts
-from cofm_sklearn.utils.validation import check_option
+from cofm_sklearn.utils.validation import check_integer, check_option
 
 __all__ = ["OpenCLIPEncoder"]
 
@@ -421,11 +420,7 @@ class OpenCLIPEncoder(
             raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
         check_option("precision", self.precision, _PRECISIONS)
         for name, low in (("batch_size", 1), ("num_workers", 0), ("max_pixels", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < low:
-                raise ValueError(
-                    f"{name} must be an integer of at least {low}, got {value!r}."
-                )
+            check_integer(name, getattr(self, name), low)
 
     @property
     def _n_features_out(self):

@@ -97,7 +97,8 @@ def read_rgb(picture, where, max_pixels):
     """Return an image as it is meant to be seen, in RGB with 8 bits.
 
     The orientation in EXIF is applied, transparent parts are put on white, 16 bits
-    are scaled to 8, and of several frames the first one counts.
+    are scaled to 8 (PIL's mode ``"I"`` only where a pixel is above 255), and of several
+    frames the first one counts.
 
     Parameters
     ----------
@@ -218,8 +219,12 @@ def _to_rgb(image):
     image.load()
     image = ops.exif_transpose(image)
     if image.mode in _16_BIT_MODES:
+        pixels = np.asarray(image)
+        if image.mode == "I" and pixels.max() <= 255:
+            # PIL makes this mode of 8 bits, too, in which 16 would be all black.
+            return image.convert("RGB")
         # PIL's own conversion would cut off at 255.
-        return pil.fromarray(_scale_16_bit(np.asarray(image))).convert("RGB")
+        return pil.fromarray(_scale_16_bit(pixels)).convert("RGB")
     if image.mode == "F":
         raise OSError("pixels are floats; convert them to 8 bits")
     if image.has_transparency_data:

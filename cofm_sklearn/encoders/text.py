@@ -1,6 +1,5 @@
 """Texts to embeddings with a frozen sentence-transformers model."""
 
-from numbers import Integral
 from os import PathLike
 
 import numpy as np
@@ -20,6 +19,7 @@ from cofm_sklearn.encoders.weights import (
     load_sentence_transformer,
 )
 from cofm_sklearn.utils.texts import check_texts
+from cofm_sklearn.utils.validation import check_integer
 
 __all__ = ["SentenceTransformerEncoder", "unit_rows"]
 
@@ -286,10 +286,7 @@ class SentenceTransformerEncoder(
             raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
         if self.revision is not None and not isinstance(self.revision, str):
             raise TypeError(f"revision must be a str or None, got {self.revision!r}.")
-        if not isinstance(self.batch_size, Integral) or self.batch_size < 1:
-            raise ValueError(
-                f"batch_size must be an integer of at least 1, got {self.batch_size!r}."
-            )
+        check_integer("batch_size", self.batch_size, 1)
 
     @property
     def _n_features_out(self):

@@ -2,14 +2,14 @@
 
 from cofm_sklearn.models.cleaning import LabelCleaner
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.freezing import freeze_prior
 from cofm_sklearn.models.nets import NetClassifier
 from cofm_sklearn.models.resampling import SafeSampler
+from cofm_sklearn.models.unlabelled import fit_to_pool
 
 __all__ = [
     "CoDecisionClassifier",
     "LabelCleaner",
     "NetClassifier",
     "SafeSampler",
-    "freeze_prior",
+    "fit_to_pool",
 ]

@@ -4,12 +4,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.resampling import check_labelled
 from cofm_sklearn.noise.cleaning import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.validation import check_option, take_rows
+from cofm_sklearn.utils.validation import check_option, is_numeric, take_rows
 
 __all__ = ["LabelCleaner"]
 
@@ -103,7 +104,7 @@ class LabelCleaner(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Check the input; cleaning happens in `fit_resample`.
+        """Check the input, and no more; cleaning happens in `fit_resample`.
 
         Parameters
         ----------
@@ -121,10 +122,22 @@ class LabelCleaner(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As `fit_resample`.
+            As `fit_resample`, but for what the models find out in training.
         """
-        self.fit_resample(X, y)
+        self._check(X, y)
         return self
+
+    def _check(self, X, y):
+        """Return samples and labels as arrays, and learn the features."""
+        check_option("action", self.action, ("drop", "thin"))
+        check_cleaning(self.threshold, self.min_per_class)
+        X, y = check_labelled(X, y)
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        # A pipeline may be there for values that are missing or no numbers.
+        raw = not is_numeric(X) or hasattr(self.estimator, "steps")
+        validate_data(self, X, accept_sparse="csr", skip_check_array=raw)
+        return X, y
 
     def fit_resample(self, X, y):
         """Return the samples whose labels can be believed.
@@ -142,7 +155,7 @@ class LabelCleaner(BaseEstimator):
         X_resampled : of the kind of X, length n_new
             Samples.
 
-        y_resampled : ndarray of shape (n_new,)
+        y_resampled : ndarray or Series of shape (n_new,), as y was given
             Labels.
 
         Raises
@@ -159,9 +172,8 @@ class LabelCleaner(BaseEstimator):
         UserWarning
             If all labels of a class are suspects, and the best are kept.
         """
-        check_option("action", self.action, ("drop", "thin"))
-        check_cleaning(self.threshold, self.min_per_class)
-        X, y = check_labelled(X, y)
+        given = y
+        X, y = self._check(X, y)
         rng = check_random_state(self.random_state)
         estimator = self._judge(rng.randint(np.iinfo(np.int32).max)).fit(X, y)
         model = split_pipeline(estimator)[1]
@@ -176,13 +188,11 @@ class LabelCleaner(BaseEstimator):
             y, judged, threshold=threshold, min_per_class=self.min_per_class
         )
         kept = np.setdiff1d(np.arange(len(y)), suspects)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(estimator, name):
-                setattr(self, name, getattr(estimator, name))
         self.estimator_, self.label_quality_ = estimator, quality
         self.noise_rate_, self.sample_indices_ = model.noise_rate_, kept
-        return take_rows(X, kept), y[kept]
+        return take_rows(X, kept), take_rows(
+            given if hasattr(given, "iloc") else y, kept
+        )
 
     def _judge(self, seed):
         """Return the unfitted classifier that knows the quality of labels."""

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
+from cofm_sklearn.models.neighbors import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.noise.estimate import check_label_noise
@@ -34,9 +35,12 @@ from cofm_sklearn.utils.validation import (
     is_fitted,
     is_share,
     n_rows,
+    take_rows,
 )
 
 __all__ = ["CoDecisionClassifier"]
+
+_BLOCK = 2**14
 
 
 class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -48,7 +52,12 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     unlikely; such labels lose weight, and the small model is trained again. The
     prediction is a softmax over the weighted sum of both models' logits, each put on
     unit scale. Without labels the prior decides alone; where the labels speak
-    against the prior, it is let go of.
+    against the prior, it is discarded.
+
+    With the neighbours of the pool, the labels and this prediction then spread to the
+    samples that are like each other, which is where the unlabelled samples come in;
+    what arrives is mixed in as far as neighbours in this pool share classes. Trust,
+    temperature, noise and label quality are learned without it.
 
     Parameters
     ----------
@@ -72,7 +81,14 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Share of wrong labels, 0 or more and below 1. ``"auto"`` estimates it, None
         takes every label for right.
 
-    n_folds : int, default=5
+    neighbors : NeighborGraph, "auto" or None, default="auto"
+        A graph that was fitted on the pool: labels and co-decision spread along it.
+        It is used as it is; put it into ``sklearn.frozen.FrozenEstimator`` where
+        clones must keep the fit. ``"auto"`` stands for the graph of the pool where
+        the pool is known, as in `ActiveLearningClassifier` and `AnnotationSession`,
+        and for none elsewhere. None does without.
+
+    n_folds : int, default=4
         Folds behind the out-of-fold predictions, at least 2.
 
     n_jobs : int or None, default=None
@@ -93,8 +109,15 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     prior_ : prior or None
         The fitted prior.
 
+    neighbors_ : NeighborGraph or None
+        The graph of the pool; None without one.
+
     trust_ : float
-        Weight of the prior, 0 to 1.
+        Weight of the prior against the small model, 0 to 1.
+
+    neighbor_weight_ : float
+        Weight of the neighbours against prior and small model together, 0 to 0.5: 0
+        where neighbours in the pool do not share classes, and without neighbours.
 
     temperature_ : float
         What the fused logits are divided by.
@@ -116,8 +139,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Probability that each label given to `fit` is right.
 
     oof_proba_ : ndarray of shape (n_samples, n_classes)
-        The co-decision on each sample given to `fit`, by small models that have not
-        seen it.
+        What prior and small model say together of each sample given to `fit`, with
+        small models that have not seen it. The neighbours have no part in it.
 
     n_features_in_ : int
         Features of X; only where X is numeric.
@@ -158,7 +181,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         trust="auto",
         label_noise="auto",
         *,
-        n_folds=5,
+        neighbors="auto",
+        n_folds=4,
         n_jobs=None,
         random_state=None,
     ):
@@ -166,6 +190,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.prior = prior
         self.trust = trust
         self.label_noise = label_noise
+        self.neighbors = neighbors
         self.n_folds = n_folds
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -196,19 +221,21 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ValueError
             If y holds a label that the prior does not know, values are missing or
             not finite, lengths differ, all weights are 0, a parameter is out of
-            range, the prior is not fitted and needs labels, or there is neither a
-            label nor a prior. The classifier keeps its former state.
+            range, the prior is not fitted and needs labels, `neighbors` is not fitted
+            or was fitted on samples of another width, or there is neither a label nor
+            a prior. The classifier keeps its former state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`,
-            or labels of several types cannot be sorted.
+            `neighbors` is no `NeighborGraph`, or labels of several types cannot be
+            sorted.
         """
         self._check_parameters()
         if y is None or n_rows(y) == 0:
             return self._fit_prior_alone(X)
-        # The shape of X is learned by a copy, since what follows may fail.
-        checker = copy(self)
-        X = checker._check_X(X, reset=True)
+        # All is learned by a copy, since what follows may fail.
+        new = copy(self)
+        X = new._check_X(X, reset=True)
         y = check_labels(column_or_1d(y, warn=True))
         with few_labels_per_class():
             check_classification_targets(y)
@@ -216,12 +243,14 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(y))
-        prior = self._fitted_prior(X)
-        classes = np.unique(y) if prior is None else prior.classes_
-        codes = encode_labels(y, classes, cure="Describe it, or correct the label.")
-        fitted = self._fit_labelled(X, codes, classes, prior, sample_weight)
-        self._publish(checker, classes, prior, *fitted)
-        return self
+        new.prior_ = self._fitted_prior(X)
+        new.neighbors_ = self._fitted_neighbors()
+        new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
+        codes = encode_labels(
+            y, new.classes_, cure="Describe it, or correct the label."
+        )
+        new._learn(X, codes, sample_weight)
+        return self._take_over(new)
 
     def predict_proba(self, X):
         """Return the co-decision.
@@ -246,13 +275,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
-        if self.estimator_ is None:
-            return _prior_proba(self.prior_, X, self.classes_)
-        small = smooth_proba(self._small_proba(X), self._class_counts)
-        prior = small
-        if self.prior_ is not None:
-            prior = _prior_proba(self.prior_, X, self.classes_)
-        return self._fusion.proba(prior, small)
+        return _in_blocks(self._decide, X)
 
     def predict(self, X):
         """Predict the class that both models together find most probable.
@@ -318,14 +341,54 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._check_X(X, reset=False)
         return _prior_proba(self.prior_, X, self.classes_)
 
-    def _fit_labelled(self, X, codes, classes, prior, sample_weight):
-        """Return what `train_co_decision` does; changes no state."""
+    def neighbors_proba(self, X):
+        """Return what the neighbours alone say.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities; equal ones without neighbours and before any label.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self, "classes_")
+        X = self._check_X(X, reset=False)
+        if self._voice is None:
+            return class_proba(None, X, self.classes_)
+        return _in_blocks(lambda X: self._voice.proba(X, self._decide_alone(X)), X)
+
+    def _decide(self, X):
+        """Probabilities of checked samples."""
+        proba = self._decide_alone(X)
+        return proba if self._voice is None else self._voice.fuse(X, proba)
+
+    def _decide_alone(self, X):
+        """What prior and small model say together, without neighbours."""
+        if self.estimator_ is None:
+            return _prior_proba(self.prior_, X, self.classes_)
+        small = smooth_proba(self._small_proba(X), self._class_counts)
+        prior = small
+        if self.prior_ is not None:
+            prior = _prior_proba(self.prior_, X, self.classes_)
+        return self._fusion.proba(prior, small)
+
+    def _learn(self, X, codes, sample_weight):
+        """Train the small model, weigh it, and let the labels spread."""
+        prior, classes = self.prior_, self.classes_
         rng = check_random_state(self.random_state)
         features, rows = features_for_small_model(prior, X), None
         if is_package_prior(prior):
             rows = prior.description_rows(X)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
-        *trained, fusion, noise_matrix, oof_proba = train_co_decision(
+        model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows),
             None if prior is None else _prior_proba(prior, X, classes),
@@ -340,7 +403,16 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if one_class and prior is not None and _is_auto(self.trust):
             # Such labels cannot tell samples apart, but the prior can.
             fusion = replace(fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
-        return *trained, fusion, noise_matrix, oof_proba
+        self.estimator_, self._class_counts = model, counts
+        self._set_fusion(fusion)
+        self._voice = None
+        if self.neighbors_ is not None:
+            nodes = self.neighbors_.samples_like(X)
+            counted = fusion.label_quality * given / given[given > 0].mean()
+            self._voice = fit_neighbors(
+                self.neighbors_, self._decide_alone(nodes), X, codes, counted
+            )
+        self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
 
     def _fit_prior_alone(self, X):
         if self.prior is None:
@@ -348,52 +420,60 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "This CoDecisionClassifier requires y to be passed, but the target y "
                 "is None or empty. Without labels it needs a prior to decide alone."
             )
-        checker = copy(self)
-        X = None if X is None or n_rows(X) == 0 else checker._check_X(X, reset=True)
-        prior = self._fitted_prior(X)
-        fusion = Fusion(
-            trust=1.0 if isinstance(self.trust, str) else float(self.trust),
-            temperature=1.0,
-            prior_evidence=0.5,
-            noise_rate=0.0,
-            noise_rate_interval=(0.0, 1.0),
-            label_quality=np.ones(0),
-            prior_scale=1.0,
-            small_scale=1.0,
+        new = copy(self)
+        X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
+        new.prior_ = self._fitted_prior(X)
+        new.neighbors_, new._voice = self._fitted_neighbors(), None
+        new.neighbor_weight_ = 0.0
+        new.classes_ = new.prior_.classes_
+        n_classes = len(new.classes_)
+        new.estimator_, new._class_counts = None, np.zeros(n_classes, dtype=int)
+        new.noise_matrix_, new.oof_proba_ = np.eye(n_classes), np.empty((0, n_classes))
+        new._set_fusion(
+            Fusion(
+                trust=1.0 if isinstance(self.trust, str) else float(self.trust),
+                temperature=1.0,
+                prior_evidence=0.5,
+                noise_rate=0.0,
+                noise_rate_interval=(0.0, 1.0),
+                label_quality=np.ones(0),
+                prior_scale=1.0,
+                small_scale=1.0,
+            )
         )
-        n_classes = len(prior.classes_)
-        no_labels = np.zeros(n_classes, dtype=int)
-        matrix, no_rows = np.eye(n_classes), np.empty((0, n_classes))
-        learned = (None, no_labels, fusion, matrix, no_rows)
-        self._publish(checker, prior.classes_, prior, *learned)
-        return self
+        return self._take_over(new)
 
-    def _publish(
-        self,
-        checker,
-        classes,
-        prior,
-        model,
-        class_counts,
-        fusion,
-        noise_matrix,
-        oof_proba,
-    ):
-        """Set all that `fit` has learned, when nothing can fail any more."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if name in vars(checker):
-                setattr(self, name, getattr(checker, name))
-        self.classes_, self.prior_, self.estimator_ = classes, prior, model
-        self._class_counts, self._fusion = class_counts, fusion
+    def _set_fusion(self, fusion):
+        self._fusion = fusion
         self.trust_ = fusion.trust
         self.temperature_ = fusion.temperature
-        self.prior_evidence_ = 0.0 if prior is None else fusion.prior_evidence
+        self.prior_evidence_ = 0.0 if self.prior_ is None else fusion.prior_evidence
         self.noise_rate_ = fusion.noise_rate
         self.noise_rate_interval_ = fusion.noise_rate_interval
-        self.noise_matrix_ = noise_matrix
         self.label_quality_ = fusion.label_quality
-        self.oof_proba_ = oof_proba
+
+    def _take_over(self, new):
+        """Become what a copy has learned, when nothing can fail any more."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        self.__dict__.update(vars(new))
+        return self
+
+    def _fitted_neighbors(self):
+        if self.neighbors is None or _is_auto(self.neighbors):
+            return None
+        if not hasattr(self.neighbors, "samples_like"):
+            raise TypeError(
+                'neighbors must be a NeighborGraph, "auto" or None, got '
+                f"{self.neighbors!r}."
+            )
+        if not is_fitted(self.neighbors):
+            raise ValueError(
+                f"neighbors={self.neighbors!r} is not fitted. Fit it on the pool, and "
+                "put it into sklearn.frozen.FrozenEstimator where this classifier is "
+                "cloned."
+            )
+        return self.neighbors
 
     def _fitted_prior(self, X):
         if self.prior is None or is_fitted(self.prior):
@@ -449,6 +529,15 @@ def _prior_proba(prior, X, classes):
     proba = class_proba(prior, X, classes)
     name = f"{type(prior).__name__}.predict_proba(X)"
     return check_proba(proba, n_rows(X), len(classes), name=name)
+
+
+def _in_blocks(say, X):
+    """Ask about many samples block by block, which bounds memory."""
+    n_samples = n_rows(X)
+    if n_samples <= _BLOCK:
+        return say(X)
+    starts = range(0, n_samples, _BLOCK)
+    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])
 
 
 def _is_auto(value):

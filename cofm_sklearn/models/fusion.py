@@ -16,11 +16,11 @@ from cofm_sklearn.noise.estimate import (
     rate_interval,
     scale_of,
 )
-from cofm_sklearn.noise.quality import fit_label_channel
+from cofm_sklearn.noise.quality import fit_label_channels
 
 __all__ = ["Fusion", "fit_fusion", "smooth_by_fold", "smooth_proba"]
 
-_TRUST_GRID = np.linspace(0.0, 1.0, 11)
+_TRUST_GRID = np.linspace(0.0, 1.0, 6)
 # Power of the inverse class shares in the weights of labels: at 0 the largest class
 # decides on trust; at 1 a handful of labels does, half of which may be wrong.
 _BALANCE = 0.7
@@ -158,15 +158,15 @@ def fit_fusion(
     label_noise="auto",
     sample_weight=None,
 ):
-    """Weigh prior against small model by how well they foretell the labels.
+    """Weigh prior against small model by how well they predict the labels.
 
     Bayesian averaging over a grid of trust, temperature, and three hypotheses about
     the labels: all right, wrong at an unknown rate, or wrong and mostly taken for a
-    similar class (`fit_label_channel`). Half of the belief starts at trust 0, so that
-    a useless prior is let go of rather than given a small weight; wrong labels have
-    to earn their extra parameter (BIC). The prior counts only as far as it, all by
-    itself, foretells labels better than the shares of the classes do: beside a small
-    model that knows little yet, any other opinion looks good.
+    similar class (`cofm_sklearn.noise.fit_label_channel`). Half of the belief starts
+    at trust 0, so that a useless prior is discarded rather than given a small weight;
+    wrong labels have to earn their extra parameter (BIC). The prior counts only as
+    far as it, all by itself, predicts labels better than the shares of the classes
+    do: beside a small model that knows little yet, any other opinion looks good.
 
     Parameters
     ----------
@@ -220,28 +220,17 @@ def fit_fusion(
     ll, rarity = np.empty((*shape, len(y))), np.empty((*shape, len(y)))
     rates, quality = np.zeros(shape), np.ones((*shape, len(y)))
     informations = np.full(shape, np.inf)
-    nearby = [None] * len(hypotheses)
     for i, t in enumerate(trusts):
         mixed = t * Zp + (1 - t) * Zs
-        for j, sharpness in enumerate(SHARPNESS_GRID):
-            proba = softmax(sharpness * mixed, axis=1)
-            for h, hypothesis in enumerate(hypotheses):
-                channel = fit_label_channel(
-                    y,
-                    proba,
-                    noise_rate=hypothesis.rate,
-                    confusion=hypothesis.confusion,
-                    sample_weight=w,
-                    start=nearby[h],
-                )
-                nearby[h] = channel
-                ll[i, j, h] = channel.log_likelihood
-                rarity[i, j, h] = channel.rarity
-                if hypothesis.doubt:
-                    rates[i, j, h] = channel.noise_rate
-                    quality[i, j, h] = channel.quality
-                    if hypothesis.rate is None:
-                        informations[i, j, h] = rate_information(channel, w)
+        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+        for h, hypothesis in enumerate(hypotheses):
+            ll[i, :, h], rate, right, _, rarity[i, :, h] = fit_label_channels(
+                y, proba, hypothesis.rate, hypothesis.confusion, w
+            )
+            if hypothesis.doubt:
+                rates[i, :, h], quality[i, :, h] = rate, right
+                if hypothesis.rate is None:
+                    informations[i, :, h] = rate_information(rate, right, w)
     log_belief = log_belief[:, None, None] - penalty
     counted = ll @ w + log_belief
     rarity = np.tensordot(_normalised(counted), rarity, axes=3)
@@ -282,7 +271,7 @@ def _balanced(weight, rarity):
 
 
 def _skill(log_post, y, weight, n_classes):
-    """Probability that the prior alone foretells labels better than their shares do."""
+    """Probability that the prior alone predicts labels better than their shares do."""
     counts = np.bincount(y, weights=weight, minlength=n_classes)
     shares = (counts + 0.5) / (counts + 0.5).sum()
     by_chance = counts @ np.log(shares)

@@ -8,7 +8,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
@@ -317,7 +316,7 @@ default="cross_entropy"
         # The shape of X is learned by a copy, since what follows may fail.
         checker = copy(self)
         X = checker._check_X(X, reset=True)
-        y = check_labels(column_or_1d(y, warn=True))
+        y = check_labels(y, warn=True)
         with few_labels_per_class():
             check_classification_targets(y)
         if len(X) != len(y):

@@ -2,12 +2,13 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral, Real
+from numbers import Real
 from threading import RLock
 
 import numpy as np
 
 from cofm_sklearn.models.nets_parts import LOSSES, MODULES, batches
+from cofm_sklearn.utils.validation import check_integer
 
 __all__ = [
     "PREFIXES",
@@ -62,9 +63,7 @@ def check_parameters(params):
                 f"got {value!r}."
             )
     for name in ("max_epochs", "batch_size", "n_iter_no_change"):
-        value = params[name]
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+        check_integer(name, params[name], 1)
     for name, low, high in (
         ("label_smoothing", 0, 1),
         ("lr", np.nextafter(0, 1), np.inf),
@@ -72,7 +71,8 @@ def check_parameters(params):
         ("tol", 0, np.inf),
     ):
         value = params[name]
-        if not isinstance(value, Real) or not low <= float(value) < high:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not low <= float(value) < high:
             raise ValueError(
                 f"{name} must be a number {'above' if low else 'from'} 0 and below "
                 f"{high}, got {value!r}."

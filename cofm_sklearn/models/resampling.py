@@ -1,13 +1,15 @@
 """Resampling that survives classes of one or two members."""
 
+import re
 import warnings
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.utils.quiet import few_labels_per_class
@@ -18,6 +20,13 @@ __all__ = ["SafeSampler"]
 # Parameters, of samplers inside samplers too, that ask for so many other members of a
 # class; for `cv` see below.
 _NEIGHBOURS = ("k_neighbors", "n_neighbors", "n_neighbors_ver3")
+# What imbalanced-learn and scikit-learn say where classes are too small, or lie so that
+# nothing can be made of them; any other error is not about that.
+_ABOUT_SIZES = re.compile(
+    r"n_(neighbors|samples|clusters|splits)|neigh?bou?rs|clusters|sample\(s\)|members"
+    r"|[Nn]o samples|number of samples|support vectors|NaN to integer"
+    r"|specified ratio|too (few|small)|not enough|at least|minimum"
+)
 # Below this size a class is tiny for samplers with imbalanced-learn's usual settings.
 _USUAL_SIZE = 6
 
@@ -77,9 +86,9 @@ class SafeSampler(BaseEstimator):
     Notes
     -----
     What is made sure of: no error because classes are small, and no class loses all
-    of its members. Counts in a dict `sampling_strategy` that do not suit the labels
-    so far (a class without label yet, or fewer samples to reach than there are) are
-    left out or adapted.
+    of its members. Errors about anything else are the sampler's own. Counts in a dict
+    `sampling_strategy` that do not suit the labels so far (a class without label yet,
+    or fewer samples to reach than there are) are left out or adapted.
 
     Sample weights cannot follow resampled rows, so `fit_resample` takes none, as in
     imbalanced-learn. `CoDecisionClassifier` knows this and leaves out samples of low
@@ -107,7 +116,7 @@ class SafeSampler(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Check the input; resampling happens in `fit_resample`.
+        """Check the input, and no more; resampling happens in `fit_resample`.
 
         Parameters
         ----------
@@ -125,10 +134,25 @@ class SafeSampler(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As `fit_resample`.
+            As `fit_resample`, but for what the sampler finds out as it works.
         """
-        self.fit_resample(X, y)
+        self._check(X, y)
         return self
+
+    def _check(self, X, y):
+        """Return samples and labels as arrays, and learn the features."""
+        if not hasattr(self.sampler, "fit_resample"):
+            raise TypeError(
+                "sampler must have fit_resample, like SMOTE() of imbalanced-learn; got "
+                f"{self.sampler!r}."
+            )
+        check_option("tiny_classes", self.tiny_classes, ("pass", "repeat"))
+        X, y = check_labelled(X, y)
+        _check_input(self.sampler, X, y)
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        validate_data(self, X, skip_check_array=True)
+        return X, y
 
     def fit_resample(self, X, y):
         """Resample as far as the classes allow.
@@ -146,7 +170,7 @@ class SafeSampler(BaseEstimator):
         X_resampled : of the kind of X, shape (n_new, n_features)
             Samples.
 
-        y_resampled : ndarray of shape (n_new,)
+        y_resampled : ndarray or Series of shape (n_new,), as y was given
             Labels.
 
         Raises
@@ -158,14 +182,8 @@ class SafeSampler(BaseEstimator):
             If lengths differ, values are not finite, a parameter is out of range, or
             the sampler does not take such samples.
         """
-        if not hasattr(self.sampler, "fit_resample"):
-            raise TypeError(
-                "sampler must have fit_resample, like SMOTE() of imbalanced-learn; got "
-                f"{self.sampler!r}."
-            )
-        check_option("tiny_classes", self.tiny_classes, ("pass", "repeat"))
-        X, y = check_labelled(X, y)
-        _check_input(self.sampler, X, y)
+        given = y
+        X, y = self._check(X, y)
         with few_labels_per_class():
             sampler, rows, result, refusal = _resample(self.sampler, X, y)
         # What the sampler gives, then what it did not see, took away, or repeats.
@@ -179,9 +197,7 @@ class SafeSampler(BaseEstimator):
         if len(more):
             X_new = stack_rows(X_new, take_rows(X, more))
             y_new = np.concatenate([y_new, y[more]])
-        for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
-            self.__dict__.pop(name, None)
-        validate_data(self, X, skip_check_array=True)
+        self.__dict__.pop("sample_indices_", None)
         if result is None:
             self.sample_indices_ = np.arange(len(y))
         elif hasattr(sampler, "sample_indices_"):
@@ -190,7 +206,7 @@ class SafeSampler(BaseEstimator):
         self.sampler_ = None if result is None else sampler
         self.passed_classes_ = np.unique(y if result is None else y[rest])
         self.kept_classes_, self.refusal_ = kept, refusal
-        return X_new, y_new
+        return X_new, _labels_like(given, y_new, getattr(X_new, "index", None))
 
     def _repeats(self, y, rest):
         """Positions of what brings tiny classes to the size of over-sampled ones."""
@@ -215,15 +231,29 @@ class SafeSampler(BaseEstimator):
         return tags
 
 
+def is_about_sizes(error):
+    """Tell whether a sampler says that classes are too small for it."""
+    return _ABOUT_SIZES.search(str(error)) is not None
+
+
 def check_labelled(X, y):
     """Return samples and labels of equal length; a list of samples becomes an array."""
     X = np.asarray(X) if isinstance(X, list | tuple) else X
-    y = check_labels(column_or_1d(y, warn=True))
+    y = check_labels(y, warn=True)
     with few_labels_per_class():
         check_classification_targets(y)
     if n_rows(X) != len(y):
         raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
     return X, y
+
+
+def _labels_like(given, y, index):
+    """Return labels as a Series, or a frame of one column, where they came as such."""
+    if isinstance(given, pd.DataFrame):
+        return _labels_like(given.iloc[:, 0], y, index).to_frame()
+    if isinstance(given, pd.Series):
+        return pd.Series(y, index=index, dtype=given.dtype, name=given.name)
+    return y
 
 
 def _check_input(sampler, X, y):
@@ -256,6 +286,8 @@ def _resample(sampler, X, y):
         try:
             result = _call(trial, take_rows(X, rows), y[rows])
         except (ValueError, RuntimeError, IndexError) as error:
+            if not is_about_sizes(error) and not isinstance(error, IndexError):
+                raise
             refusal = str(error)
             continue
         return trial, rows, result, refusal

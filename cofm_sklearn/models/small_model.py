@@ -1,5 +1,7 @@
 """Train any scikit-learn classifier on weighted samples, and ask it for all classes."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn import config_context
@@ -9,7 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.models.resampling import SafeSampler, is_about_sizes
+from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
@@ -131,8 +134,8 @@ def fit_constant_model(estimator, X, y):
     Parameters
     ----------
     estimator : classifier
-        Left as it is. Transformers of a pipeline are cloned and fitted, since a query
-        needs what they make of samples.
+        Left as it is. Transformers of a pipeline are cloned and fitted, up to the first
+        that learns from labels, since a query needs what they make of samples.
 
     X : array-like of length n_samples
         Labelled samples.
@@ -146,9 +149,12 @@ def fit_constant_model(estimator, X, y):
     """
     constant, fitted = ConstantModel(y[0]), []
     for step in split_pipeline(estimator)[0]:
-        step = clone(step).fit(X, y)
-        X = step.transform(X)
-        fitted.append(step)
+        # With one class, what learns from labels has as little to learn.
+        fitted_step = fit_without_labels(step, X)
+        if fitted_step is None:
+            break
+        X = fitted_step.transform(X)
+        fitted.append(fitted_step)
     return make_pipeline(*fitted, constant) if fitted else constant
 
 
@@ -205,18 +211,58 @@ def fit_small_model(estimator, data):
         model.set_params(**{f"{net}classes": list(range(len(data.classes)))})
     # The weights are made here, so they take the plain way into pipelines whether or
     # not the caller routes metadata.
+    with (
+        config_context(enable_metadata_routing=False),
+        few_labels_per_class(),
+        naming_the_cure(model, X),
+    ):
+        return model.fit(X, y, **params)
+
+
+@contextmanager
+def naming_the_cure(estimator, X):
+    """Explain what classifiers say who get samples or classes they cannot take.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Who is trained inside.
+
+    X : array-like of length n_samples
+        What on.
+
+    Raises
+    ------
+    ValueError
+        In place of the classifier's error, where the cure is known.
+    """
     try:
-        with config_context(enable_metadata_routing=False), few_labels_per_class():
-            return model.fit(X, y, **params)
+        yield
     except (TypeError, ValueError) as error:
-        if is_numeric(X) or isinstance(model, Pipeline):
-            raise
-        name = type(model).__name__
-        raise ValueError(
-            f"{name} cannot be trained on these samples, which are no numbers: "
-            f"{error}. Put an encoder before it or before the co-decision, for example "
-            f"make_pipeline(SentenceTransformerEncoder(), {name}())."
-        ) from error
+        steps = [step for _, step in getattr(estimator, "steps", [])]
+        bare = [
+            type(step).__name__
+            for step in steps
+            if hasattr(step, "fit_resample") and not isinstance(step, SafeSampler)
+        ]
+        name, said = type(estimator).__name__, str(error).rstrip(".")
+        if not is_numeric(X) and not isinstance(estimator, Pipeline):
+            raise ValueError(
+                f"{name} cannot be trained on these samples, which are no numbers: "
+                f"{said}. Put an encoder before it or before the co-decision, for "
+                f"example make_pipeline(SentenceTransformerEncoder(), {name}())."
+            ) from error
+        if bare and is_about_sizes(error):
+            raise ValueError(
+                f"{bare[0]} refuses classes as small as the first rounds have: {said}. "
+                f"SafeSampler({bare[0]}()) copes with them."
+            ) from error
+        if _skorch_step(estimator) is not None and "n_splits" in str(error):
+            raise ValueError(
+                f"The net sets samples aside for validation, for which there are too "
+                f"few: {said}. Give it train_split=None."
+            ) from error
+        raise
 
 
 def class_proba(model, X, classes):
@@ -276,7 +322,8 @@ def class_proba(model, X, classes):
         if proba.shape[1] != len(classes):
             raise ValueError(
                 f"The net has {proba.shape[1]} outputs for {len(classes)} classes. "
-                "Give its module one output per class."
+                "Give its module one output per class. Where labels of some are still "
+                "to come, name them all: NetClassifier(classes=[...]), or a prior."
             )
         return proba
     return align_proba(proba, model.classes_, classes)

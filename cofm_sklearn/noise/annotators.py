@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold
 
 from cofm_sklearn.datasets.make import check_classes, check_labels
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
@@ -391,20 +392,33 @@ def _crowdlab(codes, proba):
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     """Probabilities of every sample by a clone that was trained on the others.
 
-    About a class that it has not seen, a clone has no opinion: such a class gets its
-    equal part, so that answers are not outvoted by ignorance.
+    About a class that it has not seen, a clone has no opinion unless it has a prior:
+    such a class gets its equal part, so that answers are not outvoted by ignorance.
+    Classes that are not among `classes` do not count.
     """
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no predict_proba. Wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV."
+        )
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:
         return proba
     folds = KFold(min(n_folds, len(codes)), shuffle=True, random_state=random_state)
     for train, test in folds.split(codes):
-        seen = np.isin(np.arange(len(classes)), codes[train])
-        if seen.sum() == 1:
+        known = np.isin(np.arange(len(classes)), codes[train])
+        if known.sum() == 1:
             continue
         with few_labels_per_class():
             model = clone(estimator).fit(take_rows(X, train), classes[codes[train]])
         found = model.predict_proba(take_rows(X, test))
-        found = align_proba(found, model.classes_, classes)[:, seen]
-        proba[np.ix_(test, seen)] = found * seen.mean()
+        own = np.asarray(model.classes_)
+        if getattr(split_pipeline(model)[1], "prior", None) is not None:
+            known = np.isin(classes, own)
+        wanted = np.isin(own, classes)
+        found = align_proba(found[:, wanted], own[wanted], classes)[:, known]
+        total = found.sum(axis=1, keepdims=True)
+        equal = np.full_like(found, 1 / known.sum())
+        found = np.divide(found, total, out=equal, where=total > 0)
+        proba[np.ix_(test, known)] = found * known.mean()
     return proba

@@ -3,10 +3,9 @@
 import warnings
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
 
 from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.utils.validation import check_numbers
+from cofm_sklearn.utils.validation import check_numbers, ravel_labels
 
 __all__ = ["find_suspects"]
 
@@ -52,7 +51,7 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
     >>> find_suspects(y, [0.9, 0.2, 0.1, 0.9])
     array([2, 1])
     """
-    y, quality = column_or_1d(y), check_numbers(quality, "quality")
+    y, quality = ravel_labels(y), check_numbers(quality, "quality")
     if quality.shape != y.shape:
         raise ValueError(
             f"quality must hold one number per label, {y.shape}; got {quality.shape}."

@@ -8,7 +8,7 @@ from scipy.stats import beta
 from sklearn.utils.validation import column_or_1d
 
 from cofm_sklearn.datasets.make import check_classes, check_labels
-from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channel
+from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channels, true_class
 from cofm_sklearn.utils.validation import (
     check_proba,
     check_weights,
@@ -25,7 +25,7 @@ _FINE_GRID = 2 ** np.arange(-1, 3, 0.5)
 _SLIP_RATE = 0.01
 # What a row of the noise matrix is worth before any label, in labels.
 _PRIOR_LABELS = 1.0
-_RATES = np.linspace(0, 1, 2001)
+_RATES = np.linspace(0, 1, 501)
 
 
 class NoiseEstimate(NamedTuple):
@@ -219,30 +219,35 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
     Z /= scale_of(Z[weight > 0])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight))
     given = np.eye(n_classes)[y] * weight[:, None]
-    log_post, rates, informations, quality, counts = [], [], [], [], []
+    log_post: list = []
+    rates: list = []
+    informations: list = []
+    quality: list = []
+    counts: list = []
+    proba = softmax(_FINE_GRID[:, None, None] * Z, axis=2)
     for hypothesis in hypotheses:
-        channel = None
-        for sharpness in _FINE_GRID:
-            channel = fit_label_channel(
-                y,
-                softmax(sharpness * Z, axis=1),
-                noise_rate=hypothesis.rate,
-                confusion=hypothesis.confusion,
-                sample_weight=weight,
-                start=channel,
-            )
-            log_post.append(channel.log_likelihood @ weight - hypothesis.penalty)
-            learned = hypothesis.doubt and hypothesis.rate is None
-            informations.append(
-                rate_information(channel, weight) if learned else np.inf
-            )
-            rates.append(channel.noise_rate if hypothesis.doubt else 0.0)
-            if hypothesis.doubt:
-                quality.append(channel.quality)
-                counts.append(channel.true_class.T @ given)
-            else:
-                quality.append(np.ones(len(y)))
-                counts.append(np.diag(given.sum(axis=0)))
+        ll, rate, right, shares, _ = fit_label_channels(
+            y, proba, hypothesis.rate, hypothesis.confusion, weight
+        )
+        log_post.extend(ll @ weight - hypothesis.penalty)
+        if not hypothesis.doubt:
+            rates.extend(np.zeros(len(proba)))
+            informations.extend(np.full(len(proba), np.inf))
+            quality.extend(np.ones_like(right))
+            counts.extend([np.diag(given.sum(axis=0))] * len(proba))
+            continue
+        rates.extend(rate)
+        known = hypothesis.rate is not None
+        informations.extend(
+            np.full(len(proba), np.inf)
+            if known
+            else rate_information(rate, right, weight)
+        )
+        quality.extend(right)
+        counts.extend(
+            true_class(y, p, r, s, hypothesis.confusion, weight).T @ given
+            for p, r, s in zip(proba, rate, shares)
+        )
     post = np.exp(np.array(log_post) - logsumexp(log_post))
     rate = float(post @ np.array(rates))
     interval = rate_interval(post, np.array(rates), np.array(informations), confidence)
@@ -299,12 +304,11 @@ def scale_of(Z):
     return scale if scale > 1e-9 else 1.0
 
 
-def rate_information(channel, weight):
-    """Fisher information about a channel's rate; labels nobody can judge carry none."""
-    rate, quality = channel.noise_rate, channel.quality
-    if rate == 0:  # of one class only
-        return np.inf
-    return weight @ ((1 - quality) / rate - quality / (1 - rate)) ** 2
+def rate_information(rate, quality, weight):
+    """Fisher information about each rate; labels nobody can judge carry none."""
+    some = np.maximum(rate, 1e-300)[:, None]
+    information = ((1 - quality) / some - quality / (1 - some)) ** 2 @ weight
+    return np.where(rate == 0, np.inf, information)  # 0: of one class only
 
 
 def rate_interval(post, rates, informations, confidence=0.95):

@@ -50,7 +50,7 @@ class LabelChannel(NamedTuple):
 
 
 def fit_label_channel(
-    y, proba, *, noise_rate=None, confusion="uniform", sample_weight=None, start=None
+    y, proba, *, noise_rate=None, confusion="uniform", sample_weight=None
 ):
     """Explain given labels by class probabilities and a channel that makes mistakes.
 
@@ -77,9 +77,6 @@ def fit_label_channel(
 
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights of mean 1; None weighs all alike.
-
-    start : LabelChannel or None, default=None
-        Where to start from, to be done sooner.
 
     Returns
     -------
@@ -110,32 +107,93 @@ def fit_label_channel(
     n_samples, n_classes = proba.shape
     _check_arguments(y, n_samples, n_classes, noise_rate, confusion)
     w = np.ones(n_samples) if sample_weight is None else sample_weight
-    learn_rate = noise_rate is None
-    rate = 0.1 if learn_rate else float(noise_rate)
-    if start is None:
-        shares = np.bincount(y, weights=w, minlength=n_classes) + _CLASS_SMOOTHING
-        shares /= shares.sum()
-    else:
-        shares = start.class_shares
-        rate = start.noise_rate if learn_rate else rate
-    wrong_to = _wrong_labels(proba, confusion, w)[:, y].T
+    [likelihood], [rate], [right], [shares], [rarity] = fit_label_channels(
+        y, proba[None], noise_rate, confusion, w
+    )
+    true = true_class(y, proba, rate, shares, confusion, w)
+    return LabelChannel(likelihood, float(rate), right, shares, rarity, true)
+
+
+def fit_label_channels(y, proba, noise_rate, confusion, weight):
+    """Fit a channel to each of several sets of probabilities at once.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,), dtype int
+    proba : ndarray of shape (n_sets, n_samples, n_classes)
+    noise_rate, confusion
+        As in `fit_label_channel`.
+    weight : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    log_likelihood : ndarray of shape (n_sets, n_samples)
+    noise_rate : ndarray of shape (n_sets,)
+    quality : ndarray of shape (n_sets, n_samples)
+    class_shares : ndarray of shape (n_sets, n_classes)
+    rarity : ndarray of shape (n_sets, n_samples)
+        As the fields of `LabelChannel`.
+    """
+    n_sets, n_samples, n_classes = proba.shape
+    given = np.eye(n_classes)[y]
+    shares = weight @ given + _CLASS_SMOOTHING
+    shares = np.tile(shares / shares.sum(), (n_sets, 1))
+    rates = np.full(n_sets, 0.1 if noise_rate is None else float(noise_rate))
+    # Probability of the given label by way of its own class, and of each other one.
+    as_given = proba[:, np.arange(n_samples), y]
+    by_others = np.empty_like(proba)
+    for k in range(n_sets):
+        wrong_to = _wrong_labels(proba[k], confusion, weight)
+        np.multiply(proba[k], wrong_to[:, y].T, out=by_others[k])
     # Beyond this a label would speak against its own class.
     ceiling = 0.9 * (n_classes - 1) / n_classes
+    # Sets that have settled no longer change; the others are kept together.
+    going, own, others = np.arange(n_sets), as_given, by_others
     for _ in range(_MAX_ITER):
-        true, right, _ = _posterior(proba * shares, y, wrong_to, rate)
-        before, rate_before = shares, rate
-        if learn_rate:
-            rate = min((np.sum(w * (1 - right)) + 0.5) / (w.sum() + 1), ceiling)
-        shares = w @ true + _CLASS_SMOOTHING
-        shares /= shares.sum()
-        if max(np.abs(shares - before).max(), abs(rate - rate_before)) < _TOLERANCE:
-            break
-    joint = proba * shares
-    joint /= joint.sum(axis=1, keepdims=True)
-    true, right, likelihood = _posterior(joint, y, wrong_to, rate)
-    likelihood = np.maximum(likelihood, np.finfo(float).tiny)
-    rarity = true @ (1 / (n_classes * shares))
-    return LabelChannel(np.log(likelihood), float(rate), right, shares, rarity, true)
+        old, rate = shares[going], rates[going]
+        right, evidence = _judge(own, others, y, old, rate)
+        if noise_rate is None:
+            wrong = (1 - right) @ weight
+            rates[going] = np.minimum((wrong + 0.5) / (weight.sum() + 1), ceiling)
+        # The expected number of each true class: labels that are right, and others.
+        counts = (weight * right) @ given + _CLASS_SMOOTHING
+        by_wrong = np.matmul((weight / evidence)[:, None, :], others)[:, 0]
+        counts += rate[:, None] * old * by_wrong
+        shares[going] = counts / counts.sum(axis=1, keepdims=True)
+        moved = np.abs(shares[going] - old).max(axis=1)
+        moving = np.maximum(moved, np.abs(rates[going] - rate)) >= _TOLERANCE
+        if not moving.all():
+            going, own, others = going[moving], own[moving], others[moving]
+            if not len(going):
+                break
+    right, evidence = _judge(as_given, by_others, y, shares, rates)
+    likelihood = evidence / np.matmul(proba, shares[:, :, None])[..., 0]
+    likelihood = np.log(np.maximum(likelihood, np.finfo(float).tiny))
+    # With 1 / (n_classes * share) as the weight of a class, shares cancel out.
+    rarity = rates[:, None] * by_others.sum(axis=2) / evidence
+    rarity = (rarity + right / shares[:, y]) / n_classes
+    return likelihood, rates, right, shares, rarity
+
+
+def true_class(y, proba, noise_rate, class_shares, confusion, weight):
+    """Return the posterior of the true classes under a fitted channel.
+
+    Parameters
+    ----------
+    y, proba, noise_rate, class_shares, confusion, weight
+        As `fit_label_channel` takes and returns them.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+    """
+    rows = np.arange(len(y))
+    wrong_to = _wrong_labels(proba, confusion, weight)[:, y].T
+    joint = proba * class_shares * wrong_to * noise_rate
+    joint[rows, y] = proba[rows, y] * class_shares[y] * (1 - noise_rate)
+    empty = joint.sum(axis=1) <= 0
+    joint[empty, y[empty]] = 1.0
+    return joint / joint.sum(axis=1, keepdims=True)
 
 
 def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
@@ -169,15 +227,12 @@ def _wrong_labels(proba, confusion, weight):
     return _TO_SIMILAR * similar + (1 - _TO_SIMILAR) * uniform
 
 
-def _posterior(joint, y, wrong_to, rate):
-    """Posterior of the true classes, of the label being right, and the evidence."""
-    rows = np.arange(len(y))
-    both = joint * wrong_to * rate
-    both[rows, y] = joint[rows, y] * (1 - rate)
-    evidence = both.sum(axis=1)
-    # A sample that nothing explains keeps its label.
+def _judge(as_given, by_others, y, shares, rates):
+    """Posterior of each label being right, and the evidence, set by set."""
+    right = (1 - rates)[:, None] * as_given * shares[:, y]
+    evidence = rates[:, None] * np.matmul(by_others, shares[:, :, None])[..., 0]
+    evidence += right
+    # A label that nothing explains is kept.
     empty = evidence <= 0
-    if empty.any():
-        both[empty, y[empty]] = 1.0
-    true = both / np.where(empty, 1.0, evidence)[:, None]
-    return true, true[rows, y], evidence
+    right[empty] = evidence[empty] = 1.0
+    return right / evidence, evidence

@@ -134,7 +134,8 @@ default=None
         """
         labels, texts = _check_descriptions(self.class_descriptions)
         _check_prompts(self.prompts)
-        if not isinstance(self.scale, Real) or not 0 < float(self.scale) < np.inf:
+        is_number = isinstance(self.scale, Real) and not isinstance(self.scale, bool)
+        if not is_number or not 0 < float(self.scale) < np.inf:
             raise ValueError(f"scale must be a number above 0, got {self.scale!r}.")
         self.classes_ = np.array(labels)
         self.encoder_ = (

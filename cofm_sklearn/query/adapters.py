@@ -7,7 +7,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
 from cofm_sklearn.models.small_model import class_proba
-from cofm_sklearn.query.base import BaseQueryStrategy
+from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy, check_strategy
+from cofm_sklearn.query.learner import may_have_gaps
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
@@ -66,27 +67,23 @@ class ModALQuery(BaseQueryStrategy):
         self.random_state = random_state
 
     def _choose(self, learner, X_pool, n_instances):
-        if not callable(self.function):
-            raise TypeError(
-                "function must be callable, for example modAL's margin_sampling; got "
-                f"{self.function!r}."
-            )
-        X_pool = check_pool(X_pool)
+        check_strategy(self.function, "function")
+        X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)
         rng = self._rng(0 if taught is None else len(taught))
         # modAL settles ties by position, so positions are shuffled.
         order = rng.permutation(n_rows(X_pool))
         try:
-            found = self.function(
+            picked, worth = ask_strategy(
+                self.function,
                 learner,
                 take_rows(X_pool, order),
-                n_instances=n_instances,
+                n_instances,
                 **(self.arguments or {}),
             )
         except NotFittedError:
-            found = np.arange(n_instances)
-        picked, worth = found if isinstance(found, tuple) else (found, None)
-        picked = order[np.asarray(picked).ravel()]
+            picked, worth = np.arange(n_instances), None
+        picked = order[picked]
         if worth is None or np.size(worth) != len(picked):
             worth = np.arange(len(picked), 0, -1)
         utilities = np.full(len(order), np.nan)

@@ -3,21 +3,23 @@
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
 
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.adapters import ModALQuery
-from cofm_sklearn.query.base import BaseQueryStrategy
+from cofm_sklearn.query.base import BaseQueryStrategy, check_strategy
 from cofm_sklearn.query.weights import class_shares
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import (
     align_proba,
+    check_integer,
     check_n_instances,
     check_option,
     encode_labels,
+    is_share,
     n_rows,
 )
 
@@ -211,23 +213,16 @@ class AskAgainQuery(BaseQueryStrategy):
         return strategy._choose(learner, X_pool, n_instances)
 
     def _check_parameters(self):
-        if not callable(self.query_strategy):
-            raise TypeError(
-                "query_strategy must be callable, for example CoDecisionQuery(); got "
-                f"{self.query_strategy!r}."
-            )
+        check_strategy(self.query_strategy)
         check_option("score", self.score, _SCORES)
-        if not isinstance(self.share, Real) or not 0 <= float(self.share) <= 1:
+        if not is_share(self.share):
             raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")
-        if not isinstance(self.balance, Real) or not 0 <= float(self.balance) < np.inf:
+        is_number = isinstance(self.balance, Real) and self.balance is not True
+        if not is_number or not 0 <= float(self.balance) < np.inf:
             raise ValueError(
                 f"balance must be a number of at least 0, got {self.balance!r}."
             )
-        if not isinstance(self.max_answers, Integral) or self.max_answers < 2:
-            raise ValueError(
-                f"max_answers must be an integer of at least 2, got "
-                f"{self.max_answers!r}."
-            )
+        check_integer("max_answers", self.max_answers, 2)
 
 
 def opinion_on_labeled(learner, answers, X=None):

@@ -11,7 +11,78 @@ from cofm_sklearn.query.learner import view_learner
 from cofm_sklearn.utils import modal_wants_metrics
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy"]
+__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy"]
+
+
+def check_strategy(strategy, name="query_strategy"):
+    """Raise a TypeError unless a strategy can be called; the cure is named."""
+    if callable(strategy):
+        return
+    if type(strategy).__module__.partition(".")[0] == "skactiveml":
+        raise TypeError(
+            f"{name} must be callable. Wrap what is of scikit-activeml: "
+            f"SkactivemlQuery({strategy!r})."
+        )
+    raise TypeError(
+        f"{name} must be callable, for example CoDecisionQuery() or modAL's "
+        f"margin_sampling; got {strategy!r}."
+    )
+
+
+def ask_strategy(strategy, learner, X_pool, n_instances, **options):
+    """Ask any strategy, and make sure that its answer can be used.
+
+    Parameters
+    ----------
+    strategy : callable
+        Of this package, or a function of modAL or of the user's.
+
+    learner : object
+        As the strategy takes it.
+
+    X_pool : array-like of length n_pool
+        Unlabelled samples.
+
+    n_instances : int
+        How many are wanted.
+
+    **options
+        Further arguments of the strategy.
+
+    Returns
+    -------
+    picked : ndarray of shape (n_instances,), dtype int64
+        Distinct positions in X_pool, in the order of asking.
+
+    others : object or None
+        What the strategy returned beside them: utilities, or modAL's metrics.
+
+    Raises
+    ------
+    ValueError
+        If it returned anything else; it is named.
+    """
+    found = strategy(learner, X_pool, n_instances=n_instances, **options)
+    # modAL 0.4.2 gives (indices, metrics).
+    picked, *others = found if isinstance(found, tuple) else (found,)
+    n_pool = n_rows(X_pool)
+    try:
+        picked = np.asarray(picked).ravel()
+    except ValueError:  # lists of different lengths
+        picked = np.array([None])
+    if (
+        picked.dtype.kind not in "iu"
+        or len(picked) != n_instances
+        or len(np.unique(picked)) != n_instances
+        or picked.min() < 0
+        or picked.max() >= n_pool
+    ):
+        name = getattr(strategy, "__name__", type(strategy).__name__)
+        raise ValueError(
+            f"query_strategy {name} must return distinct positions in the pool of "
+            f"{n_pool} samples, {n_instances} of them; got {found!r:.200}."
+        )
+    return picked.astype(np.int64), others[0] if others else None
 
 
 class BaseQueryStrategy(BaseEstimator):

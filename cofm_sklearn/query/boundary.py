@@ -5,12 +5,11 @@ ranking where the class ends. The functions know ranks and observed labels only.
 """
 
 import heapq
-from numbers import Integral
 
 import numpy as np
 
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.utils.validation import encode_labels
+from cofm_sklearn.utils.validation import check_integer, encode_labels
 
 __all__ = [
     "ClassRankings",
@@ -168,11 +167,7 @@ class DirectQuery(_RankingQuery):
         self.random_state = random_state
 
     def _pick(self, proba, labels, n_instances, rng):
-        if not isinstance(self.min_per_class, Integral) or self.min_per_class < 1:
-            raise ValueError(
-                "min_per_class must be an integer of at least 1, got "
-                f"{self.min_per_class!r}."
-            )
+        check_integer("min_per_class", self.min_per_class, 1)
         return direct_picks(
             proba, labels, n_instances, rng, min_per_class=self.min_per_class
         )

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from cofm_sklearn.pool.blocks import BlockPool, open_pool
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import (
     covered_by,
@@ -13,7 +14,6 @@ from cofm_sklearn.query.coverage import (
     to_device,
 )
 from cofm_sklearn.query.learner import LearnerReader, count_labels
-from cofm_sklearn.query.pool import BlockPool, open_pool
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.weights import learn_weights
 from cofm_sklearn.utils.validation import (

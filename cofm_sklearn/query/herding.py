@@ -1,7 +1,5 @@
 """Uncertainty herding: coverage weighted by calibrated uncertainty."""
 
-from numbers import Integral
-
 import numpy as np
 
 from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
@@ -10,6 +8,7 @@ from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.weights import uncertainty_of
 from cofm_sklearn.utils.validation import (
     check_auto_or_positive,
+    check_integer,
     check_option,
     encode_labels,
 )
@@ -152,11 +151,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("temperature", "radius"):
             check_auto_or_positive(name, getattr(self, name))
-        if not isinstance(self.max_candidates, Integral) or self.max_candidates < 1:
-            raise ValueError(
-                "max_candidates must be an integer of at least 1, got "
-                f"{self.max_candidates!r}."
-            )
+        check_integer("max_candidates", self.max_candidates, 1)
 
 
 def sharpened(proba, temperature):

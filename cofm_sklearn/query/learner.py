@@ -1,30 +1,45 @@
 """Read what a query strategy needs out of any kind of learner."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models import CoDecisionClassifier
-from cofm_sklearn.models.small_model import class_proba
+from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import (
+    check_takes,
+    fit_without_labels,
+    split_pipeline,
+)
 from cofm_sklearn.utils.validation import (
     align_proba,
+    allows_nan,
     check_pool,
     check_unit_embeddings,
     encode_labels,
     is_fitted,
     is_numeric,
     n_rows,
+    ravel_labels,
     take_rows,
 )
 
-__all__ = ["LearnerReader", "LearnerView", "count_labels", "view_learner"]
+__all__ = [
+    "LearnerReader",
+    "LearnerView",
+    "count_labels",
+    "may_have_gaps",
+    "view_learner",
+]
 
 
 @dataclass
@@ -118,51 +133,73 @@ class LearnerReader:
 
     def __init__(self, learner, X_sample, prior=None):
         X_train, y_train, members, estimator = _parts_of(learner)
+        check_takes(estimator, X_sample, "X_pool")
         steps, self._final = split_pipeline(estimator)
-        self._steps = []
-        Z_sample = X_sample
-        for step in steps:
-            # Before the first label there is only the pool to fit transformers on.
-            step, Z_sample = _fit_where_needed(step, Z_sample)
-            self._steps.append(step)
+        self._steps, Z_sample = _fit_steps(steps, X_sample, is_fitted(self._final))
+        self._allows_nan = allows_nan(self._final)
+        self._check_gaps(Z_sample, "X_pool")
+        # Behind a step that learns from labels, nobody sees anything before those.
+        is_open = len(self._steps) == len(steps)
+        self._own_prior = _prior_of(self._final) if is_open else None
         # A committee sees the data as they came, its members have pipelines.
         self._model = learner if members else self._final
         self._takes_raw = bool(members)
         inputs = X_sample if self._takes_raw else Z_sample
-        self._model_classes = _classes_of(self._model, take_rows(inputs, [0]))
-        own_prior = _prior_of(self._final)
-        self._prior = prior if prior is not None else own_prior
+        self._model_classes = None
+        if is_open or members:
+            self._model_classes = _classes_of(self._model, take_rows(inputs, [0]))
+        self._prior = prior if prior is not None else self._own_prior
         if self._prior is not None and not is_fitted(self._prior):
             self._prior = clone(self._prior).fit(Z_sample)
-        self._embedding_steps = _embedding_steps(self._final, Z_sample, self._prior)
+        self._embedding_steps = _embedding_steps(
+            self._final, Z_sample, self._prior, self._own_prior, is_open
+        )
+        self._gaps = None
+        if self._allows_nan and is_numeric(Z_sample) and not issparse(Z_sample):
+            self._gaps = _column_means(Z_sample)
         self._X_labeled = None
         self.y_labeled = np.empty(0, dtype=int)
         if X_train is not None and n_rows(X_train):
             self._X_labeled = check_pool(X_train, "X_training")
-            self.y_labeled = np.asarray(y_train)
+            self.y_labeled = ravel_labels(y_train, "y_training")
         self.knows = self._model_classes is not None
         self.trust = getattr(self._final, "trust_", None) if self.knows else None
         if self._prior is not None:
             self.classes = self._prior.classes_
-        elif self.knows or self._X_labeled is None:
-            self.classes = self._model_classes
         else:
-            self.classes = np.unique(self.y_labeled)
+            self.classes = _union(self._model_classes, self.y_labeled)
         if self._X_labeled is not None:
             encode_labels(self.y_labeled, self.classes, name="y_training")
 
-    def transform(self, X):
-        """Take checked samples through the transformers of a pipeline."""
+    def transform(self, X, name="X_pool"):
+        """Take checked samples through the transformers of a pipeline.
+
+        Raises
+        ------
+        ValueError
+            If gaps are left that the model does not take.
+        """
         for step in self._steps:
             X = step.transform(X)
+        self._check_gaps(X, name)
         return X
+
+    def _check_gaps(self, Z, name):
+        if not self._allows_nan and is_numeric(Z) and not _is_finite(Z):
+            model = type(self._final).__name__
+            where = " after the transformers" if self._steps else ""
+            raise ValueError(
+                f"{name} contains NaN or infinity{where}, which {model} does not "
+                "take. Fill the gaps in a pipeline, for "
+                f"example make_pipeline(SimpleImputer(), {model}(...))."
+            )
 
     def ask_small_model(self, X, Z):
         """Return what the small model says of samples X that became Z, or None."""
         if not self.knows:
             return None
         # What was checked and not transformed since need not be checked again.
-        checked = Z is X and is_numeric(X)
+        checked = Z is X and is_numeric(X) and not self._allows_nan
         with config_context(assume_finite=checked or get_config()["assume_finite"]):
             proba = _ask(self._model, X if self._takes_raw else Z, self._model_classes)
         return align_proba(proba, self._model_classes, self.classes)
@@ -180,7 +217,13 @@ class LearnerReader:
 
     def embed(self, Z, name="X_pool"):
         """Return embeddings of transformed samples, rows of unit L2 norm."""
-        Z = features_for_small_model(_prior_of(self._final), Z)
+        Z = features_for_small_model(self._own_prior, Z)
+        if self._embedding_steps is None:
+            # They all look alike, so that chance decides between them.
+            return np.ones((n_rows(Z), 1), dtype=np.float32)
+        if self._gaps is not None and not _is_finite(Z):
+            Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
+            Z = np.where(np.isnan(Z), self._gaps, Z)
         for step in self._embedding_steps:
             Z = step.embed(Z) if is_package_prior(step) else step.transform(Z)
         return check_unit_embeddings(Z, name=name)
@@ -189,7 +232,7 @@ class LearnerReader:
         """Return labelled samples as they came and transformed, or None twice."""
         if self._X_labeled is None:
             return None, None
-        return self._X_labeled, self.transform(self._X_labeled)
+        return self._X_labeled, self.transform(self._X_labeled, "X_training")
 
     def embed_labeled(self):
         """Return embeddings of the labelled samples; None if there are none."""
@@ -256,6 +299,12 @@ def view_learner(learner, X_pool, prior=None):
     )
 
 
+def may_have_gaps(learner):
+    """Tell whether what takes the samples of a learner first says it takes NaN."""
+    steps, model = split_pipeline(_parts_of(learner)[3])
+    return allows_nan(steps[0] if steps else model)
+
+
 def count_labels(learner):
     """Return the number of labels that a learner has."""
     _, y_train, _, _ = _parts_of(learner)
@@ -273,13 +322,56 @@ def _parts_of(learner):
     return None, None, None, learner
 
 
-def _fit_where_needed(step, X):
-    """Return a fitted transformer, and X transformed."""
+def _fit_steps(steps, X, is_trained):
+    """Return fitted transformers, and X transformed.
+
+    Before the first label there is only the pool to fit them on; the first that needs
+    labels, and all after it, are left out.
+    """
+    fitted = []
+    for step in steps:
+        Z = None
+        # Behind a trained model, a home-made one may not show that it is fitted.
+        if is_trained or is_fitted(step):
+            with suppress(NotFittedError):
+                Z = step.transform(X)
+        if Z is None:
+            step = fit_without_labels(step, X)
+            if step is None:
+                break
+            Z = step.transform(X)
+        X = Z
+        fitted.append(step)
+    return fitted, X
+
+
+def _union(model_classes, labels):
+    """Return the classes of model and labels: a model may have lost one."""
+    if model_classes is None:
+        return np.unique(labels) if len(labels) else None
+    known = set(np.asarray(model_classes).tolist())
+    if known.issuperset(labels.tolist()):
+        return model_classes
     try:
-        return step, step.transform(X)
-    except NotFittedError:
-        step = clone(step).fit(X)
-        return step, step.transform(X)
+        return np.array(sorted(known.union(labels.tolist())))
+    except TypeError:  # of two kinds, which is an error told elsewhere
+        return model_classes
+
+
+def _column_means(Z):
+    """Means of the columns without what is missing; 0 where all is."""
+    Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
+    known = ~np.isnan(Z)
+    return np.where(known, Z, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _is_finite(X):
+    """Tell whether all numbers of a table are finite."""
+    if hasattr(X, "iloc"):
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = X.data if issparse(X) else np.asarray(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def _prior_of(model):
@@ -309,24 +401,28 @@ def _ask(model, X, classes):
     return class_proba(model, X, classes)
 
 
-def _embedding_steps(model, X, prior):
-    """Return the priors or transformers that turn X into numbers, fitted."""
-    X = features_for_small_model(_prior_of(model), X)
+def _embedding_steps(model, X, prior, own_prior, is_open):
+    """Return the priors or transformers that turn X into numbers, fitted.
+
+    None if there will be some, once there are labels to fit them on.
+    """
+    X = features_for_small_model(own_prior, X)
     if is_numeric(X):
         return []
-    for candidate in (prior, _prior_of(model)):
+    for candidate in (prior, own_prior):
         if is_package_prior(candidate) and is_fitted(candidate):
             Z = candidate.embed(take_rows(X, [0]))
             if Z is not None:
                 return [candidate]
     if isinstance(model, CoDecisionClassifier):
         inner = getattr(model, "estimator_", None) or model.estimator
-        fitted = []
-        for step in split_pipeline(inner)[0]:
-            step, X = _fit_where_needed(step, X)
-            fitted.append(step)
+        steps, last = split_pipeline(inner)
+        fitted, X = _fit_steps(steps, X, is_fitted(last))
         if is_numeric(X):
             return fitted
+        is_open = is_open and len(fitted) == len(steps)
+    if not is_open or isinstance(model, ConstantModel):
+        return None
     raise ValueError(
         "The query strategy has nothing that turns the pool into numbers. Use a "
         "Pipeline with an encoder, for example make_pipeline("

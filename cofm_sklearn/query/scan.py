@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cofm_sklearn.query.reservoir import draw_priorities, fill_reservoir
+from cofm_sklearn.pool.reservoir import draw_priorities, fill_reservoir
 from cofm_sklearn.query.weights import PoolWeights
 from cofm_sklearn.utils.validation import (
+    check_pool,
     check_proba,
     check_unit_embeddings,
     n_rows,
@@ -58,6 +59,7 @@ class ArraySource:
     def read(self, X, rows):
         """Return probabilities, those of the prior, and a function that embeds."""
         n_samples = n_rows(X)
+        X = check_pool(X, allow_nan=False)  # also of rows that will be no candidates
         proba, prior_proba = (
             None
             if given is None

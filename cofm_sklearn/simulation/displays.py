@@ -1,14 +1,18 @@
 """Pictures of wrong labels: the suspects, and which class is taken for which."""
 
 import textwrap
-from numbers import Integral
 
 import numpy as np
 
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.texts import is_text
-from cofm_sklearn.utils.validation import encode_labels, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    encode_labels,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["NoiseMatrixDisplay", "SuspectsDisplay"]
 
@@ -175,8 +179,7 @@ class SuspectsDisplay:
             If the estimator is not fitted on these samples, knows no quality of
             labels, or `n_suspects` is below 1.
         """
-        if not isinstance(n_suspects, Integral) or n_suspects < 1:
-            raise ValueError(f"n_suspects must be an integer >= 1, got {n_suspects!r}.")
+        check_integer("n_suspects", n_suspects, 1)
         if samples is None:
             samples = X if is_text(X) else [f"row {i}" for i in range(n_rows(X))]
         elif len(samples) != n_rows(X):

@@ -3,7 +3,6 @@
 import warnings
 from copy import copy
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import joblib
@@ -14,27 +13,35 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.small_model import fit_constant_model, is_constant
+from cofm_sklearn.models.small_model import (
+    fit_constant_model,
+    is_constant,
+    naming_the_cure,
+)
+from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.pool import PoolView
+from cofm_sklearn.query.base import ask_strategy, check_strategy
 from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.simulation.stopping import go_on, look, says_stop
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     align_proba,
+    allows_nan,
+    check_integer,
     check_n_instances,
     check_raw,
     is_numeric,
     n_rows,
+    ravel_labels,
     take_rows,
 )
 
@@ -238,23 +245,25 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X or y is empty or not finite, lengths differ, a parameter is out of
-            range, or `warm_start` is set and X or y has other samples where labels
-            were asked for. What an earlier `fit` has learned stays.
+            If X or y is empty, X is infinite or has gaps that the estimator does not
+            take, lengths differ, a parameter is out of range, or `warm_start` is set
+            and X or y has other samples where labels were asked for. What an earlier
+            `fit` has learned stays.
 
         TypeError
             If `query_strategy` cannot be called.
         """
         seen = copy(self)  # so that a refused fit changes nothing
         X = seen._check_X(X, reset=True)
-        y = check_labels(column_or_1d(y, warn=True))
+        y = check_labels(y, warn=True)
         check_classification_targets(y)
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
         n_initial, budget = self._check_parameters(len(y))
+        check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         strategy = _with_seeds(self.query_strategy, seed)
-        estimator = freeze_prior(_with_seeds(self.estimator, seed + 1), X)
+        estimator = fit_to_pool(_with_seeds(self.estimator, seed + 1), X)
         oracle = _with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         evaluate = seen._evaluator(X, y, eval_set)
@@ -265,8 +274,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if self.warm_start and hasattr(self, "queried_indices_"):
             if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
                 raise ValueError(
-                    "warm_start=True goes on with the labels of the last fit, but X or "
-                    "y has others in their places. Give the same data, or set "
+                    "warm_start=True goes on with the labels of the last fit, but X "
+                    "and y are others now, or in another order. Give the same, or set "
                     "warm_start=False."
                 )
             asked = list(self.queried_indices_)
@@ -393,28 +402,29 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return rng.choice(len(pool), size=n, replace=False)
         is_table = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2
         view = PoolView if native and is_table else take_rows
-        picked = strategy(learner, view(X, pool), n_instances=n)
-        if isinstance(picked, tuple):  # modAL 0.4.2: (indices, metrics)
-            picked = picked[0]
-        picked = np.asarray(picked).ravel()
-        if (
-            picked.dtype.kind not in "iu"
-            or len(np.unique(picked)) != len(picked)
-            or not len(picked)
-            or picked.min() < 0
-            or picked.max() >= len(pool)
-        ):
-            raise ValueError(
-                f"query_strategy {_name_of(strategy)} must return distinct positions "
-                f"in the pool of {len(pool)} samples, got {picked!r}."
-            )
-        return picked
+        return ask_strategy(strategy, learner, view(X, pool), n)[0]
 
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
         if eval_set is not None:
+            if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+                raise ValueError(
+                    "eval_set must be a tuple (X_eval, y_eval), got "
+                    f"{type(eval_set).__name__}."
+                )
             X_eval, y_eval = eval_set
-            X, y = self._check_X(X_eval, reset=False), column_or_1d(y_eval)
+            if is_numeric(X) != is_numeric(X_eval):
+                raise ValueError(
+                    "eval_set holds other samples than X: one of them is a table of "
+                    "numbers, the other is not. A Pipeline transforms X alone: "
+                    "transform X_eval first, with pipeline[:-1], or put the steps "
+                    "before the classifier in estimator=."
+                )
+            X, y = self._check_X(X_eval, reset=False), ravel_labels(y_eval, "y_eval")
+            if n_rows(X) != len(y):
+                raise ValueError(
+                    f"eval_set has {n_rows(X)} samples, but {len(y)} labels."
+                )
         if self.scoring is None:
             return lambda model: score_predictions(y, model.predict(X))
         if isinstance(self.scoring, list | tuple) and not self.scoring:
@@ -439,27 +449,24 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if raw is not None:
             return raw
         checked = validate_data(
-            self, X, reset=reset, accept_sparse="csr", dtype="numeric"
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_all_finite="allow-nan",  # the estimator may be made for it
         )
         # The estimator may select columns by name.
         return X if isinstance(X, pd.DataFrame) else checked
 
     def _check_parameters(self, n_samples):
-        if not callable(self.query_strategy):
-            raise TypeError(
-                "query_strategy must be callable, for example CoDecisionQuery() or "
-                f"modAL's margin_sampling; got {self.query_strategy!r}."
-            )
+        check_strategy(self.query_strategy)
         check_n_instances(self.n_instances, np.inf)
         for name in ("budget", "n_initial"):
             value = getattr(self, name)
             if name == "n_initial" and isinstance(value, str) and value == "auto":
                 continue
-            low = 1 if name == "budget" else 0
-            if not isinstance(value, Integral) or value < low:
-                raise ValueError(
-                    f"{name} must be an integer of at least {low}, got {value!r}."
-                )
+            check_integer(name, value, 1 if name == "budget" else 0)
         n_initial = self.n_initial
         if isinstance(n_initial, str):
             native = isinstance(self.query_strategy, BaseQueryStrategy)
@@ -472,6 +479,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.string = True
+        tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
 
 
@@ -491,11 +499,14 @@ def _teach(estimator, X, asked, answers, dtype, learner):
 
 def _train(estimator, X, samples, labels):
     X_train = take_rows(X, samples)
-    knows_classes = isinstance(split_pipeline(estimator)[1], CoDecisionClassifier)
+    steps, last = split_pipeline(estimator)
+    knows_classes = isinstance(last, CoDecisionClassifier) and not any(
+        map(needs_labels, steps)
+    )
     if len(np.unique(labels)) == 1 and not knows_classes:
         model = fit_constant_model(estimator, X_train, labels)
     else:
-        with few_labels_per_class():
+        with few_labels_per_class(), naming_the_cure(estimator, X_train):
             model = clone(estimator).fit(X_train, labels)
     return _Learner(model, X_train, labels)
 

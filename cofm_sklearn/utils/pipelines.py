@@ -1,6 +1,17 @@
 """Look into pipelines of scikit-learn and imbalanced-learn."""
 
-__all__ = ["split_pipeline"]
+import re
+import warnings
+from inspect import Parameter, signature
+
+from sklearn.base import clone
+
+from cofm_sklearn.utils.texts import is_text
+from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
+
+__all__ = ["check_takes", "fit_without_labels", "needs_labels", "split_pipeline"]
+
+_SPEAKS_OF_LABELS = re.compile(r"\b(y|labels?|targets?|None|NoneType)\b")
 
 
 def split_pipeline(estimator):
@@ -38,3 +49,104 @@ def split_pipeline(estimator):
             if hasattr(step, "transform") and not hasattr(step, "fit_resample")
         ]
     return transformers, estimator
+
+
+def needs_labels(step):
+    """Tell whether a transformer says that it cannot be fitted without labels.
+
+    Parameters
+    ----------
+    step : transformer
+        Of scikit-learn, or home-made.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler, TargetEncoder
+    >>> from cofm_sklearn.utils.pipelines import needs_labels
+    >>> needs_labels(TargetEncoder()), needs_labels(StandardScaler())
+    (True, False)
+    """
+    tags = step.__sklearn_tags__() if hasattr(step, "__sklearn_tags__") else None
+    if tags is not None and tags.target_tags.required:
+        return True
+    y = signature(step.fit).parameters.get("y")
+    return y is not None and y.default is Parameter.empty
+
+
+def fit_without_labels(step, X):
+    """Fit a clone of a transformer on samples alone.
+
+    Parameters
+    ----------
+    step : transformer
+        Left as it is.
+
+    X : array-like of length n_samples
+        Samples.
+
+    Returns
+    -------
+    transformer or None
+        None if it learns from labels only.
+    """
+    if needs_labels(step):
+        return None
+    try:
+        return clone(step, safe=False).fit(X)
+    except (AttributeError, TypeError, ValueError) as error:
+        # `SelectKBest`, `SelectFromModel` and many others find out in `fit`.
+        if _SPEAKS_OF_LABELS.search(str(error)):
+            return None
+        raise
+
+
+def check_takes(estimator, X, name="X"):
+    """Say at once that an estimator cannot take such samples, where that is known.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Who shall be trained on them.
+
+    X : array-like of length n_samples
+        Samples, checked.
+
+    name : str, default="X"
+        What the caller calls them.
+
+    Raises
+    ------
+    ValueError
+        If X has several columns, and the first step takes texts.
+
+    Warns
+    -----
+    UserWarning
+        If X is no table of numbers, and a classifier of scikit-learn gets it as it is.
+    """
+    steps, model = split_pipeline(estimator)
+    first = steps[0] if steps else model
+    tags = first.__sklearn_tags__() if hasattr(first, "__sklearn_tags__") else None
+    if tags is None or is_numeric(X):
+        return
+    takes_texts = tags.input_tags.string and not tags.input_tags.two_d_array
+    if is_mixed_frame(X) and takes_texts:
+        texts = [column for column in X.columns if is_text(X[[column]])]
+        column = texts[0] if texts else X.columns[0]
+        raise ValueError(
+            f"{name} is a frame with the columns {list(X.columns)}, but "
+            f"{type(first).__name__} takes texts. Give the column of texts alone, for "
+            f"example df[{column!r}], or select columns with a ColumnTransformer."
+        )
+    is_plain = type(model).__module__.startswith("sklearn.") and not steps
+    if is_plain and not tags.input_tags.string:
+        warnings.warn(
+            f"{type(model).__name__} cannot be trained on {name}, which is no table of "
+            "numbers. Put an encoder before it, for example make_pipeline("
+            f"SentenceTransformerEncoder(), {type(model).__name__}()).",
+            stacklevel=3,
+        )

@@ -10,13 +10,18 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
 from sklearn.utils.sparsefuncs import inplace_row_scale
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from cofm_sklearn.utils.images import check_images, is_images
-from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.utils.texts import check_texts, is_missing, is_text
 
 __all__ = [
     "align_proba",
+    "allows_nan",
     "check_auto_or_positive",
     "check_integer",
     "check_n_instances",
@@ -33,6 +38,7 @@ __all__ = [
     "is_numeric",
     "is_share",
     "n_rows",
+    "ravel_labels",
     "stack_rows",
     "take_rows",
 ]
@@ -71,8 +77,10 @@ def stack_rows(first, second):
     return np.concatenate([first, second])
 
 
-def check_pool(X, name="X_pool"):
+def check_pool(X, name="X_pool", *, allow_nan=True):
     """Validate a pool of texts, images, numbers or a frame, keeping its kind.
+
+    NaN may be what the transformers or the model are there for.
 
     Returns
     -------
@@ -82,15 +90,21 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     Raises
     ------
     ValueError
-        If there is no sample, or numbers are not finite or not 2-D.
+        If there is no sample, or numbers are infinite or not 2-D.
     """
     if n_rows(X) == 0:
         raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
     raw = check_raw(X, name)
     if raw is not None:
         return raw
-    # In the precision that they have: times and counts would be rounded to float32.
-    checked = check_array(X, accept_sparse="csr", dtype="numeric", input_name=name)
+    checked = check_array(
+        X,
+        accept_sparse="csr",
+        # In the precision that they have: times would be rounded to float32.
+        dtype="numeric",
+        ensure_all_finite="allow-nan" if allow_nan else True,
+        input_name=name,
+    )
     # A model that was fitted with column names wants to see them again.
     return X if isinstance(X, pd.DataFrame) else checked
 
@@ -137,11 +151,24 @@ def is_mixed_frame(X):
 
 def is_fitted(estimator):
     """Tell whether an estimator is fitted."""
+    if hasattr(estimator, "initialized_"):  # a net of skorch, from its making on
+        return bool(estimator.initialized_)
     try:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
+    except AttributeError:  # home-made, without scikit-learn's tags
+        if not hasattr(estimator, "fit"):
+            raise
+        return any(name.endswith("_") for name in vars(estimator))
     return True
+
+
+def allows_nan(estimator):
+    """Tell whether an estimator says that it takes NaN."""
+    if not hasattr(estimator, "__sklearn_tags__"):
+        return False
+    return estimator.__sklearn_tags__().input_tags.allow_nan
 
 
 def check_unit_embeddings(X, name="X", n_features=None):
@@ -197,7 +224,8 @@ def check_auto_or_positive(name, value):
     if isinstance(value, str):
         valid = value == "auto"
     else:
-        valid = isinstance(value, Real) and 0 < float(value) < np.inf
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        valid = is_number and 0 < float(value) < np.inf
     if not valid:
         raise ValueError(f'{name} must be "auto" or a number above 0, got {value!r}.')
 
@@ -300,6 +328,25 @@ def is_share(value):
     return 0 <= float(value) <= 1
 
 
+def ravel_labels(y, name="y", *, warn=False):
+    """Return labels as a 1-D array; one column is taken for what it is.
+
+    Raises
+    ------
+    ValueError
+        If there are several columns.
+    """
+    y = y if hasattr(y, "iloc") else np.asarray(y)
+    shape = y.shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"{name} has {shape[1]} columns; several labels per sample (multi-label) "
+            "are not supported. Give one label per sample, of one-hot columns for "
+            f"example {name}.argmax(axis=1)."
+        )
+    return column_or_1d(y, warn=warn)
+
+
 def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct it."):
     """Translate labels to positions in `classes`.
 
@@ -312,7 +359,7 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
     ValueError
         If a label is not among the classes; the label is named.
     """
-    labels, classes = np.asarray(y).tolist(), np.asarray(classes).tolist()
+    labels, classes = ravel_labels(y, name).tolist(), np.asarray(classes).tolist()
     # By Python equality: NumPy turns numbers into strings to compare them.
     position = {label: k for k, label in enumerate(classes)}
     codes = np.array([position.get(label, -1) for label in labels], dtype=np.int64)
@@ -320,6 +367,8 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
     if unknown.size:
         known = ", ".join(repr(c) for c in classes[:10])
         more = ", ..." if len(classes) > 10 else ""
+        if is_missing(labels[unknown[0]]):
+            cure = "Drop the rows without label."
         raise ValueError(
             f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
             f"{known}{more}. {cure}"

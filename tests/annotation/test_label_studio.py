@@ -150,7 +150,7 @@ def test_file_exported_by_label_studio_comes_in(name):
 
 @pytest.mark.parametrize("name", ["label_studio.json", "label_studio_min.json"])
 def test_wrong_name_of_the_choices_is_not_taken_for_no_answer(name):
-    message = r"from_name='label'; there are .*'topic'"
+    message = r"from_name='label'; there are .*'topic"
     with make_session() as session, pytest.raises(ValueError, match=message):
         from_label_studio(session, HERE / name)
 
@@ -159,7 +159,6 @@ def test_wrong_name_of_the_choices_is_not_taken_for_no_answer(name):
     ("change", "message"),
     [
         (lambda t: t["data"].clear(), "neither 'cofm_id'"),
-        (lambda t: t["data"].update(text="not in the pool"), "not in the pool"),
         (
             lambda t: t["annotations"][0]["result"][0]["value"].update(choices=["x"]),
             "must be one of",
@@ -179,3 +178,90 @@ def test_bad_file_imports_nothing(change, message):
         with pytest.raises(ValueError, match=message):
             from_label_studio(session, tasks, from_name="topic")
         assert session.export().empty
+
+
+def test_one_odd_task_does_not_keep_the_others_out():
+    tasks = json.loads((HERE / "label_studio.json").read_text("utf-8"))
+    tasks[1]["data"]["text"] = "not in the pool"
+    with make_session() as session:
+        with pytest.warns(UserWarning, match="2 of 4 labels were new.* 2 of a sample"):
+            assert from_label_studio(session, tasks, from_name="topic") == 2
+        for task in tasks:
+            task["data"]["text"] = "not in the pool"
+        with pytest.raises(ValueError, match="None of the 4 samples"):
+            from_label_studio(session, tasks, from_name="topic")
+
+
+def test_what_was_corrected_since_it_was_handed_over_stays(handed_over):
+    session, tasks, _ = handed_over
+    sample = tasks[0]["data"]["cofm_id"]
+    session.relabel(sample, "question")
+    before = session.export()
+    assert from_label_studio(session, tasks[:15]) == 0
+    assert session.export().equals(before)
+
+
+def test_a_change_of_mind_in_label_studio_comes_in_where_it_is_wanted():
+    tasks = json.loads((HERE / "label_studio.json").read_text("utf-8"))
+    with make_session() as session:
+        assert from_label_studio(session, tasks, from_name="topic") == 4
+        value = tasks[0]["annotations"][0]["result"][0]["value"]
+        value["choices"] = ["question"]
+        with pytest.warns(UserWarning, match="1 that its annotator did not give here"):
+            assert from_label_studio(session, tasks, from_name="topic") == 0
+        again = {"from_name": "topic", "overwrite": True}
+        assert from_label_studio(session, tasks, **again) == 1
+        labels = session.export().set_index("index")["label"]
+    assert labels[0] == "question"
+
+
+def answered(**others):
+    """A task of JSON with one answer, changed."""
+    result = {"from_name": "label", "type": "choices", "value": {"choices": ["praise"]}}
+    annotation = {"completed_by": 1, "result": [result]}
+    return {"data": {"text": TEXTS[0]}, "annotations": [annotation], **others}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        # doccano, in two forms; an export of before 1.0; a frame
+        ([{"id": 1, "text": TEXTS[0], "label": ["praise"]}], "must be one of"),
+        ([{"id": 1, "text": TEXTS[0], "labels": ["praise"]}], "no export of Label"),
+        (
+            [{"data": {"text": TEXTS[0]}, "completions": answered()["annotations"]}],
+            "no export of Label",
+        ),
+        ([{"text": TEXTS[0], "topic": "praise"}], "no export of Label"),
+    ],
+)
+def test_what_is_no_export_of_label_studio_is_an_error(tasks, message):
+    with make_session() as session:
+        with pytest.raises(ValueError, match=message):
+            from_label_studio(session, tasks)
+        assert session.export().empty
+
+
+def test_a_column_of_the_task_is_no_answer():
+    unanswered = {"text": TEXTS[1], "label": "old label", "annotation_id": None}
+    done = {"text": TEXTS[0], "label": "praise", "annotation_id": 3, "annotator": 1}
+    with make_session() as session:
+        assert from_label_studio(session, [unanswered]) == 0
+        assert from_label_studio(session, [unanswered, done]) == 1
+
+
+@pytest.mark.parametrize("result", [None, {}])
+def test_cancelled_annotations_are_left_out_whatever_is_in_them(result):
+    cancelled = {"completed_by": 2, "was_cancelled": True, "result": result}
+    task = answered()
+    task["annotations"].insert(0, cancelled)
+    with make_session() as session:
+        assert from_label_studio(session, [task]) == 1
+
+
+def test_answers_that_are_no_choices_are_named_with_their_type():
+    task = answered()
+    task["annotations"][0]["result"][0]["type"] = "taxonomy"
+    message = r"there are .'label \(taxonomy\)'"
+    with make_session() as session, pytest.raises(ValueError, match=message):
+        from_label_studio(session, [task])

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import LinearSVC
 
 from cofm_sklearn import AnnotationSession, CoDecisionClassifier, PrecomputedPrior
 from cofm_sklearn.annotation import (
@@ -485,3 +486,57 @@ def test_history_cannot_be_changed(session):
         with pytest.raises(StoreError, match="never"):
             session.store.query(sql)
     assert len(session.store.events()) == 2
+
+
+def test_two_people_and_a_class_that_nobody_has_labelled():
+    """The prior knows gamma, and the first annotator's mistake is to be settled."""
+    rng = np.random.RandomState(0)
+    X = rng.dirichlet(np.ones(3), size=60)
+    y = NAMES[X[:, :2].argmax(axis=1)]
+    prior = PrecomputedPrior(NAMES.tolist())
+    model = CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+    with AnnotationSession(X, model, n_instances=5) as session:
+        for _ in range(4):
+            for question in session.ask(5):
+                session.answer(question.id, y[question.index])
+        sample = question.id
+        other = "beta" if y[question.index] == "alpha" else "alpha"
+        session.relabel(sample, other, annotator="ann")
+        assert session.predict().shape == (60,)
+        assert len(session.labels_) == 20
+        assert len(session.review(5)) == 5
+        session.wait()
+
+
+def test_a_classifier_without_probabilities_learns_with_two_people():
+    with make_session(estimator=LinearSVC(), query_strategy=first_n) as session:
+        ids = label(session, 12)
+        session.relabel(ids[0], "gamma", annotator="ann")
+        assert session.predict().shape == (120,)
+        session.wait()
+        assert session.progress().accuracy is None
+
+
+@pytest.mark.parametrize(
+    "picks",
+    [
+        lambda n: np.zeros(n, dtype=int),
+        lambda n: np.arange(n + 3),
+        lambda n: np.arange(n - 1),
+        lambda n: np.arange(n) - 1,
+        lambda n: np.arange(n) + 0.5,
+        lambda n: [[0], [1, 2]],
+    ],
+)
+def test_a_strategy_with_wrong_picks_is_named(picks):
+    def mine(learner, X_pool, n_instances):
+        return picks(n_instances)
+
+    with make_session(query_strategy=mine, background=False) as session:
+        rows = np.arange(0, 120, 12)
+        session.import_labels(pd.DataFrame({"position": rows, "label": Y[rows]}))
+        with pytest.raises(
+            ValueError, match="query_strategy mine must return distinct"
+        ):
+            session.ask()
+        assert session.progress().n_labels == 10

@@ -109,6 +109,10 @@ def test_16_bits_are_scaled_not_cut_off(tmp_path):
     assert wide.mode == "I"
     for picture in (deep, tmp_path / "a.png", tmp_path / "a.tiff", wide):
         assert read(picture)[0, :, 0].tolist() == [0, 1, 117, 255]
+    # The same mode is made of 8 bits.
+    grey = np.array([[0, 7, 128, 255]], dtype=np.int32)
+    assert read(Image.fromarray(grey))[0, :, 0].tolist() == [0, 7, 128, 255]
+    assert read(Image.fromarray(grey.astype(np.uint8)).convert("I"))[0, 2, 0] == 128
     assert read(np.repeat(deep[..., None], 3, axis=2))[0, :, 2].tolist() == [
         0,
         1,

@@ -61,7 +61,9 @@ def test_helps_a_classifier_that_believes_everything(data):
 
 def test_thinning_amounts_to_weights(data):
     X, _, given = data
-    quality = LabelCleaner(random_state=0).fit(X, given).label_quality_
+    cleaner = LabelCleaner(random_state=0)
+    cleaner.fit_resample(X, given)
+    quality = cleaner.label_quality_
     kept = np.zeros(len(X))
     for seed in range(40):
         # The folds of the estimator stay, the draws change.

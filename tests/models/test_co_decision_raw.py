@@ -20,7 +20,7 @@ from cofm_sklearn import (
     SentenceTransformerEncoder,
     ZeroShotPrior,
 )
-from cofm_sklearn.models import freeze_prior
+from cofm_sklearn.models import fit_to_pool
 
 TEMPLATES = {
     "sport": ["the {} won the match", "a goal by the {}", "the {} lost the final"],
@@ -146,7 +146,7 @@ def test_unknown_label_names_it_and_the_cure(Z, prior):
         model.fit(Z[:2], ["weather", "sport"])
 
 
-def test_freeze_prior_fits_on_the_pool(encoder, Z, prior):
+def test_fit_to_pool_fits_on_the_pool(encoder, Z, prior):
     unfitted = ZeroShotPrior(DESCRIPTIONS, encoder)
     plain = CoDecisionClassifier(LogisticRegression(), unfitted)
     sampling = make_sampling_pipeline(
@@ -158,7 +158,7 @@ def test_freeze_prior_fits_on_the_pool(encoder, Z, prior):
         (make_pipeline(encoder, "passthrough", clone(plain)), TEXTS),
         (sampling, TEXTS),
     ):
-        frozen = clone(freeze_prior(estimator, pool))
+        frozen = clone(fit_to_pool(estimator, pool))
         last = frozen[-1] if hasattr(frozen, "steps") else frozen
         assert_allclose(last.prior.center_, prior.center_, atol=1e-6)
         frozen.fit(pool[:6], Y[:6])
@@ -167,7 +167,7 @@ def test_freeze_prior_fits_on_the_pool(encoder, Z, prior):
     assert plain.prior is unfitted
 
 
-def test_freeze_prior_puts_the_pool_through_the_steps_before(encoder, Z):
+def test_fit_to_pool_puts_the_pool_through_the_steps_before(encoder, Z):
     mirror = FunctionTransformer(lambda X: X[:, ::-1])
     pipe = make_pipeline(
         mirror,
@@ -176,20 +176,20 @@ def test_freeze_prior_puts_the_pool_through_the_steps_before(encoder, Z):
         ),
     )
     wanted = ZeroShotPrior(DESCRIPTIONS, encoder).fit(Z[:, ::-1]).center_
-    assert_allclose(freeze_prior(pipe, Z)[-1].prior.center_, wanted, atol=1e-6)
+    assert_allclose(fit_to_pool(pipe, Z)[-1].prior.center_, wanted, atol=1e-6)
 
 
-def test_freeze_prior_leaves_others_alone(Z, prior):
+def test_fit_to_pool_leaves_others_alone(Z, prior):
     for estimator in (
         LogisticRegression(C=3.0),
         make_pipeline(StandardScaler(), LogisticRegression()),
-        CoDecisionClassifier(LogisticRegression()),
+        CoDecisionClassifier(LogisticRegression(), neighbors=None),
     ):
-        frozen = freeze_prior(estimator, Z)
+        frozen = fit_to_pool(estimator, Z)
         assert frozen is not estimator
         assert repr(frozen) == repr(estimator)
-    once = freeze_prior(CoDecisionClassifier(LogisticRegression(), prior), Z[:4])
-    again = freeze_prior(once, Z)
+    once = fit_to_pool(CoDecisionClassifier(LogisticRegression(), prior), Z[:4])
+    again = fit_to_pool(once, Z)
     assert again.prior.estimator is once.prior.estimator
 
 

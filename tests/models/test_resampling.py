@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imblearn import combine, over_sampling, under_sampling
+from imblearn import FunctionSampler, combine, over_sampling, under_sampling
 from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
 from imblearn.pipeline import make_pipeline
 from imblearn.under_sampling import (
@@ -40,6 +40,13 @@ KINDS = [
     for package in (over_sampling, under_sampling, combine)
     for name in sorted(package.__all__)
 ]
+
+
+class FailsInFit(LogisticRegression):
+    """Shows that it was trained."""
+
+    def fit(self, X, y, sample_weight=None):
+        raise ZeroDivisionError
 
 
 def make_sampler(kind):
@@ -294,3 +301,65 @@ def test_fit_checks_what_fit_resample_would_refuse(sampler):
     assert sampler.fit(X, y) is sampler
     with pytest.raises(ValueError, match="NaN"):
         sampler.fit(np.full((12, 2), np.nan), y)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SafeSampler(FunctionSampler(func=lambda X, y: 1 / 0)),
+        LabelCleaner(FailsInFit()),
+    ],
+    ids=["resampling", "cleaning"],
+)
+def test_fit_trains_nothing(sampler):
+    X, y = np.arange(24.0).reshape(12, 2), np.repeat(["a", "b"], 6)
+    assert sampler.fit(X, y).n_features_in_ == 2
+    with pytest.raises(ZeroDivisionError):
+        sampler.fit_resample(X, y)
+
+
+@pytest.mark.parametrize("n_rare", [2, 30])
+def test_errors_about_other_things_than_class_sizes_are_raised(n_rare):
+    X, y = make_data({"many": 40, "rare": n_rare})
+    frame = pd.DataFrame(X[:, :2], columns=["a", "b"]).assign(
+        kind=np.where(X[:, 1] > 0, "red", "green")
+    )
+    with pytest.raises(ValueError, match="could not convert string"):
+        SafeSampler(SMOTE(random_state=0)).fit_resample(frame, y)
+    numbers_only = over_sampling.SMOTENC(categorical_features=[])
+    with pytest.raises(ValueError, match="only with numerical"):
+        SafeSampler(numbers_only).fit_resample(X, y)
+
+    def broken(X, y):
+        raise ValueError("the file of weights is gone")
+
+    with pytest.raises(ValueError, match="weights is gone"):
+        SafeSampler(FunctionSampler(func=broken)).fit_resample(X, y)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SafeSampler(SMOTE(random_state=0)),
+        SafeSampler(RandomUnderSampler(random_state=0)),
+        SafeSampler(SMOTE(random_state=0), tiny_classes="repeat"),
+        LabelCleaner(random_state=0),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["str", "category", "object"])
+def test_labels_come_back_as_they_were_given(sampler, dtype):
+    X, y = make_data({"many": 20, "rare": 8, "one": 1})
+    given = pd.Series(y, name="label", index=np.arange(100, 129)).astype(dtype)
+    expected, y_expected = clone(sampler).fit_resample(X, y)
+    for samples in (X, pd.DataFrame(X, index=given.index)):
+        X_new, y_new = clone(sampler).fit_resample(samples, given)
+        assert isinstance(y_new, pd.Series)
+        assert (y_new.name, y_new.dtype) == ("label", given.dtype)
+        assert y_new.tolist() == y_expected.tolist()
+        if isinstance(samples, pd.DataFrame):
+            assert X_new.index.equals(y_new.index)
+        np.testing.assert_allclose(X_new, expected)
+    _, column = clone(sampler).fit_resample(X, given.to_frame())
+    assert column["label"].tolist() == y_expected.tolist()
+    model = make_pipeline(clone(sampler), LogisticRegression()).fit(X, given)
+    assert set(model.classes_) == set(y)

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
+from cofm_sklearn import CoDecisionClassifier, PrecomputedPrior
 from cofm_sklearn.noise import combine_annotators, spread_answers
+from cofm_sklearn.noise.annotators import out_of_fold_proba
 
 # cleanlab is an extra, and asks for newer libraries than the oldest supported ones.
 METHODS = ("majority", "channel", *(["crowdlab"] if find_spec("cleanlab") else []))
@@ -278,3 +281,27 @@ def test_a_model_has_no_say_about_classes_that_it_has_not_seen():
     X = np.r_[np.zeros(6), np.full(6, 99.0), 98.0][:, None]
     all_three = combine_annotators(votes, estimator=model, X=X)
     assert all_three.labels.tolist() == [first for first, _ in votes]
+
+
+def test_a_model_may_know_a_class_that_nobody_named():
+    """The prior gives classes without label a share that must not be cut off."""
+    rng = np.random.RandomState(0)
+    X = rng.dirichlet(np.ones(3), size=40)
+    y = np.where(X[:, 0] > X[:, 1], "a", "b").astype(object)
+    answers = np.column_stack([y, y])
+    answers[:5, 1] = np.where(y[:5] == "a", "b", "a")
+    prior = PrecomputedPrior(["a", "b", "c"])
+    model = CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+    for classes in (["a", "b", "c"], ["a", "b"], None):
+        found = combine_annotators(
+            answers, classes=classes, estimator=model, X=X, random_state=0
+        )
+        assert (found.labels[5:] == y[5:]).all()
+    codes = (y == "b").astype(int)
+    proba = out_of_fold_proba(model, X, np.array(["a", "b", "c"]), codes, 5, 0)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+def test_a_model_without_probabilities_is_named():
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
+        combine_annotators([["a"], ["b"]], estimator=LinearSVC(), X=[[0.0], [1.0]])

@@ -452,11 +452,40 @@ def session(d):
                 said += 1
             elif verb == "out":
                 before = labels.export()
-                labels.import_labels(d.maybe(before))
+                labels.import_labels(d.maybe(before), overwrite=d.chance(0.3))
                 pd.testing.assert_frame_equal(labels.export(), before)
+                _bring(d, labels, X, names)
                 d.one(labels.review, labels.progress, labels.export)()
                 label_studio_config(labels, kind=d.maybe(d.one("text", "image")))
         assert len(labels.labeled) == len(labels.labels_) <= n
+
+
+def _cells(d, values):
+    """Return a column, in which a cell may hold anything."""
+    cells = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        cells[i] = d.maybe(value)
+    return pd.Series(cells)
+
+
+def _bring(d, labels, X, names):
+    """Labels from elsewhere, in each of the ways that say which sample they are of."""
+    rows = d.rng.permutation(len(X))[: d.number(0, 3)]
+    said = [d.one(*names) for _ in rows]
+    frame = pd.DataFrame({"label": _cells(d, said)})
+    way = d.one("position", "index", "sample", "id", "series", "tuples")
+    if way == "series":
+        given = pd.Series(_cells(d, said).array, index=rows + d.one(0, 0, 1))
+    elif way == "tuples":
+        given = [(labels._ids[i], d.maybe(name), "ann") for i, name in zip(rows, said)]
+    elif way == "sample":
+        given = frame.assign(sample=_cells(d, [str(labels.X[i]) for i in rows]))
+    else:
+        found = [labels._ids[i] for i in rows] if way == "id" else rows
+        given = frame.assign(**{way: _cells(d, found)})
+    n_before = len(labels.export())
+    n_new = labels.import_labels(d.maybe(given), "ann", overwrite=d.chance(0.3))
+    assert len(labels.export()) <= n_before + n_new
 
 
 def label_studio(d):
@@ -491,6 +520,7 @@ def label_studio(d):
         before = len(labels.export())
         new = from_label_studio(labels, d.maybe(tasks))
         assert 0 <= len(labels.export()) - before <= new
+        from_label_studio(labels, d.maybe(tasks), overwrite=d.chance(0.5))
         if d.chance(0.2):
             to_label_studio(labels, n=d.maybe(1))
 

@@ -29,6 +29,7 @@ from cofm_sklearn import (
     CoDecisionQuery,
     PrecomputedPrior,
 )
+from cofm_sklearn.query import ModALQuery
 from cofm_sklearn.simulation import NoisyOracle, RecordedVotesOracle
 
 
@@ -233,12 +234,23 @@ def test_bad_parameters_are_named(blobs, params, error, name):
         make_loop(**params).fit(*blobs)
 
 
-def test_bad_picks_of_a_foreign_strategy_are_refused(blobs):
-    def out_of_range(learner, X_pool, n_instances=1):
-        return np.arange(n_instances) + len(X_pool)
+@pytest.mark.parametrize(
+    "picks",
+    [
+        lambda n, n_pool: np.arange(n) + n_pool,
+        lambda n, n_pool: np.zeros(n, dtype=int),
+        lambda n, n_pool: np.arange(5 * n),
+        lambda n, n_pool: np.arange(n - 1),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_bad_picks_of_a_foreign_strategy_are_refused(blobs, picks, wrapped):
+    def mine(learner, X_pool, n_instances=1):
+        return picks(n_instances, len(X_pool))
 
-    with pytest.raises(ValueError, match="out_of_range must return distinct positions"):
-        make_loop(strategy=out_of_range).fit(*blobs)
+    strategy = ModALQuery(mine) if wrapped else mine
+    with pytest.raises(ValueError, match="mine must return distinct positions"):
+        make_loop(strategy=strategy).fit(*blobs)
 
 
 def test_bad_data_is_named(blobs):
@@ -420,7 +432,7 @@ def test_warm_start_on_other_data_is_refused(change):
         "labels": (X, 1 - y),
         "other features": (X[:, :3], y),
     }[change]
-    with pytest.raises(ValueError, match="warm_start=True goes on with the labels"):
+    with pytest.raises(ValueError, match=r"labels of the last fit, .* another order"):
         loop.set_params(budget=12).fit(other_X, other_y)
     assert (loop.queried_indices_ == before).all()
     assert loop.n_features_in_ == 4

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from cofm_sklearn.query.reservoir import (
+from cofm_sklearn.pool.reservoir import (
     draw_priorities,
     fill_reservoir,
     merge_reservoirs,

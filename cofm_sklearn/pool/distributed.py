@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cofm_sklearn.query.pool import BlockPool
-from cofm_sklearn.query.reservoir import merge_reservoirs
+from cofm_sklearn.pool.blocks import BlockPool
+from cofm_sklearn.pool.reservoir import merge_reservoirs
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import check_pool, n_rows
 

@@ -35,7 +35,7 @@ def open_pool(X, name="X_pool"):
         If there is no sample, or the number of samples is not known.
     """
     if type(X).__module__.partition(".")[0] == "dask":
-        from cofm_sklearn.query.distributed import DaskPool
+        from cofm_sklearn.pool.distributed import DaskPool
 
         return DaskPool(X, name)
     if n_rows(X) == 0:

@@ -1,0 +1,99 @@
+"""Fit to the pool what needs no label."""
+
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.pool import NeighborGraph
+from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
+from cofm_sklearn.utils.validation import is_fitted, is_numeric, n_rows, take_rows
+
+__all__ = ["fit_to_pool"]
+
+
+def fit_to_pool(estimator, X):
+    """Clone an estimator, and fit what needs no label in it to unlabelled samples.
+
+    These are the prior and the neighbours of a co-decision: the prior would otherwise
+    be fitted on the few labelled samples, and ``neighbors="auto"`` would stand for
+    none. In a pipeline, X goes through clones of the steps before; samplers among
+    them are skipped, as they are in prediction.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A `CoDecisionClassifier`, a pipeline that ends in one, or anything else,
+        which is only cloned. As in any clone, a fitted prior loses its fit, unless
+        it is in a ``sklearn.frozen.FrozenEstimator``; so do fitted neighbours.
+
+    X : array-like of length n_samples
+        The pool, as the estimator's `fit` takes it.
+
+    Returns
+    -------
+    estimator
+        The clone, whose prior and neighbours are fitted and survive further clones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.base import clone
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import CoDecisionClassifier, PrecomputedPrior
+    >>> from cofm_sklearn.models import fit_to_pool
+    >>> model = CoDecisionClassifier(LogisticRegression(), PrecomputedPrior([0, 1]))
+    >>> fitted = fit_to_pool(model, np.eye(2))
+    >>> clone(fitted).prior.classes_
+    array([0, 1])
+    """
+    estimator = clone(estimator)
+    before, last = split_pipeline(estimator)
+    if not isinstance(last, CoDecisionClassifier):
+        return estimator
+    needs_prior = last.prior is not None and not is_fitted(last.prior)
+    needs_neighbors = last.neighbors is not None and (
+        isinstance(last.neighbors, str) or not is_fitted(last.neighbors)
+    )
+    if not needs_prior and not needs_neighbors:
+        return estimator
+    for step in before:
+        step = fit_without_labels(step, X)
+        if step is None:
+            return estimator  # the rest waits for the labels, as the step does
+        X = step.transform(X)
+    if needs_prior:
+        last.prior = FrozenEstimator(clone(last.prior).fit(X))
+    if needs_neighbors:
+        last.neighbors = _neighbors_of_pool(last, X)
+    return estimator
+
+
+def _neighbors_of_pool(model, X):
+    """Return the frozen graph, or None where "auto" finds nothing that embeds X."""
+    graph = model.neighbors
+    automatic = isinstance(graph, str)
+    if automatic:
+        if n_rows(X) < 3:
+            return None
+        graph = NeighborGraph()
+    if graph.encoder is None:
+        # As an attribute: set_params would clone a prior that is fitted.
+        graph.encoder = _embedder(model, X)
+        if automatic and graph.encoder is None and not is_numeric(X):
+            return None
+    return FrozenEstimator(graph.fit(X))
+
+
+def _embedder(model, X):
+    """Return what turns samples into the numbers that a co-decision compares."""
+    prior, first = model.prior, take_rows(X, slice(0, 1))
+    if is_package_prior(prior):
+        features = features_for_small_model(prior, first)
+        if is_numeric(features) or prior.embed(features) is not None:
+            return prior
+    steps = split_pipeline(model.estimator)[0]
+    if is_numeric(X) or not steps:
+        return None
+    return fit_without_labels(make_pipeline(*steps), X)

@@ -1,0 +1,172 @@
+"""Spreading over a graph of nearest neighbours: pure functions on arrays."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+__all__ = ["distinct_rows", "join_rows", "kernel_affinity", "morans_i", "spread"]
+
+_N_ITER = 40
+
+
+def distinct_rows(Z):
+    """Find the rows that are equal to no earlier one, up to rounding.
+
+    Parameters
+    ----------
+    Z : ndarray or CSR of shape (n_samples, d), dtype float32
+        Embeddings, rows of unit L2 norm.
+
+    Returns
+    -------
+    ndarray of shape (n_distinct,), dtype int64
+        Their positions, ascending.
+    """
+    if sparse.issparse(Z):
+        Z = Z.tocsr()
+        Z.sort_indices()
+        ends = zip(Z.indptr, Z.indptr[1:])
+        keys = [_key(Z.data[a:b]) + Z.indices[a:b].tobytes() for a, b in ends]
+    else:
+        keys = [_key(row) for row in Z]
+    codes, _ = pd.factorize(np.array(keys, dtype=object))
+    return np.unique(codes, return_index=True)[1].astype(np.int64)
+
+
+def _key(values):
+    # Equal samples that were embedded in different batches differ in the last digits.
+    return (np.round(values, 5) + 0.0).tobytes()
+
+
+def kernel_affinity(distances, indices, scale, n_nodes):
+    """Turn distances to nearest neighbours into affinities.
+
+    Parameters
+    ----------
+    distances, indices : ndarray of shape (n_samples, n_neighbors)
+        Of each sample's nearest nodes.
+
+    scale : float
+        Distance at which an affinity has fallen to exp(-2), above 0.
+
+    n_nodes : int
+        Nodes of the graph.
+
+    Returns
+    -------
+    csr_array of shape (n_samples, n_nodes), dtype float32
+        ``exp(-2 (distance / scale)^2)`` for the neighbours.
+    """
+    weight = np.exp(-2 * (distances.astype(np.float64) / scale) ** 2)
+    starts = np.arange(len(indices) + 1) * indices.shape[1]
+    shape = (len(indices), n_nodes)
+    values = (weight.astype(np.float32).ravel(), indices.ravel(), starts)
+    return sparse.csr_array(values, shape=shape)
+
+
+def join_rows(affinity, rows):
+    """Add nodes to a symmetric graph that are neighbours of none but its old nodes.
+
+    Parameters
+    ----------
+    affinity : csr_array of shape (n_nodes, n_nodes)
+    rows : csr_array of shape (n_new, n_nodes)
+        Affinities of the new nodes.
+
+    Returns
+    -------
+    csr_array of shape (n_nodes + n_new, n_nodes + n_new)
+    """
+    if not rows.shape[0]:
+        return affinity
+    return sparse.block_array([[affinity, rows.T], [rows, None]], format="csr")
+
+
+def spread(affinity, seeds, alpha=0.9):
+    """Let what is known of some samples spread to those that are like them.
+
+    Each round, a node takes the share `alpha` from its neighbours and the rest from
+    its own seed.
+
+    Parameters
+    ----------
+    affinity : csr_array of shape (n_nodes, n_nodes)
+        Symmetric, values of at least 0.
+
+    seeds : ndarray of shape (n_nodes, n_columns)
+        What each node starts from.
+
+    alpha : float, default=0.9
+        In [0, 1); 0 keeps the seeds.
+
+    Returns
+    -------
+    spread : ndarray of shape (n_nodes, n_columns)
+        Close to ``(1 - alpha) (I - alpha S)^-1 seeds`` with S the affinity divided
+        by the roots of both degrees.
+
+    root_degree : ndarray of shape (n_nodes,)
+        These roots; 1 for a node without neighbours.
+
+    References
+    ----------
+    Zhou, D. et al. (2004). Learning with Local and Global Consistency. NIPS 16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from cofm_sklearn.pool.graph import spread
+    >>> chain = csr_array(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0.0]]))
+    >>> spread(chain, np.array([[1.0], [0], [0]]), alpha=0.5)[0].round(2)
+    array([[0.58],
+           [0.24],
+           [0.08]])
+    """
+    degree = np.asarray(affinity.sum(axis=1)).ravel()
+    root = np.sqrt(np.where(degree > 0, degree, 1.0)).astype(seeds.dtype)
+    scaled = sparse.diags_array(1 / root)
+    S = (scaled @ affinity @ scaled).astype(seeds.dtype)
+    own = (1 - alpha) * seeds
+    result = seeds
+    for _ in range(_N_ITER):
+        result = alpha * (S @ result) + own
+    return result, root
+
+
+def morans_i(indices, values):
+    """Tell how far neighbours are alike.
+
+    Parameters
+    ----------
+    indices : ndarray of shape (n_nodes, n_neighbors), dtype int
+        Neighbours of each node, all of the same weight.
+
+    values : ndarray of shape (n_nodes, n_columns)
+        One or several values per node.
+
+    Returns
+    -------
+    float
+        The slope of neighbours' values on a node's own: about 1 where neighbours
+        have the same values, 0 where they are no more alike than any two nodes, and
+        where all values are the same.
+
+    References
+    ----------
+    Moran, P. A. P. (1950). Notes on Continuous Stochastic Phenomena. Biometrika 37.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.pool.graph import morans_i
+    >>> pairs = np.array([[1], [0], [3], [2]])
+    >>> morans_i(pairs, np.array([[1.0], [1], [-1], [-1]]))
+    1.0
+    """
+    centred = values - values.mean(axis=0)
+    total = np.sum(centred**2)
+    if not indices.size or total <= 1e-12 * max(np.sum(values**2), 1e-300):
+        return 0.0
+    around = sum(centred[column] for column in indices.T) / indices.shape[1]
+    return float(np.sum(centred * around) / total)

@@ -1,0 +1,328 @@
+"""Which samples of the pool belong together, as the foundation model sees it."""
+
+from numbers import Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_is_fitted,
+)
+
+from cofm_sklearn.pool.blocks import open_pool
+from cofm_sklearn.pool.graph import distinct_rows, kernel_affinity
+from cofm_sklearn.priors.base import is_package_prior
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_pool,
+    check_unit_embeddings,
+    is_fitted,
+    is_numeric,
+    take_rows,
+)
+
+__all__ = ["NeighborGraph"]
+
+# Up to the first number all samples of a pool are nodes; from larger pools the second
+# number is drawn, so that a million samples find their neighbours in about a minute.
+_WHOLE_POOL, _DRAWN = 20_000, 4096
+
+
+class NeighborGraph(BaseEstimator):
+    """The pool's graph of nearest neighbours in the embedding.
+
+    The foundation model says more than which class a sample is near: it says which
+    samples belong together. `CoDecisionClassifier` lets labels, and its own
+    predictions, spread along this graph, so that it learns from the samples that
+    nobody has labelled.
+
+    Every sample is joined to its `n_neighbors` nearest ones; the affinity of two
+    samples falls with their distance in units of the median distance to the farthest
+    of these neighbours, and is symmetric. Samples of the same embedding are one node.
+    A large pool is represented by a sample of it. New samples are compared with the
+    nodes, and change nothing.
+
+    Parameters
+    ----------
+    encoder : transformer, prior or None, default=None
+        What embeds samples that are not numbers; or a prior, such as
+        `PrecomputedPrior`, which says which columns are features. None takes numbers
+        as embeddings.
+
+    n_neighbors : int, default=10
+        Neighbours of each sample, at least 1.
+
+    alpha : float, default=0.9
+        How far labels spread, at least 0 and below 1: the share that a sample takes
+        from its neighbours.
+
+    max_samples : "auto" or int, default="auto"
+        Most samples of the pool in the graph, at least 3. ``"auto"`` takes all of a
+        pool of up to 20,000 samples, and 4,096 of a larger one.
+
+    n_jobs : int or None, default=None
+        Threads of the search for neighbours. Results do not depend on it.
+
+    random_state : int, RandomState or None, default=None
+        Draws the samples that represent a large pool.
+
+    Attributes
+    ----------
+    X_ : array-like of length n_nodes
+        The samples in the graph, as they were given.
+
+    embeddings_ : ndarray or CSR of shape (n_nodes, d), dtype float32
+        Their embeddings, rows of unit L2 norm.
+
+    sample_indices_ : ndarray of shape (n_nodes,), dtype int64
+        Their positions in the pool, ascending.
+
+    neighbors_ : ndarray of shape (n_nodes, n_neighbors), dtype int64
+        Neighbours of each node, as positions in `X_`, the nearest first. Fewer
+        columns if there are fewer nodes.
+
+    affinity_ : csr_array of shape (n_nodes, n_nodes), dtype float32
+        Affinities of neighbours, in (0, 1].
+
+    scale_ : float
+        Distance at which an affinity has fallen to exp(-2).
+
+    encoder_ : transformer, prior or None
+        The fitted encoder.
+
+    n_features_in_ : int
+        Features of X; only where X is numeric.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names of X, where it has any.
+
+    See Also
+    --------
+    CoDecisionClassifier : Takes this as its parameter `neighbors`.
+
+    References
+    ----------
+    Zhou, D. et al. (2004). Learning with Local and Global Consistency. NIPS 16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn import NeighborGraph
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.0, 1.1])
+    >>> pool = np.column_stack([np.cos(angles), np.sin(angles)])
+    >>> graph = NeighborGraph(n_neighbors=1).fit(pool)
+    >>> graph.neighbors_.ravel()
+    array([1, 0, 1, 4, 3])
+    >>> distances, indices = graph.kneighbors([[1.0, 0.01]])
+    >>> indices
+    array([[0]])
+    """
+
+    def __init__(
+        self,
+        encoder=None,
+        *,
+        n_neighbors=10,
+        alpha=0.9,
+        max_samples="auto",
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.encoder = encoder
+        self.n_neighbors = n_neighbors
+        self.alpha = alpha
+        self.max_samples = max_samples
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Find the neighbours of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, d) or raw samples of length n_samples
+            The pool: embeddings, also on disk or on Dask, or raw samples.
+
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The graph.
+
+        Raises
+        ------
+        ValueError
+            If X has fewer than 3 samples, is not finite, or is not numeric and there
+            is no encoder; or if a parameter is out of range.
+        """
+        check_integer("n_neighbors", self.n_neighbors, 1)
+        if not isinstance(self.alpha, Real) or not 0 <= float(self.alpha) < 1:
+            raise ValueError(
+                f"alpha must be a number of at least 0 and below 1, got {self.alpha!r}."
+            )
+        pool = open_pool(X, "X")
+        if len(pool) < 3:
+            raise ValueError(
+                f"X has {len(pool)} sample(s): a graph of neighbours needs 3 or more. "
+                "Fit it on the pool of unlabelled samples."
+            )
+        rows = self._draw(len(pool))
+        X = pool.take(rows)
+        encoder = self.encoder
+        if encoder is not None and not is_numeric(X) and not is_fitted(encoder):
+            encoder = clone(encoder).fit(X)
+        Z = _embed(encoder, X)
+        kept = distinct_rows(Z)
+        Z = Z[kept]
+        n_neighbors = min(self.n_neighbors, len(kept) - 1)
+        index = NearestNeighbors(algorithm="brute", n_jobs=self.n_jobs).fit(Z)
+        if n_neighbors:
+            distances, neighbors = index.kneighbors(n_neighbors=n_neighbors)
+        else:
+            distances, neighbors = np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
+        scale = float(np.median(distances[:, -1])) if n_neighbors else 0.0
+        scale = scale or 1.0
+        affinity = kernel_affinity(distances, neighbors, scale, len(kept))
+        self.encoder_, self._index = encoder, index
+        self.X_, self.embeddings_ = take_rows(X, kept), Z
+        self.sample_indices_ = kept if rows is None else rows[kept]
+        self.neighbors_, self.scale_ = neighbors, scale
+        self.affinity_ = affinity.maximum(affinity.T).tocsr()
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        if is_numeric(X):
+            _check_n_features(self, X, reset=True)
+            _check_feature_names(self, X, reset=True)
+        return self
+
+    def kneighbors(self, X):
+        """Find the nodes nearest to samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, d) or raw samples of length n_samples
+            Samples, as in `fit`; numbers may be embeddings of the encoder.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_neighbors)
+            Between embeddings of unit L2 norm, ascending.
+
+        indices : ndarray of shape (n_samples, n_neighbors), dtype int64
+            Positions in `X_`; ``sample_indices_[indices]`` are those in the pool.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+
+        ValueError
+            If X is not finite, or of another width than in `fit`.
+        """
+        check_is_fitted(self, "affinity_")
+        Z = check_unit_embeddings(
+            _embed(self.encoder_, check_pool(X, "X")),
+            name="X",
+            n_features=self.embeddings_.shape[1],
+        )
+        if sparse.issparse(self.embeddings_) and not sparse.issparse(Z):
+            Z = sparse.csr_matrix(Z)
+        elif sparse.issparse(Z) and not sparse.issparse(self.embeddings_):
+            Z = Z.toarray()
+        n_neighbors = max(self.neighbors_.shape[1], 1)
+        return self._index.kneighbors(Z, n_neighbors=n_neighbors)
+
+    def affinity_to(self, X):
+        """Return the affinities of samples to the nodes nearest to them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, d) or raw samples of length n_samples
+            Samples, as in `kneighbors`.
+
+        Returns
+        -------
+        csr_array of shape (n_samples, n_nodes), dtype float32
+            In [0, 1].
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As `kneighbors`.
+        """
+        distances, indices = self.kneighbors(X)
+        return kernel_affinity(distances, indices, self.scale_, len(self.neighbors_))
+
+    def samples_like(self, X):
+        """Return the samples of the graph, in the form of others.
+
+        A graph that was fitted on raw samples also serves a model that gets their
+        embeddings.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Other samples.
+
+        Returns
+        -------
+        array-like of length n_nodes
+            `embeddings_` if X is numeric and `X_` is not, else `X_`.
+
+        Raises
+        ------
+        ValueError
+            If both are numeric, and of different widths.
+        """
+        check_is_fitted(self, "affinity_")
+        if not is_numeric(X):
+            return self.X_
+        own = self.X_ if is_numeric(self.X_) else self.embeddings_
+        if own.shape[1] != X.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but neighbors was fitted on "
+                f"{own.shape[1]}. Fit it on the pool as the classifier gets it, with "
+                "the same encoder."
+            )
+        return own
+
+    def _draw(self, n_pool):
+        """Positions of the samples that represent the pool; None takes all."""
+        most = self.max_samples
+        if isinstance(most, str) and most == "auto":
+            most = n_pool if n_pool <= _WHOLE_POOL else _DRAWN
+        else:
+            check_integer("max_samples", most, 3)
+        if n_pool <= most:
+            return None
+        rng = check_random_state(self.random_state)
+        return np.sort(rng.choice(n_pool, size=most, replace=False))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.target_tags.required = False
+        return tags
+
+
+def _embed(encoder, X):
+    """Embed samples; rows of unit L2 norm."""
+    if is_package_prior(encoder):
+        X = encoder.features(X)
+        if not is_numeric(X):
+            X = encoder.embed(X)
+    elif encoder is not None and not is_numeric(X):
+        X = encoder.transform(X)
+    if X is None or not is_numeric(X):
+        raise ValueError(
+            "NeighborGraph cannot embed these samples, which are no numbers. Give it "
+            "an encoder, for example NeighborGraph(SentenceTransformerEncoder())."
+        )
+    return check_unit_embeddings(X)

@@ -1,0 +1,96 @@
+"""Tables of text as spreadsheets and other programs write them."""
+
+import codecs
+import csv
+import re
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+
+__all__ = ["read_csv"]
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SEPARATORS = (",", ";", "\t", "|")
+
+
+def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
+    """Read a table, and find out how it was written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    columns : iterable of str, default=()
+        Names that tell the right separator; without any, two columns do.
+
+    encoding : str or None, default=None
+        None takes what the first bytes say, and else UTF-8.
+
+    separator : str or None, default=None
+        None takes the first of comma, semicolon, tab and bar that gives `columns`.
+
+    dtype : dict or type, default=str
+        As for pandas.
+
+    Returns
+    -------
+    DataFrame
+        Empty cells are ``""``; a class may be called "None" or "NA".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+
+    ValueError
+        If it cannot be decoded or is no table; the cure is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from cofm_sklearn.utils.tables import read_csv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "mails.csv"
+    ...     _ = path.write_text("text;label\\ncafé;menu\\n", encoding="utf-16")
+    ...     read_csv(path, ["label"]).to_dict("list")
+    {'text': ['café'], 'label': ['menu']}
+    """
+    content = Path(path).read_bytes()
+    if encoding is None:
+        marks = [name for mark, name in _MARKS.items() if content.startswith(mark)]
+        encoding = marks[0] if marks else "utf-8"
+    try:
+        text = content.decode(encoding)
+    except LookupError as error:
+        raise ValueError(f"encoding {encoding!r} is not known.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"byte {error.start} is not {encoding}. Name the encoding it was saved in, "
+            "for example latin-1 or cp1252, or save it as UTF-8."
+        ) from error
+    if 4 * text.count("\0") > len(text):
+        raise ValueError(
+            f"it is not {encoding}, as it has NUL bytes. Name the encoding it was "
+            "saved in, for example utf-16, or save it as UTF-8."
+        )
+    if separator is None:
+        separator = _separator_of(text, set(columns))
+    return pd.read_csv(
+        StringIO(text), sep=separator, dtype=dtype, keep_default_na=False
+    )
+
+
+def _separator_of(text, columns):
+    header = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[:1]
+    for separator in _SEPARATORS:
+        names = next(csv.reader(header, delimiter=separator), [])
+        if len(names) > 1 and columns <= set(names):
+            return separator
+    return ","

@@ -1,0 +1,308 @@
+"""Labels from elsewhere: on the right sample, once, and after corrections."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from cofm_sklearn import AnnotationSession, CoDecisionClassifier, PrecomputedPrior
+from cofm_sklearn.annotation.identity import sample_ids
+
+TEXTS = [f"message {i}\nabout {i % 3}" for i in range(12)]
+CLASSES = ["x", "y", "z"]
+
+
+def open_session(X=TEXTS, classes=CLASSES, **others):
+    model = make_pipeline(HashingVectorizer(n_features=16), LogisticRegression())
+    if not isinstance(X, list | pd.Series):
+        model = LogisticRegression()
+    return AnnotationSession(X, model, classes=classes, **others)
+
+
+def labels_of(session):
+    """Label of each row, by what the model is trained on."""
+    return dict(zip(session.labeled.tolist(), session.labels_.tolist()))
+
+
+def test_a_second_import_reverts_no_correction():
+    old = pd.DataFrame({"sample": TEXTS[:4], "label": ["x"] * 4})
+    with open_session() as session, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert session.import_labels(old) == 4
+        session.relabel(session.id_of(TEXTS[1]), "y")
+        assert session.import_labels(old) == 0
+        assert labels_of(session) == {0: "x", 1: "y", 2: "x", 3: "x"}
+        assert session.import_labels(old, overwrite=True) == 1
+        assert labels_of(session)[1] == "x"
+
+
+def test_another_label_of_the_same_annotator_is_left_out_and_said():
+    name = sample_ids(TEXTS[:1])[0]
+    with open_session() as session:
+        session.import_labels([(name, "x", "ann")])
+        with pytest.warns(UserWarning, match="overwrite=True takes it"):
+            assert session.import_labels([(name, "y", "ann")]) == 0
+        assert session.import_labels([(name, "y", "ann")], overwrite=True) == 1
+        assert session.import_labels([(name, "y", "bob")]) == 1
+        assert len(session.export()) == 2
+
+
+def test_rows_that_contradict_each_other_are_counted():
+    twice = pd.DataFrame({"sample": [TEXTS[0]] * 2, "label": ["x", "y"]})
+    with open_session() as session:
+        with pytest.warns(UserWarning, match="1 that a later row"):
+            assert session.import_labels(twice) == 1
+        assert labels_of(session) == {0: "y"}
+
+
+@pytest.mark.parametrize("who", ["me", "sheet"])
+def test_a_correction_wins_against_the_import_that_it_corrects(who):
+    X, codes = make_blobs([20, 20], n_features=4, random_state=0)
+    y = np.array(["x", "y"])[codes]
+    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
+    with AnnotationSession(X, model, classes=["x", "y"]) as session:
+        frame = pd.DataFrame({"position": range(40), "label": y})
+        session.import_labels(frame, annotator=who)
+        # The model speaks for the import, and so does its annotator's record.
+        other = "x" if y[0] == "y" else "y"
+        session.relabel(session.id_of(X[0]), other)
+        assert labels_of(session)[0] == other
+        assert session.progress().counts[other] == (y == other).sum() + 1
+        assert session.import_labels(frame, annotator=who) == 0
+        assert labels_of(session)[0] == other
+        exported = session.export()
+        session.undo()
+        assert labels_of(session)[0] == y[0]
+    with AnnotationSession(X, model, classes=["x", "y"]) as session:
+        session.import_labels(exported)
+        assert labels_of(session)[0] == other
+
+
+def dropped():
+    frame = pd.DataFrame(
+        {"message": TEXTS, "label": [CLASSES[i % 3] for i in range(12)]}
+    )
+    return frame.drop(index=[0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda df: df.reset_index(),
+        lambda df: df.reset_index()[["message", "label"]],
+        lambda df: df.rename(columns={"message": "sample"}),
+        lambda df: df["label"],
+        lambda df: df["label"][::-1],
+        lambda df: df["label"].iloc[4:],
+        lambda df: df.assign(position=range(9))[["position", "label"]],
+    ],
+)
+def test_labels_find_the_text_that_they_are_about(labels):
+    df = dropped()
+    with open_session(df["message"]) as session:
+        given = labels(df)
+        assert session.import_labels(given) == len(given)
+        found = session.export()
+    assert (found["label"] == [CLASSES[int(t[-1])] for t in found["sample"]]).all()
+
+
+def test_an_index_that_may_mean_two_things_is_refused():
+    df = dropped()
+    with open_session(df["message"]) as session:
+        with pytest.raises(ValueError, match='Call it "position"'):
+            session.import_labels(df.reset_index()[["index", "label"]])
+        assert session.export().empty
+    with open_session(df["message"].tolist()) as session:
+        # The leftover column of text tells it.
+        session.import_labels(df.reset_index())
+        found = session.export()
+        assert (found["label"] == [CLASSES[int(t[-1])] for t in found["sample"]]).all()
+        with pytest.raises(ValueError, match="this X has no index"):
+            session.import_labels(df["label"])
+    repeated = pd.Series(TEXTS[:3], index=[0, 0, 1])
+    with (
+        open_session(repeated) as session,
+        pytest.raises(ValueError, match="repeats names"),
+    ):
+        session.import_labels(pd.Series(["x"], index=[0]))
+
+
+def test_a_frame_is_found_by_its_columns():
+    X = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, index=[7, 8, 9])
+    with open_session(X) as session:
+        assert session.import_labels(X[::-1].assign(label=["x", "y", "z"])) == 3
+        assert labels_of(session) == {2: "x", 1: "y", 0: "z"}
+
+
+def test_what_is_not_in_the_pool_is_counted_and_the_rest_comes_in():
+    frame = pd.DataFrame({"sample": [*TEXTS[:2], "odd", None], "label": list("xyqq")})
+    with open_session() as session:
+        with pytest.warns(UserWarning, match="2 of 4 labels were new.* 2 of a sample"):
+            assert session.import_labels(frame) == 2
+        with pytest.raises(ValueError, match="None of the 2 samples"):
+            session.import_labels(frame[2:])
+        odd = pd.DataFrame({"position": [0, 99, "a"], "label": ["x", "x", "x"]})
+        with pytest.warns(UserWarning, match="position 99"):
+            session.import_labels(odd, annotator="ann")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_line_ends_make_no_other_sample(tmp_path, ending):
+    path = tmp_path / f"labels.{ending}"
+    windows = [text.replace("\n", "\r\n") for text in TEXTS]
+    file = tmp_path / "s.sqlite"
+    with open_session(windows, store=file) as session:
+        said = [(session.id_of(text), "x", "me") for text in TEXTS]
+        assert session.import_labels(said) == 12
+        session.export(path)
+    with open_session(store=file) as session:
+        assert session.progress().n_labels == 12
+    with open_session() as session:
+        assert session.import_labels(path) == 12
+
+
+MISSING = [None, np.nan, pd.NA, pd.NaT]
+
+
+@pytest.mark.parametrize("value", MISSING, ids=str)
+def test_missing_values_are_alike(tmp_path, value):
+    columns = {"text": ["a", "b", "c"], "size": [1.0, 2.0, 3.0]}
+    X = pd.DataFrame({**columns, "note": pd.Series(["n", value, "n"], dtype=object)})
+    model = LogisticRegression()
+    with AnnotationSession(X, model, store=tmp_path / "s.sqlite", classes=[0, 1]) as s:
+        s.import_labels(pd.DataFrame({"position": [0, 1, 2], "label": [0, 1, 0]}))
+    for other in MISSING:
+        X["note"] = pd.Series(["n", other, "n"], dtype=object)
+        with AnnotationSession(
+            X, model, store=tmp_path / "s.sqlite", classes=[0, 1]
+        ) as session:
+            assert session.progress().n_labels == 3
+    X["size"] = X["size"].astype("Int64")
+    assert sample_ids(X) == sample_ids(X.assign(size=[1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(
+    ("X", "old"),
+    [
+        (["one\r\ntext", "another"], "8b6cef3f2406bea72fa850e08bbbfd6f"),
+        (
+            pd.DataFrame({"a": ["s\r\nt", "u"], "b": [None, 1.0], "c": [pd.NA, "v"]}),
+            "943ae31e6dcbdcc7f70e7193b144650d",
+        ),
+        (
+            pd.DataFrame({"a": [2**60 + 1, 5], "b": ["s", "t"]}),
+            "21a219860bedcccb4fd01bde7ec3d7c7",
+        ),
+    ],
+    ids=["texts", "frame", "large numbers"],
+)
+def test_files_of_earlier_versions_keep_their_labels(tmp_path, X, old):
+    file = tmp_path / "s.sqlite"
+    assert old != sample_ids(X)[0]
+    with (
+        open_session([*"pool"], store=file, background=False) as session,
+        session.store.transaction(),
+    ):
+        session.store.append("me", "import", old, '"x"')
+    with open_session(X, store=file, background=False) as session:
+        assert session.progress().n_labels == 1
+        labels = session.export()
+        assert labels["index"].tolist() == [0]
+        (question,) = session.ask() if isinstance(X, list) else [None]
+        assert question is None or question.index == 1
+    if isinstance(X, list):  # in a new file it is found by its text
+        with open_session(X) as session:
+            assert session.import_labels(labels) == 1
+
+
+def test_labels_of_another_pool_are_counted_when_the_file_is_opened(tmp_path):
+    with open_session(store=tmp_path / "s.sqlite") as session:
+        session.import_labels(pd.DataFrame({"position": range(6), "label": "x"}))
+    with pytest.warns(UserWarning, match="4 of 6 labelled samples .* are not in X"):
+        open_session(TEXTS[4:], store=tmp_path / "s.sqlite").close()
+
+
+def test_whole_numbers_that_became_float_are_labels(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("position,label\n0,1.0\n1,0.0\n2,1\n")
+    with open_session(classes=[0, 1]) as session:
+        assert session.import_labels(path) == 3
+        frame = pd.DataFrame({"position": [3, 4], "label": [1.0, 0.0]})
+        assert session.import_labels(frame) == 2
+        (question,) = session.ask()
+        session.answer(question.id, np.float64(1))
+        labels = labels_of(session)
+    assert [labels[i] for i in range(5)] == [1, 0, 1, 1, 0]
+    assert all(isinstance(label, int) for label in labels.values())
+
+
+@pytest.mark.parametrize("classes", [[0, 1], ["0", "1"]])
+def test_a_blank_label_is_named_by_its_row_with_the_cure(tmp_path, classes):
+    path = tmp_path / "sheet.csv"
+    path.write_text("position,label\n0,1\n1,\n2,1\n")
+    frame = pd.DataFrame({"position": [0, 1], "label": [1.0, np.nan]})
+    series = pd.Series([1, None] + [0] * 10, dtype=object)
+    with open_session(classes=classes) as session:
+        for labels in (path, frame, series):
+            with pytest.raises(ValueError, match=r"first is row 1\. Drop the rows"):
+                session.import_labels(labels)
+        assert session.export().empty
+        assert session.import_labels(frame.dropna()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
+    path = tmp_path / "sheet.csv"
+    path.write_text(f"position{separator}label\n0{separator}é\n", encoding=encoding)
+    with open_session(classes=["é", "z"]) as session:
+        assert session.import_labels(path) == 1
+        path.write_text("position,label\n0,é\n", encoding="latin-1")
+        with pytest.raises(ValueError, match=r"is not utf-8\. Name the encoding"):
+            session.import_labels(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_an_export_without_labels_comes_back(tmp_path, ending):
+    with open_session() as session:
+        session.export(tmp_path / f"none.{ending}")
+        assert session.import_labels(tmp_path / f"none.{ending}") == 0
+
+
+def test_a_missing_label_says_what_to_do():
+    name = sample_ids(TEXTS[:1])[0]
+    with open_session() as session:
+        for label in (None, np.nan, pd.NA):
+            with pytest.raises(ValueError, match=r"Drop the rows without label"):
+                session.import_labels([(name, label, "me")])
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_the_first_batch_knows_imported_labels(background):
+    rng = np.random.RandomState(0)
+    y = np.arange(120) % 2
+    sure = np.where(y == 1, 0.7, 0.3) + rng.uniform(-0.2, 0.2, size=120)
+    pool = np.column_stack([1 - sure, sure])
+    prior = PrecomputedPrior([0, 1])
+    model = CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+    with AnnotationSession(pool, model, background=background) as session:
+        frame = pd.DataFrame({"position": range(30), "label": y[:30]})
+        session.import_labels(frame)
+        asked = session.ask(30)
+    assert len(asked) == 30
+    assert all(question.small_proba is not None for question in asked)
+    assert not {question.index for question in asked} & set(range(30))
+
+
+def test_an_import_between_batches_is_known_to_the_next_one():
+    with open_session(n_instances=2, background=False) as session:
+        session.ask(2)
+        frame = pd.DataFrame({"position": range(6), "label": list("xyzxyz")})
+        session.import_labels(frame)
+        known = [q.small_proba is not None for q in session.ask(6)]
+    assert all(known[2:])

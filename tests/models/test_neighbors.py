@@ -1,0 +1,310 @@
+"""The neighbours' voice in the co-decision: what it says, when it counts, no harm."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modAL.models import ActiveLearner
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, normalize
+
+from cofm_sklearn import (
+    ActiveLearningClassifier,
+    AnnotationSession,
+    CoDecisionClassifier,
+    CoDecisionQuery,
+    NeighborGraph,
+    PrecomputedPrior,
+    SentenceTransformerEncoder,
+    ZeroShotPrior,
+)
+from cofm_sklearn.datasets import load_api_docs
+from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models.neighbors import fit_neighbors
+from cofm_sklearn.noise.estimate import centre_logits
+
+
+def groups(n=300, seed=0):
+    """Two classes of four groups each, which a linear model finds one by one."""
+    rng = np.random.RandomState(seed)
+    group = rng.randint(8, size=n)
+    centres = normalize(rng.normal(size=(8, 12)))
+    X = normalize(centres[group] + 0.16 * rng.normal(size=(n, 12)))
+    return X.astype(np.float32), group % 2
+
+
+def model(neighbors="auto", **params):
+    small = LogisticRegression(class_weight="balanced")
+    return CoDecisionClassifier(small, neighbors=neighbors, random_state=0, **params)
+
+
+def slow_voice(graph, proba, rows, codes, quality, new, new_proba):
+    """The formulas of docs/method.md with dense matrices; labelled rows are nodes."""
+    W = graph.affinity_.toarray().astype(float)
+    seeds = 0.1 * proba
+    for row in rows:
+        seeds[row] = 0
+    for row, code, q in zip(rows, codes, quality):
+        seeds[row, code] += q
+    mass = seeds.sum(axis=0)
+    degree = W.sum(axis=1)
+    S = W / np.sqrt(np.outer(degree, degree))
+    F = 0.1 * np.linalg.solve(np.eye(len(W)) - 0.9 * S, seeds / mass)
+    distances, indices = graph.kneighbors(new)
+    A = np.zeros((len(new), len(W)))
+    np.put_along_axis(A, indices, np.exp(-2 * (distances / graph.scale_) ** 2), 1)
+    A /= np.sqrt(np.outer(A.sum(axis=1), degree))
+    share = (0.9 * A @ F + 0.1 * 0.1 * new_proba / mass) / F.sum(axis=0)
+    nodes = F / F.sum(axis=0)
+    return [P / P.sum(axis=1, keepdims=True) for P in (share, nodes)]
+
+
+@given(seed=st.integers(0, 10**6), n_classes=st.integers(2, 4))
+@settings(max_examples=25, deadline=None)
+def test_equals_the_slow_version(seed, n_classes):
+    rng = np.random.RandomState(seed)
+    Z = normalize(rng.normal(size=(40, 4))).astype(np.float32)
+    new = normalize(rng.normal(size=(5, 4))).astype(np.float32)
+    graph = NeighborGraph(n_neighbors=6).fit(Z)
+    proba = rng.dirichlet(np.ones(n_classes), size=45)
+    rows, codes = rng.choice(40, 8, replace=False), rng.randint(n_classes, size=8)
+    quality = rng.uniform(size=8)
+    voice = fit_neighbors(graph, proba[:40], Z[rows], codes, quality)
+    slow, nodes = slow_voice(graph, proba[:40], rows, codes, quality, new, proba[40:])
+    # Forty rounds leave 1.5 % of the way to the end, which spread over all alike.
+    assert_allclose(voice.proba(new, proba[40:]), slow, atol=0.02)
+    scale = centre_logits(proba[:40]).std() / centre_logits(nodes).std()
+    assert_allclose(voice.scale, scale, rtol=0.1)
+    w = voice.weight
+    mixed = w * voice.scale * centre_logits(voice.proba(new, proba[40:]))
+    mixed += (1 - w) * centre_logits(proba[40:])
+    assert_allclose(voice.fuse(new, proba[40:]), softmax(mixed, axis=1))
+
+
+def test_classes_are_found_through_their_neighbours():
+    X, y = groups()
+    labelled = np.concatenate([np.flatnonzero(y == k)[:15] for k in (0, 1)])
+    plain = model(None).fit(X[labelled], y[labelled])
+    joined = model(NeighborGraph().fit(X)).fit(X[labelled], y[labelled])
+    assert joined.neighbor_weight_ > 0.3
+    assert joined.score(X, y) > plain.score(X, y) + 0.02
+    said = joined.neighbors_proba(X)
+    assert np.mean(said.argmax(axis=1) == y) > plain.score(X, y) + 0.03
+    assert_allclose(said.sum(axis=1), 1)
+
+
+def test_trust_and_labels_are_judged_without_neighbours():
+    X, y = groups()
+    y[:10] = 1 - y[:10]
+    plain = model(None).fit(X[:60], y[:60])
+    joined = model(NeighborGraph().fit(X)).fit(X[:60], y[:60])
+    for name in ("trust_", "temperature_", "noise_rate_", "prior_evidence_"):
+        assert getattr(joined, name) == getattr(plain, name)
+    assert_array_equal(joined.label_quality_, plain.label_quality_)
+    assert_array_equal(joined.oof_proba_, plain.oof_proba_)
+    assert_array_equal(joined.small_model_proba(X), plain.small_model_proba(X))
+    assert_array_equal(joined.prior_proba(X), plain.prior_proba(X))
+    assert plain.neighbors_ is None
+    assert plain.neighbor_weight_ == 0
+    assert_allclose(plain.neighbors_proba(X), 0.5)
+
+
+def with_prior(X, y, accuracy=0.8, seed=1):
+    """Put the probabilities of a prior before the features."""
+    rng = np.random.RandomState(seed)
+    said = np.where(rng.uniform(size=len(y)) < accuracy, y, 1 - y)
+    proba = np.where(said[:, None] == np.arange(2), 0.9, 0.1)
+    return np.hstack([proba, X]), PrecomputedPrior([0, 1], columns=[0, 1]).fit()
+
+
+def test_random_vectors_do_no_harm():
+    rng = np.random.RandomState(0)
+    y = rng.randint(2, size=400)
+    X, prior = with_prior(rng.normal(size=(400, 20)), y)
+    graph = NeighborGraph(prior).fit(X)
+    plain = model(None, prior=prior).fit(X[:30], y[:30])
+    joined = model(graph, prior=prior).fit(X[:30], y[:30])
+    assert joined.neighbor_weight_ < 0.05
+    assert joined.score(X, y) >= plain.score(X, y) - 0.01
+
+
+def test_pools_with_nothing_to_tell_do_no_harm():
+    X, y = groups()
+    same = np.ones((50, 12), dtype=np.float32)
+    for pool in (same, np.concatenate([same, X[:1]]), np.eye(12)):
+        joined = model(NeighborGraph().fit(pool)).fit(X[:40], y[:40])
+        proba = joined.predict_proba(X)
+        assert np.isfinite(proba).all()
+        assert_allclose(proba.sum(axis=1), 1)
+        assert joined.score(X, y) >= model(None).fit(X[:40], y[:40]).score(X, y) - 0.02
+    one_class = model(NeighborGraph().fit(X)).fit(X[:5], ["a"] * 5)
+    assert one_class.predict(X[:2]).tolist() == ["a", "a"]
+
+
+def test_imported_labels_count_where_they_are_near():
+    X, y = groups()
+    inside, outside = X[100:], X[:30]
+    graph = NeighborGraph().fit(inside)
+    joined = model(graph).fit(outside, y[:30])
+    assert joined.score(inside, y[100:]) > model(None).fit(outside, y[:30]).score(
+        inside, y[100:]
+    )
+    # As if they were nodes, but for their part in other samples' neighbours.
+    nodes = model(NeighborGraph().fit(X)).fit(outside, y[:30])
+    near = joined.predict_proba(inside) - nodes.predict_proba(inside)
+    assert np.abs(near).mean() < 0.1
+
+
+def test_order_of_the_pool_and_blocks_change_nothing(monkeypatch):
+    X, y = groups()
+    order = np.random.RandomState(0).permutation(len(X))
+    plain = model(NeighborGraph().fit(X)).fit(X[:30], y[:30])
+    moved = model(NeighborGraph(n_jobs=2).fit(X[order])).fit(X[:30], y[:30])
+    wanted = plain.predict_proba(X)
+    assert_allclose(moved.predict_proba(X), wanted, atol=1e-4)
+    assert_array_equal(
+        model(NeighborGraph().fit(X)).fit(X[:30], y[:30]).predict_proba(X), wanted
+    )
+    from cofm_sklearn.models import co_decision
+
+    monkeypatch.setattr(co_decision, "_BLOCK", 7)
+    assert_allclose(plain.predict_proba(X), wanted, atol=1e-6)
+    assert_allclose(plain.predict_proba(X[50:51]), wanted[50:51], atol=1e-6)
+
+
+def test_labels_of_weight_zero_do_not_spread():
+    X, y = groups()
+    graph = NeighborGraph().fit(X)
+    weight = np.r_[np.ones(30), np.zeros(10)]
+    given = np.r_[y[:30], 1 - y[30:40]]
+    fitted = model(graph).fit(X[:40], given, sample_weight=weight)
+    seeds = fit_neighbors(
+        graph,
+        fitted._decide_alone(X),
+        X[:40],
+        given,
+        fitted.label_quality_ * weight / weight[weight > 0].mean(),
+    )
+    assert_allclose(fitted.neighbors_proba(X), seeds.proba(X, fitted._decide_alone(X)))
+    assert fitted.score(X[30:40], y[30:40]) >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "error", "message"),
+    [
+        (NeighborGraph(), ValueError, "not fitted"),
+        (KNeighborsClassifier(), TypeError, "must be a NeighborGraph"),
+        (10, TypeError, "must be a NeighborGraph"),
+        (NeighborGraph().fit(np.eye(4)), ValueError, "12 features"),
+    ],
+)
+def test_bad_neighbors_leave_the_classifier_as_it_was(neighbors, error, message):
+    X, y = groups()
+    fitted = model().fit(X[:20], y[:20])
+    before = fitted.predict_proba(X)
+    with pytest.raises(error, match=message):
+        fitted.set_params(neighbors=neighbors).fit(X[20:40], y[20:40])
+    assert_array_equal(fitted.predict_proba(X), before)
+
+
+def test_loops_and_sessions_know_the_pool_by_themselves(tmp_path):
+    X, y = groups()
+    small = LogisticRegression(class_weight="balanced")
+
+    def run(**params):
+        loop = ActiveLearningClassifier(
+            CoDecisionClassifier(small, **params),
+            CoDecisionQuery(),
+            budget=20,
+            random_state=0,
+        )
+        return loop.fit(X, y)
+
+    found = run()
+    assert isinstance(found.estimator_.neighbors_.estimator, NeighborGraph)
+    assert len(found.estimator_.neighbors_.embeddings_) == len(X)
+    assert run(neighbors=None).estimator_.neighbors_ is None
+    given = run(neighbors=NeighborGraph(n_neighbors=4)).estimator_.neighbors_
+    assert given.neighbors_.shape == (len(X), 4)
+    assert found.score(X, y) >= run(neighbors=None).score(X, y)
+
+    def open_session():
+        return AnnotationSession(
+            X,
+            CoDecisionClassifier(small),
+            store=tmp_path / "labels.db",
+            classes=[0, 1],
+            n_instances=4,
+            random_state=0,
+        )
+
+    with open_session() as session:
+        for question in session.ask(4):
+            session.answer(question.id, int(y[question.index]))
+        asked = [question.id for question in session.ask(4)]
+        wanted = session.predict()
+    with open_session() as again:
+        assert [question.id for question in again.ask(4)] == asked
+        assert_array_equal(again.predict(), wanted)
+
+
+def test_stock_modal_on_raw_texts_takes_one_more_line():
+    docs = load_api_docs()
+    texts, topics = docs.data[::5], docs.target[::5]
+    encoder = SentenceTransformerEncoder()
+    prior = ZeroShotPrior(docs.class_descriptions, encoder).fit(texts)
+    neighbors = NeighborGraph(encoder).fit(texts)
+    small = LogisticRegression(class_weight="balanced")
+    learner = ActiveLearner(
+        make_pipeline(encoder, CoDecisionClassifier(small, prior, neighbors=neighbors)),
+        CoDecisionQuery(random_state=0),
+    )
+    picked, _ = learner.query(texts, n_instances=20)
+    learner.teach(texts[picked], topics[picked])
+    final = learner.estimator[-1]
+    assert final.neighbors_ is neighbors
+    assert 0 < final.neighbor_weight_ <= 0.5
+    Z = encoder.transform(texts)
+    alone = final.classes_[final._decide_alone(Z).argmax(axis=1)]
+    assert np.mean(learner.predict(texts) == topics) >= np.mean(alone == topics)
+    # On raw texts, without encoder in front, it is the same model.
+    raw = CoDecisionClassifier(
+        make_pipeline(encoder, small), prior, neighbors=neighbors
+    ).fit(texts[picked], topics[picked])
+    assert_allclose(raw.neighbor_weight_, final.neighbor_weight_, atol=0.05)
+    assert np.mean(raw.predict(texts) == learner.predict(texts)) > 0.9
+
+
+def test_fit_to_pool_finds_what_embeds():
+    X, y = groups(60)
+    frame = pd.DataFrame({"kind": np.where(y == 1, "a", "b"), "size": X[:, 0]})
+    table = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(), ["kind"]), (StandardScaler(), ["size"])
+        ),
+        LogisticRegression(),
+    )
+    fitted = fit_to_pool(CoDecisionClassifier(table), frame)
+    assert isinstance(fitted.neighbors, FrozenEstimator)
+    assert clone(fitted).neighbors is not None
+    assert clone(fitted).fit(frame[:20], y[:20]).score(frame, y) > 0.95
+    both, prior = with_prior(X, y)
+    fitted = fit_to_pool(CoDecisionClassifier(table[-1], prior=clone(prior)), both)
+    assert_array_equal(fitted.neighbors.neighbors_, NeighborGraph().fit(X).neighbors_)
+    # Nothing embeds texts here, and two samples have no neighbourhood.
+    words = CoDecisionClassifier(LogisticRegression(), PrecomputedPrior([0, 1]).fit())
+    words.prior = FrozenEstimator(words.prior)
+    assert fit_to_pool(words, ["a", "b", "c"]).neighbors is None
+    assert fit_to_pool(model(), X[:2]).neighbors is None
+    with pytest.raises(ValueError, match="2 sample"):
+        fit_to_pool(model(NeighborGraph()), X[:2])
+    with pytest.raises(ValueError, match="encoder"):
+        fit_to_pool(model(NeighborGraph()), ["a", "b", "c"])

@@ -1,0 +1,282 @@
+"""No label is lost, doubled or on another sample, whatever is done in which order.
+
+COFM_SEQUENCES=2000 python -m pytest tests/properties/test_session_sequences.py
+"""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from cofm_sklearn import AnnotationSession
+
+N_SEQUENCES = int(os.environ.get("COFM_SEQUENCES", "30"))
+# With one that comes twice, and line ends that files change.
+TEXTS = ["one", "two\nlines", "three", "one", "four\n", "NA", "five, 5", "six"]
+PEOPLE = ["me", "ann", "bob"]
+LABELS = ["x", "y", "NA"]
+
+people, labels = st.sampled_from(PEOPLE), st.sampled_from(LABELS)
+texts = st.sampled_from(TEXTS)
+
+
+class MostFrequent(ClassifierMixin, BaseEstimator):
+    """As quick to train as can be, on texts."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[:1], len(X))
+
+
+def first_n(learner, X_pool, n_instances):
+    return np.arange(n_instances)
+
+
+def plain(text):
+    return text.replace("\r\n", "\n")
+
+
+class Paper:
+    """What a careful person would write down: every say, and struck out ones gone."""
+
+    def __init__(self):
+        self.says = []  # (who, kind, text, label)
+
+    def said_by(self, who, text):
+        return [
+            label
+            for name, kind, about, label in self.says
+            if (name, about) == (who, text) and kind != "skip"
+        ]
+
+    def bring(self, who, text, label, *, overwrite):
+        before = self.said_by(who, text)
+        if not before or (overwrite and before[-1] != label):
+            self.says.append((who, "import", text, label))
+            return 1
+        return 0
+
+    def undo(self, who):
+        for k in reversed(range(len(self.says))):
+            if self.says[k][0] == who:
+                return self.says.pop(k)[2]
+        return None
+
+    def table(self):
+        """Return the label that counts, by text and person."""
+        found = {}
+        for who, kind, text, label in self.says:
+            if kind == "skip":
+                continue
+            here = found.setdefault(text, {})
+            if kind == "relabel":
+                for name in [n for n, (k, _) in here.items() if k == "import"]:
+                    if here[name][1] != label:
+                        del here[name]
+            here[who] = (kind, label)
+        return {
+            (text, who): label
+            for text, here in found.items()
+            for who, (_, label) in here.items()
+        }
+
+    def skipped(self):
+        done = {text for text, _ in self.table()}
+        return {text for _, kind, text, _ in self.says if kind == "skip"} - done
+
+
+def table_of(session):
+    """Return the same from a session, by the texts that it shows."""
+    frame = session.export()
+    found = {}
+    for row in frame.itertuples():
+        assert session.id_of(row.sample) == row.id
+        assert plain(session.X[row.index]) == plain(row.sample)
+        key = plain(row.sample), row.annotator
+        assert key not in found, "doubled"
+        found[key] = row.label
+    return found
+
+
+class Sequences(RuleBasedStateMachine):
+    """A session, and what is on paper."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.session = None
+        self.paper, self.kept = Paper(), []
+
+    def open_session(self, pool, name="s.sqlite"):
+        return AnnotationSession(
+            pool,
+            MostFrequent(),
+            first_n,
+            classes=LABELS,
+            store=Path(self.folder.name) / name,
+            n_instances=2,
+            background=False,
+        )
+
+    @initialize()
+    def begin(self):
+        self.session = self.open_session(TEXTS)
+
+    @rule(order=st.permutations(TEXTS), windows=st.booleans(), series=st.booleans())
+    def reopen(self, order, windows, series):
+        self.session.close()
+        pool = [t.replace("\n", "\r\n") if windows else t for t in order]
+        self.session = self.open_session(
+            pd.Series(pool, index=range(5, 5 + len(pool))) if series else pool
+        )
+
+    @rule(who=people, n=st.integers(1, 3))
+    def ask(self, who, n):
+        settled = {text for text, _ in self.paper.table()} | self.paper.skipped()
+        for question in self.session.ask(n, annotator=who):
+            assert plain(question.sample) not in settled
+            assert self.session.id_of(question.sample) == question.id
+
+    @rule(who=people, label=labels)
+    def answer(self, who, label):
+        for question in self.session.ask(annotator=who):
+            self.session.answer(question.id, label, annotator=who)
+            self.paper.says.append((who, "answer", plain(question.sample), label))
+
+    @rule(who=people)
+    def skip(self, who):
+        for question in self.session.ask(annotator=who):
+            self.session.skip(question.id, annotator=who)
+            self.paper.says.append((who, "skip", plain(question.sample), None))
+
+    @rule(who=people, label=labels, text=texts)
+    def relabel(self, who, label, text):
+        if any(text == about for about, _ in self.paper.table()):
+            self.session.relabel(self.session.id_of(text), label, annotator=who)
+            self.paper.says.append((who, "relabel", text, label))
+        else:
+            with pytest.raises(ValueError, match="no label yet"):
+                self.session.relabel(self.session.id_of(text), label, annotator=who)
+
+    @rule(who=people)
+    def undo(self, who):
+        text = self.paper.undo(who)
+        if text is None:
+            with pytest.raises(ValueError, match="nothing that"):
+                self.session.undo(annotator=who)
+        else:
+            assert self.session.undo(annotator=who) == self.session.id_of(text)
+
+    @rule(
+        said=st.dictionaries(texts, labels, min_size=1, max_size=4),
+        way=st.sampled_from(["tuples", "sample", "position", "series", "csv", "jsonl"]),
+        who=people,
+        overwrite=st.booleans(),
+        odd=st.booleans(),
+    )
+    def bring(self, said, way, who, overwrite, odd):
+        pool = [plain(text) for text in self.session.X]
+        rows = [pool.index(text) for text in said]
+        names = self.session._names._index
+        frame = pd.DataFrame({"sample": list(said), "label": list(said.values())})
+        if way == "tuples":
+            given = [(self.session.id_of(t), lab, who) for t, lab in said.items()]
+        elif way == "position" or (way == "series" and names is None):
+            given = pd.DataFrame({"position": rows, "label": frame["label"]})
+        elif way == "series":
+            given = pd.Series(list(said.values()), index=names[rows])
+        else:
+            if odd:
+                frame.loc[len(frame)] = ["not in the pool", "x"]
+            given = frame
+            if way in ("csv", "jsonl"):
+                given = Path(self.folder.name) / f"labels.{way}"
+                if way == "csv":
+                    frame.to_csv(given, index=False)
+                else:
+                    frame.to_json(given, orient="records", lines=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is left out
+            n_new = self.session.import_labels(given, who, overwrite=overwrite)
+        assert n_new == sum(
+            self.paper.bring(who, text, label, overwrite=overwrite)
+            for text, label in said.items()
+        )
+
+    @rule(ending=st.sampled_from(["csv", "jsonl"]))
+    def export(self, ending):
+        path = Path(self.folder.name) / f"kept{len(self.kept)}.{ending}"
+        self.session.export(path)
+        self.kept.append((path, self.paper.table()))
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data(), overwrite=st.booleans())
+    def bring_back(self, data, overwrite):
+        path, table = data.draw(st.sampled_from(self.kept))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            n_new = self.session.import_labels(path, overwrite=overwrite)
+        assert n_new == sum(
+            self.paper.bring(who, text, label, overwrite=overwrite)
+            for (text, who), label in table.items()
+        )
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def move(self, data):
+        path, table = data.draw(st.sampled_from(self.kept))
+        with self.open_session(TEXTS[::-1], ":memory:") as other:
+            assert other.import_labels(path) == len(table)
+            assert table_of(other) == table
+        (Path(self.folder.name) / ":memory:").unlink()
+
+    @invariant()
+    def the_same_is_known(self):
+        if self.session is None:
+            return
+        table = self.paper.table()
+        assert table_of(self.session) == table
+        found = self.session.progress()
+        assert found.n_labels == len({text for text, _ in table})
+        assert found.n_skipped == len(self.paper.skipped())
+        learned = dict(zip(self.session.labeled, self.session.labels_))
+        assert len(learned) == found.n_labels
+        for row, label in learned.items():
+            text = plain(self.session.X[row])
+            said = {lab for (about, _), lab in table.items() if about == text}
+            assert label in said
+
+    def teardown(self):
+        if self.session is not None:
+            self.session.close()
+        self.folder.cleanup()
+
+
+def test_no_label_is_lost_doubled_or_on_another_sample():
+    run_state_machine_as_test(
+        Sequences,
+        settings=settings(
+            max_examples=N_SEQUENCES,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
