@@ -21,6 +21,8 @@ def open_session(X=TEXTS, classes=CLASSES, **others):
     model = make_pipeline(HashingVectorizer(n_features=16), LogisticRegression())
     if not isinstance(X, list | pd.Series):
         model = LogisticRegression()
+    # Warnings cannot be caught beside a thread that does so too.
+    others = {"background": False, **others}
     return AnnotationSession(X, model, classes=classes, **others)
 
 
@@ -205,11 +207,11 @@ def test_files_of_earlier_versions_keep_their_labels(tmp_path, X, old):
     file = tmp_path / "s.sqlite"
     assert old != sample_ids(X)[0]
     with (
-        open_session([*"pool"], store=file, background=False) as session,
+        open_session([*"pool"], store=file) as session,
         session.store.transaction(),
     ):
         session.store.append("me", "import", old, '"x"')
-    with open_session(X, store=file, background=False) as session:
+    with open_session(X, store=file) as session:
         assert session.progress().n_labels == 1
         labels = session.export()
         assert labels["index"].tolist() == [0]
@@ -300,7 +302,7 @@ def test_the_first_batch_knows_imported_labels(background):
 
 
 def test_an_import_between_batches_is_known_to_the_next_one():
-    with open_session(n_instances=2, background=False) as session:
+    with open_session(n_instances=2) as session:
         session.ask(2)
         frame = pd.DataFrame({"position": range(6), "label": list("xyzxyz")})
         session.import_labels(frame)
