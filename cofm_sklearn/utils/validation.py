@@ -33,6 +33,7 @@ __all__ = [
     "check_unit_embeddings",
     "check_weights",
     "encode_labels",
+    "is_finite",
     "is_fitted",
     "is_mixed_frame",
     "is_numeric",
@@ -162,6 +163,15 @@ def is_fitted(estimator):
             raise
         return any(name.endswith("_") for name in vars(estimator))
     return True
+
+
+def is_finite(X):
+    """Tell whether all numbers of a table are finite."""
+    if hasattr(X, "iloc"):
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = X.data if sparse.issparse(X) else np.asarray(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def allows_nan(estimator):
