@@ -58,6 +58,13 @@ def test_no_cell_of_a_csv_is_a_formula(session, tmp_path):
     columns = ["id", "label", "annotator", "sample"]
     assert after[columns].to_dict() == before[columns].to_dict()
     assert before["sample"].tolist() == TEXTS  # the table itself has them as they are
+    sheet = pd.read_csv(tmp_path / "a.csv", dtype=str, keep_default_na=False)
+    sheet.drop(columns=["id", "index"]).to_csv(
+        tmp_path / "b.csv", index=False, quoting=csv.QUOTE_ALL
+    )
+    with open_session() as again:  # found by their texts
+        assert again.import_labels(tmp_path / "b.csv") == len(TEXTS)
+        assert again.export()[columns].to_dict() == before[columns].to_dict()
 
 
 @given(st.text(st.sampled_from("'=+-@\t\ra")))
