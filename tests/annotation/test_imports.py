@@ -269,6 +269,18 @@ def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
             session.import_labels(path)
 
 
+@pytest.mark.parametrize("content", ["", "x" * 200_000, '"' * 199_999])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_files_that_are_no_tables_are_clear_errors(tmp_path, content, ending):
+    path = tmp_path / f"sheet.{ending}"
+    path.write_text(content)
+    with (
+        open_session() as session,
+        pytest.raises(ValueError, match=r"cannot be read as|must have the columns"),
+    ):
+        session.import_labels(path)
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_an_export_without_labels_comes_back(tmp_path, ending):
     with open_session() as session:
