@@ -15,6 +15,7 @@ from cofm_sklearn import (
     CoDecisionClassifier,
     CoDecisionQuery,
     LabelCleaner,
+    NeighborGraph,
     NetClassifier,
     OpenCLIPEncoder,
     PrecomputedPrior,
@@ -50,6 +51,7 @@ FROM_TABLES = [
     NetClassifier("linear", max_epochs=30, lr=0.05, random_state=0),
     SafeSampler(SMOTE()),
     LabelCleaner(random_state=0),
+    NeighborGraph(n_neighbors=3),
 ]
 
 # scikit-learn's checks fit on random tables, which means nothing to these, as their
@@ -120,7 +122,15 @@ def test_scikit_learn_checks_without_data(estimator, check):
 def test_every_public_estimator_is_checked():
     checked = {type(estimator) for estimator in [*FROM_TABLES, *FROM_ELSEWHERE]}
     public = set()
-    for package in ("", ".encoders", ".priors", ".models", ".query", ".simulation"):
+    for package in (
+        "",
+        ".encoders",
+        ".priors",
+        ".pool",
+        ".models",
+        ".query",
+        ".simulation",
+    ):
         module = import_module(f"cofm_sklearn{package}")
         public |= {getattr(module, name) for name in module.__all__}
     estimators = {

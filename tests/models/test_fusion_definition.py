@@ -34,7 +34,7 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
     w = w / w[seen].mean()
     P, S = logits(prior), logits(small)
     prior_scale, small_scale = P[seen].std(), S[seen].std()
-    trusts = np.arange(11) / 10 if trust == "auto" else [trust]
+    trusts = np.arange(6) / 5 if trust == "auto" else [trust]
     if label_noise == "auto":
         cost = np.log(seen.sum()) / 2
         kinds = [(0.01, "uniform", 0), (None, "uniform", cost), (None, "similar", cost)]
@@ -43,19 +43,13 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
     else:
         kinds = [(label_noise, "uniform", 0), (label_noise, "similar", 0)]
     settings = [(t, s, h) for t in trusts for s in (0.5, 1, 2, 4) for h in kinds]
-    last, found = {}, []
+    found = []
     for t, sharpness, h in settings:
         c = softmax(sharpness * (t * P / prior_scale + (1 - t) * S / small_scale))
-        last[h] = fit_label_channel(
-            y,
-            c,
-            noise_rate=h[0],
-            confusion=h[1],
-            sample_weight=w,
-            start=last.get(h),
+        found.append(
+            fit_label_channel(y, c, noise_rate=h[0], confusion=h[1], sample_weight=w)
         )
-        found.append(last[h])
-    belief = np.array([0.05 if t > 0 else 0.5 for t, _, _ in settings])
+    belief = np.array([0.1 if t > 0 else 0.5 for t, _, _ in settings])
     belief = np.log(belief if trust == "auto" else np.ones(len(settings)))
     belief -= [h[2] for _, _, h in settings]
     ll = np.array([channel.log_likelihood for channel in found])

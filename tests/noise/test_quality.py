@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import roc_auc_score
 
 from cofm_sklearn.noise import fit_label_channel
+from cofm_sklearn.noise.quality import fit_label_channels
 
 
 def slow_channel(y, proba, noise_rate=None, weight=None, confusion="uniform"):
@@ -192,14 +193,17 @@ def test_a_label_that_nothing_explains_is_kept():
     assert_allclose(channel.true_class, [[0, 1], [0, 1]])
 
 
-def test_a_start_changes_neither_a_known_rate_nor_the_end():
-    y, proba = random_case(3, n=40)
-    alone = fit_label_channel(y, proba)
-    other = fit_label_channel(y[:10], proba[:10], noise_rate=0.6)
-    again = fit_label_channel(y, proba, start=other)
-    assert_allclose(again.class_shares, alone.class_shares, atol=0.02)
-    assert_allclose(again.noise_rate, alone.noise_rate, atol=0.02)
-    assert fit_label_channel(y, proba, noise_rate=0.3, start=other).noise_rate == 0.3
+@given(seed=st.integers(0, 10**6), rate=st.sampled_from([None, 0.3]))
+@settings(max_examples=30, deadline=None)
+def test_many_sets_at_once_are_each_by_itself(seed, rate):
+    rng = np.random.RandomState(seed)
+    y, proba = rng.randint(3, size=15), rng.dirichlet(np.ones(3), size=(4, 15))
+    for confusion in ("uniform", "similar"):
+        together = fit_label_channels(y, proba, rate, confusion, np.ones(15))
+        for k in range(4):
+            alone = fit_label_channel(y, proba[k], noise_rate=rate, confusion=confusion)
+            for many, one in zip(together, alone):
+                assert_allclose(many[k], one, rtol=1e-9)
 
 
 def test_errors_say_what_would_be_right():
