@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 
 import pytest
 
+from cofm_sklearn.encoders import image_weights
 from cofm_sklearn.encoders.folders import folder_fingerprint, model_files
 from cofm_sklearn.encoders.image_weights import find_clip, load_clip
 from cofm_sklearn.encoders.weights import load_sentence_transformer
@@ -286,8 +288,10 @@ def test_image_model_that_names_a_model_elsewhere(copy_clip):
         find_clip(folder, None)
 
 
-def test_tokenizer_of_a_folder_that_changed(copy_clip):
+def test_tokenizer_of_a_folder_that_changed(copy_clip, monkeypatch):
     pytest.importorskip("open_clip")
+    # Another test may have loaded the tokenizer of the same files.
+    monkeypatch.setattr(image_weights, "_LOADED", OrderedDict())
     folder = copy_clip()
     loaded = load_images(folder)
     config = (folder / "open_clip_config.json").read_text()
