@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,7 @@ def act(session, rng, folder):
         session.undo(name)
     elif verb == "import":
         rows = [(rng.choice(IDS), rng.randint(0, 1), name) for _ in range(20)]
-        session.import_labels(rows)
+        session.import_labels(rows, overwrite=rng.random() < 0.5)
     elif verb == "export":
         session.export(folder / rng.choice(["out.csv", "out.jsonl", "out.parquet"]))
 
@@ -470,6 +471,7 @@ def main():
     parser.add_argument("--interrupts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    warnings.simplefilter("ignore", UserWarning)  # of labels that are left out
     n_files = kills(options.kills, options.seed)
     print(f"{options.kills} kills over {n_files} files: no answer lost", flush=True)
     ends = damages(options.damages, options.seed)
