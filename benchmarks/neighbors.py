@@ -29,7 +29,7 @@ CELL = ["prior", "dataset", "noise"]
 RUN = ["dataset", "noise", "prior", "seed"]
 # part -> what to put in place of which values of the module
 PARTS = {
-    "a weight read from the pool": {"_UNLIKE": -2.0, "_ALIKE": -1.0},
+    "attention to classes": {"_ATTENTION": 0.0},
     "the co-decision as a start": {"_UNLABELLED": 1e-6},
     "label quality": {},
     "spreading farther than to neighbours": {},
@@ -66,6 +66,7 @@ def measure(dataset, noise, prior, seed, asked, folder, cache):
             "without": score(alone),
             "with": score(model._voice.fuse(split.Z_test, alone)),
             "weight": round(model.neighbor_weight_, 4),
+            "attention": round(model._voice.attention, 4),
             "trust": round(model.trust_, 4),
         }
         if seed < ABLATION_SEEDS and k in (2, len(asked) // 2, len(asked) - 1):
@@ -86,7 +87,9 @@ def _without(part, model, split, X, y, alone):
             stack.enter_context(patch.object(graph.estimator, "alpha", 0.5))
         nodes = model._decide_alone(graph.samples_like(X))
         codes = np.searchsorted(split.classes, y)
-        voice = voices.fit_neighbors(graph, nodes, X, codes, quality)
+        voice = voices.fit_neighbors(
+            graph, nodes, X, model._decide_alone(X), codes, quality
+        )
         return voice.fuse(split.Z_test, alone)
 
 
@@ -99,7 +102,7 @@ def report(table):
             "without": by["without"].mean(),
             "with": by["with"].mean(),
             "gain": by["with"].mean() - by["without"].mean(),
-            "weight": by["weight"].mean(),
+            "attention": by["attention"].mean(),
         }
     )
     some = table.dropna(subset=list(PARTS))
@@ -121,14 +124,14 @@ def report(table):
         )
         lines.append("")
     lines += [
-        "| prior | data set | noise | seeds | without | with | gain | weight |",
+        "| prior | data set | noise | seeds | without | with | gain | attention |",
         "|" + " --- |" * 8,
     ]
     for (prior, dataset, noise), row in gains.iterrows():
         lines.append(
             f"| {prior} | {dataset} | {noise} | {row['seeds']:.0f} | "
             f"{row['without']:.3f} | {row['with']:.3f} | {row['gain']:+.4f} | "
-            f"{row['weight']:.2f} |"
+            f"{row['attention']:.2f} |"
         )
     lines += [
         "",

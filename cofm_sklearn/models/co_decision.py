@@ -58,8 +58,9 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     With the neighbours of the pool, the labels and this prediction then spread to the
     samples that are like each other, which is where the unlabelled samples come in;
-    what arrives is mixed in as far as neighbours in this pool share classes. Trust,
-    temperature, noise and label quality are learned without it.
+    what arrives is mixed in. Where neighbours in this pool do not share classes, they
+    are chosen by class as well. Trust, temperature, noise and label quality are
+    learned without them.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     neighbor_weight_ : float
         Weight of the neighbours against prior and small model together, 0 to 0.5: 0
-        where neighbours in the pool do not share classes, and without neighbours.
+        where neighbours in the pool have nothing in common, and without neighbours.
 
     temperature_ : float
         What the fused logits are divided by.
@@ -413,7 +414,12 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             nodes = self.neighbors_.samples_like(X)
             counted = fusion.label_quality * given / given[given > 0].mean()
             self._voice = fit_neighbors(
-                self.neighbors_, self._decide_alone(nodes), X, codes, counted
+                self.neighbors_,
+                self._decide_alone(nodes),
+                X,
+                self._decide_alone(X),
+                codes,
+                counted,
             )
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
 
@@ -459,7 +465,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Become what a copy has learned, when nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        self.__dict__.update(vars(new))
+        self.__dict__.update(new.__dict__)
         return self
 
     def _fitted_neighbors(self):

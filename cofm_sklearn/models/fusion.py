@@ -236,7 +236,7 @@ def fit_fusion(
     rarity = np.tensordot(_normalised(counted), rarity, axes=3)
     balanced = ll @ _balanced(w, rarity) + log_belief
     post = _normalised(balanced)
-    adds = float(post[trusts > 0].sum())
+    adds = min(float(post[trusts > 0].sum()), 1.0)
     if isinstance(trust, str):
         adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
         post[1:] = adds * _normalised(balanced[1:])

@@ -7,14 +7,23 @@ from scipy.special import softmax
 
 from cofm_sklearn.noise.estimate import centre_logits, scale_of
 from cofm_sklearn.pool import NeighborGraph
-from cofm_sklearn.pool.graph import join_rows, kernel_affinity, morans_i, spread
+from cofm_sklearn.pool.graph import (
+    join_rows,
+    kernel_affinity,
+    morans_i,
+    nearest_by_class,
+    spread,
+)
+from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["NeighborVoice", "fit_neighbors"]
 
 # What a sample without label starts from, in parts of a label.
 _UNLABELLED = 0.1
-# The neighbours' weight grows from 0 to the most between these values of Moran's I.
-_MOST, _UNLIKE, _ALIKE = 0.5, 0.55, 0.8
+# Weight of the neighbours; Moran's I at which it begins to grow, and is full.
+_WEIGHT, _NOTHING, _SOMETHING = 0.5, 0.2, 0.4
+# Attention to classes; Moran's I at which it is full, and has gone.
+_ATTENTION, _UNLIKE, _ALIKE = 0.5, 0.7, 0.85
 # A labelled sample this near to a node is that node.
 _SAME = 1e-3
 
@@ -28,6 +37,9 @@ class NeighborVoice:
     graph : NeighborGraph
         The fitted graph.
 
+    node_proba : ndarray of shape (n_nodes, n_classes), dtype float32
+        The co-decision on its samples.
+
     spread : ndarray of shape (n_nodes, n_classes), dtype float32
         What has reached each node.
 
@@ -36,6 +48,12 @@ class NeighborVoice:
 
     mass, reached : ndarray of shape (n_classes,)
         Sum of each class over the seeds, and over what they became.
+
+    attention : float
+        How much neighbours are chosen by what the co-decision says of them.
+
+    reach : float
+        Distance at which an affinity has fallen to exp(-2).
 
     weight : float
         Weight of the neighbours against the co-decision, 0 to 0.5.
@@ -46,10 +64,13 @@ class NeighborVoice:
     """
 
     graph: NeighborGraph
+    node_proba: np.ndarray
     spread: np.ndarray
     root_degree: np.ndarray
     mass: np.ndarray
     reached: np.ndarray
+    attention: float
+    reach: float
     weight: float
     scale: float
 
@@ -68,7 +89,8 @@ class NeighborVoice:
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        affinity = self.graph.affinity_to(X)
+        near = _nearest(self.graph, X, proba, self.node_proba, self.attention)
+        affinity = kernel_affinity(near, self.reach, len(self.spread))
         degree = np.asarray(affinity.sum(axis=1)).ravel()
         root = np.sqrt(np.where(degree > 0, degree, 1.0))[:, None]
         alpha = self.graph.alpha
@@ -84,7 +106,7 @@ class NeighborVoice:
         return softmax(logits + (1 - self.weight) * centre_logits(proba), axis=1)
 
 
-def fit_neighbors(graph, proba, X, codes, quality):
+def fit_neighbors(graph, node_proba, X, proba, codes, quality):
     """Spread labels and co-decision over the pool.
 
     A labelled node starts from its label, as far as that is likely to be right; any
@@ -92,21 +114,26 @@ def fit_neighbors(graph, proba, X, codes, quality):
     in line with a balanced small model. Labelled samples that are not in the graph
     are joined to their neighbours for this once.
 
-    How much the neighbours' word counts is read from the pool. Where neighbours do
-    not share classes, the co-decision, which knows the labels, differs between them,
-    and Moran's I of its logits is low. Labels themselves could not tell: each was
-    chosen far from the others, so that taking it away leaves its neighbourhood empty.
+    Whether neighbours can be believed is read from the pool. Where they do not share
+    classes, the co-decision, which knows the labels, differs between them, and Moran's
+    I of its logits is low. Then neighbours are chosen among more candidates, by their
+    classes as well; where I is near 0, embeddings tell nothing, and the neighbours
+    have no weight. Labels themselves could not tell: each was chosen far from the
+    others, so that taking it away leaves its neighbourhood empty.
 
     Parameters
     ----------
     graph : NeighborGraph
         Fitted.
 
-    proba : ndarray of shape (n_nodes, n_classes)
+    node_proba : ndarray of shape (n_nodes, n_classes)
         The co-decision on its samples.
 
     X : array-like of length n_labeled
         Labelled samples.
+
+    proba : ndarray of shape (n_labeled, n_classes)
+        The co-decision on them.
 
     codes : ndarray of shape (n_labeled,), dtype int
         Their labels, as positions of columns.
@@ -121,36 +148,64 @@ def fit_neighbors(graph, proba, X, codes, quality):
     References
     ----------
     Zhou, D. et al. (2004). Learning with Local and Global Consistency. NIPS 16.
-    (spreading; that all classes start alike is their class mass normalisation, after
-    Zhu, X., Ghahramani, Z., Lafferty, J. (2003), ICML)
+    (spreading; that all classes start alike is the class mass normalisation of Zhu,
+    X., Ghahramani, Z., Lafferty, J. (2003), ICML)
     """
-    n_nodes = len(proba)
-    distances, indices = graph.kneighbors(X)
-    away = np.flatnonzero(distances[:, 0] > _SAME)
-    rows = kernel_affinity(distances[away], indices[away], graph.scale_, n_nodes)
-    node = indices[:, 0].copy()
-    node[away] = n_nodes + np.arange(len(away))
-    seeds = np.zeros((n_nodes + len(away), proba.shape[1]), dtype=np.float32)
-    seeds[:n_nodes] = _UNLABELLED * proba
+    node_proba = node_proba.astype(np.float32)
+    n_nodes = len(node_proba)
+    logits = centre_logits(node_proba)
+    alike = morans_i(graph.neighbors_, logits)
+    attention = _ATTENTION * _share(_ALIKE - alike, _ALIKE - _UNLIKE)
+    weight = _WEIGHT * _share(alike - _NOTHING, _SOMETHING - _NOTHING)
+    near = nearest_by_class(
+        (graph.candidate_distances_, graph.candidates_),
+        node_proba,
+        node_proba,
+        attention,
+        graph.n_neighbors,
+    )
+    # 0 where there is but one node.
+    reach = (float(np.median(near[0][:, -1])) if near[0].size else 0.0) or 1.0
+    affinity = kernel_affinity(near, reach, n_nodes)
+    affinity = affinity.maximum(affinity.T).tocsr()
+    distances, indices = graph.kneighbors(X, 1)
+    node, away = indices[:, 0].copy(), np.flatnonzero(distances[:, 0] > _SAME)
+    if len(away):
+        found = _nearest(graph, take_rows(X, away), proba[away], node_proba, attention)
+        affinity = join_rows(affinity, kernel_affinity(found, reach, n_nodes))
+        node[away] = n_nodes + np.arange(len(away))
+    seeds = np.zeros((n_nodes + len(away), node_proba.shape[1]), dtype=np.float32)
+    seeds[:n_nodes] = _UNLABELLED * node_proba
     seeds[node[quality > 0]] = 0.0
     np.add.at(seeds, (node, codes), quality)
     mass = np.maximum(seeds.sum(axis=0, dtype=np.float64), 1e-12)
-    result, root = spread(join_rows(graph.affinity_, rows), seeds / mass, graph.alpha)
+    result, root = spread(affinity, (seeds / mass).astype(np.float32), graph.alpha)
     result, root = result[:n_nodes], root[:n_nodes]
     reached = np.maximum(result.sum(axis=0, dtype=np.float64), 1e-12)
-    logits = centre_logits(proba)
-    alike = morans_i(graph.neighbors_, logits)
-    share = np.clip((alike - _UNLIKE) / (_ALIKE - _UNLIKE), 0, 1)
-    scale = scale_of(logits) / scale_of(centre_logits(_by_class(result, reached)))
     return NeighborVoice(
         graph=graph,
+        node_proba=node_proba,
         spread=result,
         root_degree=root,
         mass=mass,
         reached=reached,
-        weight=float(_MOST * share),
-        scale=scale,
+        attention=attention,
+        reach=reach,
+        weight=weight,
+        scale=scale_of(logits) / scale_of(centre_logits(_by_class(result, reached))),
     )
+
+
+def _nearest(graph, X, proba, node_proba, attention):
+    """Distances and positions of the nodes that are neighbours of samples."""
+    if not attention:
+        return graph.kneighbors(X)
+    candidates = graph.find_candidates(X)
+    return nearest_by_class(candidates, proba, node_proba, attention, graph.n_neighbors)
+
+
+def _share(part, whole):
+    return float(np.clip(part / whole, 0, 1))
 
 
 def _by_class(spread, reached):

@@ -219,43 +219,40 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
     Z /= scale_of(Z[weight > 0])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight))
     given = np.eye(n_classes)[y] * weight[:, None]
+    proba = softmax(_FINE_GRID[:, None, None] * Z, axis=2)
     log_post: list = []
     rates: list = []
     informations: list = []
     quality: list = []
     counts: list = []
-    proba = softmax(_FINE_GRID[:, None, None] * Z, axis=2)
     for hypothesis in hypotheses:
         ll, rate, right, shares, _ = fit_label_channels(
             y, proba, hypothesis.rate, hypothesis.confusion, weight
         )
+        information = np.full(len(proba), np.inf)
+        if hypothesis.rate is None:
+            information = rate_information(rate, right, weight)
+        if hypothesis.doubt:
+            joint = [
+                true_class(y, p, r, s, hypothesis.confusion, weight).T @ given
+                for p, r, s in zip(proba, rate, shares)
+            ]
+        else:
+            rate, right = np.zeros_like(rate), np.ones_like(right)
+            joint = [np.diag(given.sum(axis=0))] * len(proba)
         log_post.extend(ll @ weight - hypothesis.penalty)
-        if not hypothesis.doubt:
-            rates.extend(np.zeros(len(proba)))
-            informations.extend(np.full(len(proba), np.inf))
-            quality.extend(np.ones_like(right))
-            counts.extend([np.diag(given.sum(axis=0))] * len(proba))
-            continue
         rates.extend(rate)
-        known = hypothesis.rate is not None
-        informations.extend(
-            np.full(len(proba), np.inf)
-            if known
-            else rate_information(rate, right, weight)
-        )
+        informations.extend(information)
         quality.extend(right)
-        counts.extend(
-            true_class(y, p, r, s, hypothesis.confusion, weight).T @ given
-            for p, r, s in zip(proba, rate, shares)
-        )
+        counts.extend(joint)
     post = np.exp(np.array(log_post) - logsumexp(log_post))
-    rate = float(post @ np.array(rates))
+    overall = float(post @ np.array(rates))
     interval = rate_interval(post, np.array(rates), np.array(informations), confidence)
-    joint = np.tensordot(post, counts, axes=1)
-    matrix, matrix_interval = _noise_matrix(joint, rate, (1 - confidence) / 2)
+    expected = np.tensordot(post, counts, axes=1)
+    matrix, matrix_interval = _noise_matrix(expected, overall, (1 - confidence) / 2)
     return NoiseEstimate(
         label_quality=np.minimum(post @ np.array(quality), 1.0),
-        noise_rate=rate,
+        noise_rate=overall,
         noise_rate_interval=interval,
         noise_matrix=matrix,
         noise_matrix_interval=matrix_interval,

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-__all__ = ["distinct_rows", "join_rows", "kernel_affinity", "morans_i", "spread"]
+__all__ = [
+    "distinct_rows",
+    "join_rows",
+    "kernel_affinity",
+    "morans_i",
+    "nearest_by_class",
+    "spread",
+]
 
 _N_ITER = 40
 
@@ -38,13 +45,53 @@ def _key(values):
     return (np.round(values, 5) + 0.0).tobytes()
 
 
-def kernel_affinity(distances, indices, scale, n_nodes):
+def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
+    """Choose neighbours among candidates by embedding and class probabilities.
+
+    A sample stands for the row ``[z, attention * sqrt(proba)]``, scaled to unit norm:
+    embedding and classes side by side.
+
+    Parameters
+    ----------
+    candidates : tuple of two ndarray of shape (n_samples, n_candidates)
+        Distances and positions of the nodes nearest to each sample, by embeddings z of
+        unit L2 norm.
+
+    proba, node_proba : ndarray of shape (n_samples, n_classes), (n_nodes, n_classes)
+        Class probabilities of samples and nodes.
+
+    attention : float
+        How much the classes count, 0 or more; 0 leaves the embedding alone.
+
+    n_neighbors : int
+        Neighbours to choose, at most n_candidates.
+
+    Returns
+    -------
+    distances, indices : ndarray of shape (n_samples, n_neighbors)
+        The nearest of these rows, ascending.
+    """
+    distances, indices = candidates
+    own = np.sqrt(proba, dtype=np.float32)
+    of_nodes = np.ascontiguousarray(np.sqrt(node_proba, dtype=np.float32).T)
+    alike = np.zeros(indices.shape, dtype=np.float32)
+    for k, root in enumerate(of_nodes):  # no array of samples x candidates x classes
+        alike += own[:, k, None] * root[indices]
+    share = attention**2
+    # Half the squared distance is 1 minus the cosine.
+    half = (distances**2 / 2 + share * np.maximum(1 - alike, 0)) / (1 + share)
+    order = np.argsort(half, axis=1, kind="stable")[:, :n_neighbors]
+    nearest = np.take_along_axis(half, order, axis=1)
+    return np.sqrt(2 * nearest), np.take_along_axis(indices, order, axis=1)
+
+
+def kernel_affinity(near, scale, n_nodes):
     """Turn distances to nearest neighbours into affinities.
 
     Parameters
     ----------
-    distances, indices : ndarray of shape (n_samples, n_neighbors)
-        Of each sample's nearest nodes.
+    near : tuple of two ndarray of shape (n_samples, n_neighbors)
+        Distances and positions of each sample's neighbours among the nodes.
 
     scale : float
         Distance at which an affinity has fallen to exp(-2), above 0.
@@ -57,6 +104,7 @@ def kernel_affinity(distances, indices, scale, n_nodes):
     csr_array of shape (n_samples, n_nodes), dtype float32
         ``exp(-2 (distance / scale)^2)`` for the neighbours.
     """
+    distances, indices = near
     weight = np.exp(-2 * (distances.astype(np.float64) / scale) ** 2)
     starts = np.arange(len(indices) + 1) * indices.shape[1]
     shape = (len(indices), n_nodes)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from cofm_sklearn.pool.blocks import open_pool
-from cofm_sklearn.pool.graph import distinct_rows, kernel_affinity
+from cofm_sklearn.pool.graph import distinct_rows
 from cofm_sklearn.priors.base import is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,
@@ -30,6 +30,8 @@ __all__ = ["NeighborGraph"]
 # Up to the first number all samples of a pool are nodes; from larger pools the second
 # number is drawn, so that a million samples find their neighbours in about a minute.
 _WHOLE_POOL, _DRAWN = 20_000, 4096
+# Nodes that may become neighbours where classes count too, per neighbour.
+_CANDIDATES = 5
 
 
 class NeighborGraph(BaseEstimator):
@@ -40,11 +42,9 @@ class NeighborGraph(BaseEstimator):
     predictions, spread along this graph, so that it learns from the samples that
     nobody has labelled.
 
-    Every sample is joined to its `n_neighbors` nearest ones; the affinity of two
-    samples falls with their distance in units of the median distance to the farthest
-    of these neighbours, and is symmetric. Samples of the same embedding are one node.
-    A large pool is represented by a sample of it. New samples are compared with the
-    nodes, and change nothing.
+    Every sample has its `n_neighbors` nearest ones as neighbours. Samples of the same
+    embedding are one node. A large pool is represented by a sample of it. New samples
+    are compared with the nodes, and change nothing.
 
     Parameters
     ----------
@@ -85,11 +85,11 @@ class NeighborGraph(BaseEstimator):
         Neighbours of each node, as positions in `X_`, the nearest first. Fewer
         columns if there are fewer nodes.
 
-    affinity_ : csr_array of shape (n_nodes, n_nodes), dtype float32
-        Affinities of neighbours, in (0, 1].
+    candidates_ : ndarray of shape (n_nodes, 5 * n_neighbors), dtype int64
+        The same for five times as many; `neighbors_` are its first columns.
 
-    scale_ : float
-        Distance at which an affinity has fallen to exp(-2).
+    candidate_distances_ : ndarray of shape (n_nodes, 5 * n_neighbors), dtype float32
+        Their distances.
 
     encoder_ : transformer, prior or None
         The fitted encoder.
@@ -180,20 +180,18 @@ class NeighborGraph(BaseEstimator):
         Z = _embed(encoder, X)
         kept = distinct_rows(Z)
         Z = Z[kept]
-        n_neighbors = min(self.n_neighbors, len(kept) - 1)
+        n_candidates = min(_CANDIDATES * self.n_neighbors, len(kept) - 1)
         index = NearestNeighbors(algorithm="brute", n_jobs=self.n_jobs).fit(Z)
-        if n_neighbors:
-            distances, neighbors = index.kneighbors(n_neighbors=n_neighbors)
+        if n_candidates:
+            distances, candidates = index.kneighbors(n_neighbors=n_candidates)
         else:
-            distances, neighbors = np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
-        scale = float(np.median(distances[:, -1])) if n_neighbors else 0.0
-        scale = scale or 1.0
-        affinity = kernel_affinity(distances, neighbors, scale, len(kept))
+            distances, candidates = np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
         self.encoder_, self._index = encoder, index
+        self.candidates_ = candidates
+        self.candidate_distances_ = distances.astype(np.float32)
         self.X_, self.embeddings_ = take_rows(X, kept), Z
         self.sample_indices_ = kept if rows is None else rows[kept]
-        self.neighbors_, self.scale_ = neighbors, scale
-        self.affinity_ = affinity.maximum(affinity.T).tocsr()
+        self.neighbors_ = candidates[:, : self.n_neighbors]
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         if is_numeric(X):
@@ -201,13 +199,17 @@ class NeighborGraph(BaseEstimator):
             _check_feature_names(self, X, reset=True)
         return self
 
-    def kneighbors(self, X):
+    def kneighbors(self, X, n_neighbors=None):
         """Find the nodes nearest to samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, d) or raw samples of length n_samples
             Samples, as in `fit`; numbers may be embeddings of the encoder.
+
+        n_neighbors : int or None, default=None
+            How many, at least 1; None takes the graph's own number. There are no more
+            than nodes.
 
         Returns
         -------
@@ -225,7 +227,9 @@ class NeighborGraph(BaseEstimator):
         ValueError
             If X is not finite, or of another width than in `fit`.
         """
-        check_is_fitted(self, "affinity_")
+        check_is_fitted(self, "candidates_")
+        n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
+        check_integer("n_neighbors", n_neighbors, 1)
         Z = check_unit_embeddings(
             _embed(self.encoder_, check_pool(X, "X")),
             name="X",
@@ -235,11 +239,11 @@ class NeighborGraph(BaseEstimator):
             Z = sparse.csr_matrix(Z)
         elif sparse.issparse(Z) and not sparse.issparse(self.embeddings_):
             Z = Z.toarray()
-        n_neighbors = max(self.neighbors_.shape[1], 1)
+        n_neighbors = min(n_neighbors, len(self.candidates_))
         return self._index.kneighbors(Z, n_neighbors=n_neighbors)
 
-    def affinity_to(self, X):
-        """Return the affinities of samples to the nodes nearest to them.
+    def find_candidates(self, X):
+        """Find as many nodes for each sample as each node has candidates, or one.
 
         Parameters
         ----------
@@ -248,16 +252,16 @@ class NeighborGraph(BaseEstimator):
 
         Returns
         -------
-        csr_array of shape (n_samples, n_nodes), dtype float32
-            In [0, 1].
+        distances, indices : ndarray of shape (n_samples, n_candidates)
+            As `kneighbors` returns them.
 
         Raises
         ------
         NotFittedError, ValueError
             As `kneighbors`.
         """
-        distances, indices = self.kneighbors(X)
-        return kernel_affinity(distances, indices, self.scale_, len(self.neighbors_))
+        check_is_fitted(self, "candidates_")
+        return self.kneighbors(X, max(self.candidates_.shape[1], 1))
 
     def samples_like(self, X):
         """Return the samples of the graph, in the form of others.
@@ -280,7 +284,7 @@ class NeighborGraph(BaseEstimator):
         ValueError
             If both are numeric, and of different widths.
         """
-        check_is_fitted(self, "affinity_")
+        check_is_fitted(self, "candidates_")
         if not is_numeric(X):
             return self.X_
         own = self.X_ if is_numeric(self.X_) else self.embeddings_

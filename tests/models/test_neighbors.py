@@ -46,9 +46,30 @@ def model(neighbors="auto", **params):
     return CoDecisionClassifier(small, neighbors=neighbors, random_state=0, **params)
 
 
-def slow_voice(graph, proba, rows, codes, quality, new, new_proba):
+def slow_neighbors(Z, proba, of_nodes, Z_nodes, attention, k, own=None):
+    """Distances between rows [z, attention sqrt(proba)] of unit norm; the k nearest of
+    the 5 k nearest by embedding, in loops."""
+    found = []
+    for i, z in enumerate(Z):
+        order = np.argsort(np.linalg.norm(Z_nodes - z, axis=1), kind="stable")
+        order = [j for j in order if own is None or j != i][: 5 * k]
+        rows = np.hstack([Z_nodes[order], attention * np.sqrt(of_nodes[order])])
+        row = np.hstack([z, attention * np.sqrt(proba[i])]) / np.hypot(1, attention)
+        d = np.linalg.norm(rows / np.hypot(1, attention) - row, axis=1)
+        nearest = np.argsort(d, kind="stable")[:k]
+        found.append([(order[j], d[j]) for j in nearest])
+    return found
+
+
+def slow_voice(Z, proba, rows, codes, quality, new, new_proba, attention, k):
     """The formulas of docs/method.md with dense matrices; labelled rows are nodes."""
-    W = graph.affinity_.toarray().astype(float)
+    n = len(proba)
+    near = slow_neighbors(Z, proba, proba, Z, attention, k, own=True)
+    h = np.median([found[-1][1] for found in near])
+    W = np.zeros((n, n))
+    for i, found in enumerate(near):
+        for j, d in found:
+            W[i, j] = W[j, i] = np.exp(-2 * (d / h) ** 2)
     seeds = 0.1 * proba
     for row in rows:
         seeds[row] = 0
@@ -57,36 +78,56 @@ def slow_voice(graph, proba, rows, codes, quality, new, new_proba):
     mass = seeds.sum(axis=0)
     degree = W.sum(axis=1)
     S = W / np.sqrt(np.outer(degree, degree))
-    F = 0.1 * np.linalg.solve(np.eye(len(W)) - 0.9 * S, seeds / mass)
-    distances, indices = graph.kneighbors(new)
-    A = np.zeros((len(new), len(W)))
-    np.put_along_axis(A, indices, np.exp(-2 * (distances / graph.scale_) ** 2), 1)
+    F = seeds / mass
+    for _ in range(40):
+        F = 0.9 * S @ F + 0.1 * seeds / mass
+    A = np.zeros((len(new), n))
+    near = slow_neighbors(new, new_proba, proba, Z, attention, k)
+    for i, found in enumerate(near):
+        for j, d in found:
+            A[i, j] = np.exp(-2 * (d / h) ** 2)
     A /= np.sqrt(np.outer(A.sum(axis=1), degree))
     share = (0.9 * A @ F + 0.1 * 0.1 * new_proba / mass) / F.sum(axis=0)
     nodes = F / F.sum(axis=0)
     return [P / P.sum(axis=1, keepdims=True) for P in (share, nodes)]
 
 
-@given(seed=st.integers(0, 10**6), n_classes=st.integers(2, 4))
+def slow_attention_and_weight(Z, proba, k):
+    """Moran's I of the logits, by pairs, and what follows from it."""
+    near = slow_neighbors(Z, proba, proba, Z, 0.0, k, own=True)
+    logits = centre_logits(proba) - centre_logits(proba).mean(axis=0)
+    pairs = [logits[i] @ logits[j] for i, found in enumerate(near) for j, _ in found]
+    alike = np.mean(pairs) / np.mean(np.sum(logits**2, axis=1))
+    attention = 0.5 * np.clip((0.85 - alike) / 0.15, 0, 1)
+    return attention, 0.5 * np.clip((alike - 0.2) / 0.2, 0, 1)
+
+
+@given(seed=st.integers(0, 10**6), n_classes=st.integers(2, 4), n=st.integers(20, 50))
 @settings(max_examples=25, deadline=None)
-def test_equals_the_slow_version(seed, n_classes):
+def test_equals_the_slow_version(seed, n_classes, n):
     rng = np.random.RandomState(seed)
-    Z = normalize(rng.normal(size=(40, 4))).astype(np.float32)
-    new = normalize(rng.normal(size=(5, 4))).astype(np.float32)
-    graph = NeighborGraph(n_neighbors=6).fit(Z)
-    proba = rng.dirichlet(np.ones(n_classes), size=45)
-    rows, codes = rng.choice(40, 8, replace=False), rng.randint(n_classes, size=8)
+    Z = normalize(rng.normal(size=(n, 4)))
+    new = normalize(rng.normal(size=(5, 4)))
+    centres = 3 * rng.normal(size=(4, n_classes)) * rng.uniform()
+    proba = softmax(Z @ centres + rng.normal(size=(n, n_classes)), axis=1)
+    new_proba = softmax(new @ centres, axis=1)
+    graph = NeighborGraph(n_neighbors=4).fit(Z)
+    rows, codes = rng.choice(n, 8, replace=False), rng.randint(n_classes, size=8)
     quality = rng.uniform(size=8)
-    voice = fit_neighbors(graph, proba[:40], Z[rows], codes, quality)
-    slow, nodes = slow_voice(graph, proba[:40], rows, codes, quality, new, proba[40:])
-    # Forty rounds leave 1.5 % of the way to the end, which spread over all alike.
-    assert_allclose(voice.proba(new, proba[40:]), slow, atol=0.02)
-    scale = centre_logits(proba[:40]).std() / centre_logits(nodes).std()
-    assert_allclose(voice.scale, scale, rtol=0.1)
-    w = voice.weight
-    mixed = w * voice.scale * centre_logits(voice.proba(new, proba[40:]))
-    mixed += (1 - w) * centre_logits(proba[40:])
-    assert_allclose(voice.fuse(new, proba[40:]), softmax(mixed, axis=1))
+    voice = fit_neighbors(graph, proba, Z[rows], proba[rows], codes, quality)
+    attention, weight = slow_attention_and_weight(Z, proba, 4)
+    assert_allclose(voice.attention, attention, atol=1e-4)
+    assert_allclose(voice.weight, weight, atol=1e-4)
+    slow, nodes = slow_voice(
+        Z, proba, rows, codes, quality, new, new_proba, attention, 4
+    )
+    assert_allclose(voice.proba(new, new_proba), slow, atol=1e-3)
+    scale = centre_logits(proba).std() / centre_logits(nodes).std()
+    assert_allclose(voice.scale, scale, rtol=1e-2)
+    mixed = weight * scale * centre_logits(slow) + (1 - weight) * centre_logits(
+        new_proba
+    )
+    assert_allclose(voice.fuse(new, new_proba), softmax(mixed, axis=1), atol=0.01)
 
 
 def test_classes_are_found_through_their_neighbours():
@@ -180,21 +221,21 @@ def test_order_of_the_pool_and_blocks_change_nothing(monkeypatch):
     assert_allclose(plain.predict_proba(X[50:51]), wanted[50:51], atol=1e-6)
 
 
-def test_labels_of_weight_zero_do_not_spread():
+def test_labels_that_count_nothing_do_not_spread():
     X, y = groups()
     graph = NeighborGraph().fit(X)
-    weight = np.r_[np.ones(30), np.zeros(10)]
-    given = np.r_[y[:30], 1 - y[30:40]]
-    fitted = model(graph).fit(X[:40], given, sample_weight=weight)
-    seeds = fit_neighbors(
-        graph,
-        fitted._decide_alone(X),
-        X[:40],
-        given,
-        fitted.label_quality_ * weight / weight[weight > 0].mean(),
-    )
-    assert_allclose(fitted.neighbors_proba(X), seeds.proba(X, fitted._decide_alone(X)))
-    assert fitted.score(X[30:40], y[30:40]) >= 0.5
+    proba = np.random.RandomState(0).dirichlet([1, 1], size=len(X))
+    quality = np.r_[np.ones(30), np.zeros(10)]
+    voice = fit_neighbors(graph, proba, X[:40], proba[:40], y[:40], quality)
+    wanted = fit_neighbors(graph, proba, X[:30], proba[:30], y[:30], quality[:30])
+    assert_allclose(voice.proba(X, proba), wanted.proba(X, proba), rtol=1e-6)
+    # In a fit, these are labels of weight 0.
+    weight = 3 * quality
+    fitted = model(graph).fit(X[:40], y[:40], sample_weight=weight)
+    alone, labelled = fitted._decide_alone(X), fitted._decide_alone(X[:40])
+    counted = fitted.label_quality_ * quality
+    voice = fit_neighbors(graph, alone, X[:40], labelled, y[:40], counted)
+    assert_allclose(fitted.neighbors_proba(X), voice.proba(X, alone), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from cofm_sklearn.pool.graph import (
     join_rows,
     kernel_affinity,
     morans_i,
+    nearest_by_class,
     spread,
 )
 
@@ -72,7 +73,7 @@ def test_affinity_falls_with_the_square_of_the_distance():
     wanted = np.zeros((2, 4))
     wanted[0, 3], wanted[0, 0] = 1, np.exp(-0.5)
     wanted[1, 1], wanted[1, 2] = np.exp(-2), np.exp(-8)
-    assert_allclose(kernel_affinity(distances, indices, 1.0, 4).toarray(), wanted)
+    assert_allclose(kernel_affinity((distances, indices), 1.0, 4).toarray(), wanted)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
@@ -107,3 +108,27 @@ def test_morans_i_equals_its_formula(seed, n_columns):
 def test_morans_i_without_anything_to_compare_is_zero():
     assert morans_i(np.empty((5, 0), dtype=int), np.arange(5.0)[:, None]) == 0
     assert morans_i(np.array([[1], [0]]), np.full((2, 3), 0.7)) == 0
+
+
+@given(seed=st.integers(0, 10**6), attention=st.sampled_from([0.0, 0.5, 3.0]))
+def test_neighbours_by_class_are_the_nearest_of_longer_rows(seed, attention):
+    rng = np.random.RandomState(seed)
+
+    def unit(rows):
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    Z, nodes = unit(rng.normal(size=(6, 3))), unit(rng.normal(size=(9, 3)))
+    P, Q = rng.dirichlet([1, 1, 1], size=6), rng.dirichlet([1, 1, 1], size=9)
+    far = np.linalg.norm(Z[:, None] - nodes, axis=2)
+    candidates = np.argsort(far, axis=1)[:, :7]
+    distances, indices = nearest_by_class(
+        (np.take_along_axis(far, candidates, 1), candidates), P, Q, attention, 4
+    )
+    longer = unit(np.hstack([Z, attention * np.sqrt(P)]))
+    of_nodes = unit(np.hstack([nodes, attention * np.sqrt(Q)]))
+    wanted = np.linalg.norm(longer[:, None] - of_nodes, axis=2)
+    wanted = np.sort(np.take_along_axis(wanted, candidates, 1), axis=1)[:, :4]
+    assert_allclose(distances, wanted, atol=1e-3)
+    assert all(set(row) <= set(some) for row, some in zip(indices, candidates))
+    found = np.linalg.norm(longer[:, None] - of_nodes[indices], axis=2)
+    assert_allclose(found, wanted, atol=1e-3)

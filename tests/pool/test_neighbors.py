@@ -27,31 +27,29 @@ def test_equals_the_slow_version(Z):
     graph = NeighborGraph(n_neighbors=4).fit(Z)
     distance = np.sqrt(np.maximum(2 - 2 * Z.astype(float) @ Z.T, 0))
     np.fill_diagonal(distance, np.inf)
-    order = np.argsort(distance, axis=1)[:, :4]
-    assert_array_equal(graph.neighbors_, order)
-    scale = np.median(np.take_along_axis(distance, order, 1)[:, -1])
-    assert_allclose(graph.scale_, scale, rtol=1e-5)
-    W = np.zeros((60, 60))
-    for i, row in enumerate(order):
-        W[i, row] = np.exp(-2 * (distance[i, row] / scale) ** 2)
-    assert_allclose(graph.affinity_.toarray(), np.maximum(W, W.T), atol=1e-5)
-    assert graph.affinity_.dtype == graph.embeddings_.dtype == np.float32
+    order = np.argsort(distance, axis=1)[:, :20]
+    assert_array_equal(graph.candidates_, order)
+    assert_array_equal(graph.neighbors_, order[:, :4])
+    wanted = np.take_along_axis(distance, order, 1)
+    assert_allclose(graph.candidate_distances_, wanted, atol=1e-5)
+    assert graph.candidate_distances_.dtype == graph.embeddings_.dtype == np.float32
 
 
 def test_lengths_of_rows_do_not_matter(Z):
     longer = Z * np.random.RandomState(1).uniform(1, 9, size=(60, 1))
     graph, other = NeighborGraph().fit(Z), NeighborGraph().fit(longer)
-    assert_array_equal(other.neighbors_, graph.neighbors_)
-    assert_allclose(other.affinity_.toarray(), graph.affinity_.toarray(), atol=1e-5)
+    assert_array_equal(other.candidates_, graph.candidates_)
+    assert_allclose(other.candidate_distances_, graph.candidate_distances_, atol=1e-5)
 
 
 def test_order_and_threads_change_nothing(Z):
     order = np.random.RandomState(1).permutation(60)
     graph = NeighborGraph().fit(Z)
     moved = NeighborGraph(n_jobs=2).fit(Z[order])
-    wanted = graph.affinity_.toarray()[order][:, order]
-    assert_allclose(moved.affinity_.toarray(), wanted, atol=1e-6)
-    assert_allclose(moved.scale_, graph.scale_, rtol=1e-6)
+    assert_array_equal(order[moved.candidates_], graph.candidates_[order])
+    assert_allclose(
+        moved.candidate_distances_, graph.candidate_distances_[order], atol=1e-6
+    )
 
 
 def test_equal_samples_are_one_node(Z):
@@ -66,9 +64,9 @@ def test_new_samples_find_the_nearest_nodes(Z):
     assert_array_equal(indices[:, 0], [5, 6])
     assert_allclose(distances[:, 0], 0, atol=1e-3)
     assert_array_equal(indices[:, 1:], graph.neighbors_[5:7, :2])
-    row = graph.affinity_to(Z[5:6]).toarray()[0]
-    assert_allclose(row[5], 1, atol=1e-5)
-    assert np.count_nonzero(row) == 3
+    assert graph.kneighbors(Z[5:7], 60)[1].shape == (2, 60)
+    assert graph.kneighbors(Z[5:7], 99)[1].shape == (2, 60)
+    assert graph.find_candidates(Z[5:7])[1].shape == (2, 15)
 
 
 def pools(Z):
@@ -150,15 +148,15 @@ def test_tables_of_mixed_columns():
 
 def test_clone_and_pickle(Z):
     graph = NeighborGraph(n_neighbors=5, alpha=0.8).fit(Z)
-    assert not hasattr(clone(graph), "affinity_")
+    assert not hasattr(clone(graph), "candidates_")
     loaded = pickle.loads(pickle.dumps(graph))
-    assert_allclose(loaded.affinity_to(Z).toarray(), graph.affinity_to(Z).toarray())
+    for mine, theirs in zip(loaded.kneighbors(Z), graph.kneighbors(Z)):
+        assert_array_equal(mine, theirs)
 
 
 def test_a_pool_of_one_sample_many_times():
     graph = NeighborGraph().fit(np.ones((5, 3)))
-    assert graph.affinity_.shape == (1, 1)
-    assert graph.affinity_.nnz == 0
+    assert graph.neighbors_.shape == (1, 0)
     assert graph.kneighbors([[1.0, 0, 0]])[1].tolist() == [[0]]
 
 
@@ -191,3 +189,5 @@ def test_other_widths_and_no_fit(Z):
         graph.samples_like(Z[:, :5])
     with pytest.raises(ValueError, match="NaN"):
         graph.kneighbors(np.full((1, 6), np.nan))
+    with pytest.raises(ValueError, match="n_neighbors must be"):
+        graph.kneighbors(Z, 0)

@@ -24,6 +24,7 @@ from cofm_sklearn import (
     CoDecisionClassifier,
     CoDecisionQuery,
     LabelCleaner,
+    NeighborGraph,
     PrecomputedPrior,
     SafeSampler,
 )
@@ -291,18 +292,26 @@ def co_decision(d):
         P = d.rng.dirichlet(np.ones(k), size=len(X)).reshape(len(X), k)
         X = np.hstack([P, X])
         opinion = PrecomputedPrior(names, columns=list(range(k)))
+    neighbors = d.one("auto", None)
+    if d.chance(0.4):
+        encoder = None if opinion is None else opinion.fit()
+        neighbors = NeighborGraph(encoder, n_neighbors=d.number(1, 4)).fit(X)
     model = CoDecisionClassifier(
         _small_model(d),
         d.maybe(opinion),
         trust=d.maybe(d.one("auto", 0, 1.0, 0.3)),
         label_noise=d.maybe(d.one("auto", None, 0.2)),
+        neighbors=neighbors,
         n_folds=d.maybe(d.number(2, 3)),
         random_state=d.seed(),
     ).fit(X, y, sample_weight=d.weights(n))
     _check_shares(model.label_quality_)
     _check_shares([model.trust_, model.prior_evidence_, model.noise_rate_])
     size, k = X.shape[0] if hasattr(X, "shape") else len(X), len(model.classes_)
-    for proba in (model.predict_proba, model.small_model_proba, model.prior_proba):
+    for proba in (
+        *(model.predict_proba, model.small_model_proba),
+        *(model.prior_proba, model.neighbors_proba),
+    ):
         _check_proba(proba(X), size, k)
     assert set(model.predict(X).tolist()) <= set(model.classes_.tolist())
     _check_proba(model.oof_proba_, *model.oof_proba_.shape)
