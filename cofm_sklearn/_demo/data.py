@@ -143,7 +143,7 @@ def read_descriptions(path, encoding=None):
             described = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise InputError(f"no such file: {path}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read as JSON: {error}") from error
         if not isinstance(described, dict):
             raise InputError(f"{path} must hold a JSON object: label -> description.")

@@ -59,9 +59,16 @@ class Answers:
             self.batches.plan_first()
 
     def refresh(self):
-        """Take in what other processes have written."""
+        """Take in what other processes have written.
+
+        Returns
+        -------
+        History
+            As it is now; what other threads write is not in it.
+        """
         with self.store.transaction():
             self._catch_up()
+            return self.history.snapshot()
 
     def say(self, kind, ids, labels, annotator):
         """Write answers, corrections or skips: all, or none if one is refused."""
@@ -192,7 +199,7 @@ class Answers:
             raise ValueError(f"id {sample!r} is answered or skipped already.")
 
     def _check_in_pool(self, sample):
-        if sample not in self.rows:
+        if not isinstance(sample, str) or sample not in self.rows:
             raise ValueError(f"id {sample!r} is not in the pool of this session.")
 
     def _check_label(self, label):

@@ -2,6 +2,8 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from cofm_sklearn.annotation.store import StoreError
+
 __all__ = ["Background"]
 
 
@@ -13,26 +15,33 @@ class Background:
     batches : Batches
 
     enabled : bool
-        False computes when the batch is needed; the questions are the same.
+        False computes when the batch is needed; the questions are the same. It does
+        so in the thread, too, which catches every kind of error.
     """
 
     def __init__(self, batches, enabled):
         self.batches = batches
-        self._pool = ThreadPoolExecutor(1, "annotation") if enabled else None
+        self.enabled = enabled
+        self._pool = ThreadPoolExecutor(1, "annotation")
         self._plan = None  # number and point of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
+        if self.enabled:
+            self._begin()
+
+    def _begin(self):
         number, point, computed = self.batches.waiting()
-        if self._pool is None or computed or self._plan == (number, point):
-            return
-        self._plan = number, point
+        if computed or self._plan == (number, point):
+            return number, point, computed
         self._batch = self._pool.submit(self.batches.compute, number)
+        self._plan = number, point
         # Questions first: accuracy takes longer, and nobody waits for it.
         report = self._pool.submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]
+        return number, point, computed
 
     def finish(self):
         """Wait until the waiting batch is computed.
@@ -42,18 +51,16 @@ class Background:
         bool
             False if there is nothing left to ask.
         """
-        self.start()
-        number, point, computed = self.batches.waiting()
+        # Asked once: another process may open this one and plan the next meanwhile.
+        number, point, computed = self._begin()
         if computed:
             return True
-        if self._batch is None:  # there is no thread
-            taught, n_questions = self.batches.compute(number)
-            if n_questions:
-                self.batches.report(number, taught)
-        else:
+        if self._batch is not None:
             self._batch.exception()
-            self.raise_error()
-            self._plan = None  # if there was nothing to ask, look again next time
+        if not self.enabled:
+            self.wait()
+        self.raise_error()
+        self._plan = None  # if there was nothing to ask, look again next time
         # By now the batch may be opened by another process, or moved on by an import.
         return self.batches.waiting() != (number, point, 0)
 
@@ -72,17 +79,32 @@ class Background:
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
             self._plan = self._batch = None  # the next call tries again
-        error = failed[0].exception()
+        raise self._failure(failed[0].exception())
+
+    def run(self, work):
+        """Do what may train in the thread, where no kind of error is missed."""
+        job = self._pool.submit(work)
+        error = job.exception()
+        if error is not None:
+            raise self._failure(error)
+        return job.result()
+
+    def _failure(self, error):
+        # Without a thread of its own, training is a part of the call.
+        of_the_call = () if self.enabled else (ValueError, TypeError)
+        if isinstance(error, (StoreError, *of_the_call)):
+            return error
         reason = f"{type(error).__name__}: {error}".rstrip(".")
-        raise RuntimeError(
+        failure = RuntimeError(
             f"Training in the background failed: {reason}. All answers are kept, and "
             "labelling can go on; the next call tries again."
-        ) from error
+        )
+        failure.__cause__ = error
+        return failure
 
     def close(self):
         """End the thread, after what it is doing now."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _report(self, number, batch):
         if batch.exception() is None and batch.result()[1]:

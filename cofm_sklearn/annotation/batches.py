@@ -39,9 +39,8 @@ class Batches:
 
     def plan_first(self):
         """Plan a batch if there is none that waits, inside a transaction."""
-        if self.waiting() is None:
-            rows = self.store.query("SELECT count(*) FROM batch")
-            self._plan(rows[0][0])
+        if not self.store.rows("batch", "opened IS NULL"):
+            self._plan(len(self.store.rows("batch")))
         self.move_on()
 
     def move_on(self):
@@ -50,24 +49,23 @@ class Batches:
         It would not know them, and a first batch would be chosen without any label.
         Inside a transaction.
         """
-        waits = "(SELECT number FROM batch WHERE opened IS NULL)"
-        since = self.store.query(
-            "SELECT max(seq) FROM event WHERE kind = 'import' AND seq > "
-            f"(SELECT point FROM batch WHERE number = {waits})"
-        )[0][0]
-        if since is not None:
-            self.store.change(f"DELETE FROM question WHERE batch = {waits}")
+        number, point, _ = self.waiting()
+        since = "kind = 'import' AND seq > ? LIMIT 1"
+        if self.store.rows("event", since, (point,)):
+            self.store.change("DELETE FROM question WHERE batch = ?", (number,))
             self.store.change(
-                "UPDATE batch SET point = (SELECT max(seq) FROM event), computed = 0, "
-                "report = NULL WHERE opened IS NULL"
+                "UPDATE batch SET point = ?, computed = 0, report = NULL "
+                "WHERE number = ?",
+                (self.store.last(), number),
             )
 
     def waiting(self):
-        """Return (number, point, computed) of the batch opened next, or None."""
-        rows = self.store.query(
-            "SELECT number, point, computed FROM batch WHERE opened IS NULL"
-        )
-        return rows[0] if rows else None
+        """Return (number, point, computed) of the batch that is opened next."""
+        rows = self.store.rows("batch", "opened IS NULL")
+        if not rows:
+            raise self.store.damaged("there is no batch that waits")
+        number, point, computed, _, _ = rows[0]
+        return number, point, computed
 
     def open_next(self):
         """Open the batch that waits, and plan one; inside a transaction.
@@ -97,16 +95,11 @@ class Batches:
         n_questions : int
             0 if there is nothing left to ask.
         """
-        point, computed = self.store.query(
-            "SELECT point, computed FROM batch WHERE number = ?", (number,)
-        )[0]
+        _, point, computed, _, _ = self._batch(number)
         if computed:
             return None, self.n_instances
         history = History(self.store.events(upto=point))
-        asked = self.store.query(
-            "SELECT sample FROM question WHERE batch < ?", (number,)
-        )
-        asked = [sample for (sample,) in asked]
+        asked = [row[0] for row in self.store.rows("question", "batch < ?", (number,))]
         gone = {*asked, *history.answers, *history.skipped}
         rows = self.learning.rows
         candidates = np.array([r for s, r in rows.items() if s not in gone], dtype=int)
@@ -119,15 +112,17 @@ class Batches:
         ids = {row: sample for sample, row in rows.items()}
         stop, reason = self.learning.should_stop(taught, candidates)
         with self.store.transaction():
-            now = self.store.query(
-                "SELECT point, computed FROM batch WHERE number = ?", (number,)
-            )
-            if now[0] != (point, 0):  # moved on, or somebody else was faster
+            _, now, computed, _, _ = self._batch(number)
+            if now != point:  # an import has moved it on
                 return None, len(questions)
+            if computed:  # somebody else was faster
+                return taught, len(questions)
             settled = History(self.store.events())
             for position, (row, details) in enumerate(questions):
                 self.store.change(
-                    "INSERT INTO question (sample, batch, position, is_open, details) "
+                    # One that is there was asked before the file lost the batch.
+                    "INSERT OR IGNORE INTO question "
+                    "(sample, batch, position, is_open, details) "
                     "VALUES (?, ?, ?, ?, ?)",
                     (
                         ids[row],
@@ -145,12 +140,13 @@ class Batches:
 
     def report(self, number, taught):
         """Add accuracy and noise to a computed batch; they take longer."""
-        text, point = self.store.query(
-            "SELECT report, point FROM batch WHERE number = ?", (number,)
-        )[0]
-        if taught is None or text is None or "n_labels" in json.loads(text):
+        _, point, _, _, text = self._batch(number)
+        if taught is None or text is None:
             return
-        report = json.loads(text) | self.learning.report(taught)
+        report = self.store.load(text)
+        if "n_labels" in report:
+            return
+        report.update(self.learning.report(taught))
         with self.store.transaction():
             self.store.change(
                 "UPDATE batch SET report = ? WHERE number = ? AND point = ?",
@@ -159,10 +155,8 @@ class Batches:
 
     def reports(self):
         """Return all reports, in the order of the batches."""
-        rows = self.store.query(
-            "SELECT report FROM batch WHERE report IS NOT NULL ORDER BY number"
-        )
-        return [json.loads(text) for (text,) in rows]
+        rows = self.store.rows("batch", "report IS NOT NULL ORDER BY number")
+        return [self.store.load(report) for *_, report in rows]
 
     def hand_out(self, annotator, n):
         """Claim open questions for an annotator, inside a transaction.
@@ -172,16 +166,17 @@ class Batches:
         list of (sample, details)
         """
         now = time.time()
-        rows = self.store.query(
-            "SELECT sample, details, claimed_by, claimed_at FROM question "
-            "JOIN batch ON batch.number = question.batch "
-            "WHERE is_open AND batch.opened IS NOT NULL ORDER BY batch, position"
+        rows = self.store.rows(
+            "question",
+            "is_open AND batch IN (SELECT number FROM batch WHERE opened IS NOT NULL) "
+            "ORDER BY batch, position",
         )
         mine = [
-            (sample, json.loads(details))
-            for sample, details, who, when in rows
+            (sample, self.store.load(details))
+            for sample, _, _, _, who, when, details in rows
             if sample in self.learning.rows
-            and (who in (None, annotator) or when < now - _CLAIM_S)
+            # Either way: clocks of other machines run ahead.
+            and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
         ][:n]
         for sample, _ in mine:
             self.store.change(
@@ -192,10 +187,8 @@ class Batches:
 
     def was_asked(self, sample):
         """Tell whether anybody was shown a sample."""
-        rows = self.store.query(
-            "SELECT claimed_by FROM question WHERE sample = ?", (sample,)
-        )
-        return bool(rows) and rows[0][0] is not None
+        rows = self.store.rows("question", "sample = ?", (sample,))
+        return bool(rows) and rows[0][4] is not None
 
     def set_open(self, sample, is_open):
         """Note that a question is open, or settled; inside a transaction."""
@@ -205,13 +198,16 @@ class Batches:
 
     def n_open(self):
         """Count the questions that were shown to somebody and wait for an answer."""
-        rows = self.store.query(
-            "SELECT count(*) FROM question WHERE is_open AND claimed_by IS NOT NULL"
-        )
-        return rows[0][0]
+        return len(self.store.rows("question", "is_open AND claimed_by IS NOT NULL"))
+
+    def _batch(self, number):
+        rows = self.store.rows("batch", "number = ?", (number,))
+        if not rows:
+            raise self.store.damaged(f"batch {number} is missing")
+        return rows[0]
 
     def _plan(self, number):
-        point = self.store.query("SELECT max(seq) FROM event")[0][0] or 0
         self.store.change(
-            "INSERT OR IGNORE INTO batch (number, point) VALUES (?, ?)", (number, point)
+            "INSERT OR IGNORE INTO batch (number, point) VALUES (?, ?)",
+            (number, self.store.last()),
         )

@@ -1,19 +1,27 @@
 """Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
 import csv
+import io
+import json
+import re
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
+from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.tables import read_csv
 from cofm_sklearn.utils.texts import is_missing, is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
 _TEXTS = {"id": str, "label": str, "annotator": str}
+# What makes a spreadsheet compute; with marks in front, it was such a text before.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
 
@@ -42,13 +50,39 @@ def write_frame(frame, path, format=None):
         If the format is unknown.
     """
     format = _format_of(path, format)
-    if format == "csv":
-        # Quoted, as readers take a carriage return for the end of a row.
-        frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    elif format == "parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_json(path, orient="records", lines=True, date_format="iso")
+    with whole_file(path) as part:
+        if format == "csv":
+            texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz"])
+            frame = frame.assign(**{name: texts[name].map(_as_text) for name in texts})
+            # Quoted, as readers take a carriage return for the end of a row.
+            frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        elif format == "parquet":
+            frame.to_parquet(part, index=False)
+        else:
+            # Ctrl-C in pandas' own writer ends the process.
+            with open(part, "w", encoding="utf-8") as file:
+                for row in frame.itertuples(index=False):
+                    cells = {n: _as_json(v) for n, v in zip(frame.columns, row)}
+                    file.write(json.dumps(cells) + "\n")
+
+
+def _as_json(cell):
+    if pd.isna(cell):
+        return None
+    if isinstance(cell, pd.Timestamp):
+        return cell.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return cell.item() if hasattr(cell, "item") else cell
+
+
+def _as_text(cell):
+    """Keep a spreadsheet from taking a text for a formula; `_as_written` undoes it."""
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell)
+    return f"'{cell}" if is_formula else cell
+
+
+def _as_written(cell):
+    is_marked = isinstance(cell, str) and cell[:1] == "'" and _FORMULA.match(cell)
+    return cell[1:] if is_marked else cell
 
 
 def read_labels(labels, pool, annotator, classes):
@@ -136,17 +170,22 @@ def _is_blank(value):
 
 def _read_frame(path):
     format = _format_of(path, None)
-    if format == "parquet":
-        return pd.read_parquet(path)
-    if format != "csv":
+    try:
+        if format == "parquet":
+            return pd.read_parquet(path)
+        if format == "csv":  # a label "NA" is a label, and digits may be a name
+            return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
         frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
         # Without a line there are no names of columns.
         return frame if len(frame) else pd.DataFrame(columns=["id", "label"])
-    try:  # a label "NA" is a label, and digits may be a name
-        return read_csv(path, ["label"], dtype=_TEXTS)
-    except ValueError as error:
+    except (
+        *(OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError),
+        *(NotImplementedError, RecursionError),
+    ) as error:
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"{path} cannot be read: {error} Or read it, and give the frame."
+            f"{str(path)!r} cannot be read as {format}: {reason}. Export it again, or "
+            "read it in another way, and give the frame."
         ) from error
 
 
@@ -194,7 +233,29 @@ def samples_from_dataset(dataset, column):
         raise ValueError(
             f"dataset has no column {column!r}; it has {dataset.column_names}."
         )
-    return list(dataset[column])
+    feature: Any = (getattr(dataset, "features", None) or {}).get(column)
+    if type(feature).__name__ != "Image":
+        return list(dataset[column])
+    # Decoded here, as the library opens whatever PIL opens, other programs included.
+    undecoded = dataset.cast_column(column, type(feature)(decode=False))
+    return [
+        _decoded(value, f"dataset[{i}]") for i, value in enumerate(undecoded[column])
+    ]
+
+
+def _decoded(value, where):
+    if value is None:
+        raise ValueError(f"{where} has no image. Leave it out.")
+    held = value["bytes"]
+    file = Path(value["path"]) if held is None else io.BytesIO(held)
+    image = open_picture(file, where, MAX_PIXELS)
+    try:
+        image.load()
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{where} cannot be read as an image ({error}). Leave it out."
+        ) from error
+    return image
 
 
 def _format_of(path, format):

@@ -1,5 +1,6 @@
 """What was said so far, folded from the events in the order they were written."""
 
+from copy import copy
 from dataclasses import dataclass
 
 __all__ = ["Event", "History"]
@@ -112,8 +113,14 @@ class History:
 
     def last_of(self, annotator):
         """Return what an annotator can undo next, or None."""
-        mine = [e for e in self._standing.get(annotator, ()) if e.kind != "import"]
+        mine = self._standing.get(annotator)
         return mine[-1] if mine else None
+
+    def snapshot(self):
+        """Return a copy to read, which further events do not change."""
+        copied = copy(self)
+        copied.answers, copied.skipped = dict(self.answers), dict(self.skipped)
+        return copied
 
     def _settle(self, sample, about):
         answers: dict[str, Event] = {}

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import reprlib
 from os import PathLike
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["from_label_studio", "label_studio_config", "to_label_studio"]
@@ -114,7 +116,9 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
         tasks.append(task)
     if path is not None:
         text = json.dumps(tasks, ensure_ascii=False, indent=2)
-        Path(path).write_text(text, encoding="utf-8")
+        with whole_file(path) as part:
+            # What is no UTF-8, as in odd paths, becomes JSON's own \\u escape.
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return tasks
 
 
@@ -183,13 +187,13 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
             found += 1
             if not _is_one_of(by_text, choices):
                 raise ValueError(
-                    f"Task {number} has the choices {choices}; it must be one of the "
-                    f"classes {session.classes}."
+                    f"Task {number} has the choices {reprlib.repr(choices)}; it must "
+                    f"be one of the classes {session.classes}."
                 )
             sample = data.get("cofm_id")
             if not isinstance(sample, str | None):
                 raise ValueError(
-                    f"The cofm_id of task {number} is no text: {sample!r}."
+                    f"The cofm_id of task {number} is no text: {reprlib.repr(sample)}."
                 )
             if sample is None:
                 sample = session.id_of(data.get(_TO, data.get("text")))
@@ -219,7 +223,7 @@ def _read(tasks):
         )
     try:
         return json.loads(Path(tasks).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(tasks)!r} cannot be read as JSON: {error}") from error
 
 
@@ -228,7 +232,7 @@ def _dicts(values, what):
     if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
         raise ValueError(
             f"{what} must be a list of dict, as Label Studio exports it; got "
-            f"{values!r:.200}."
+            f"{reprlib.repr(values)}."
         )
     return values
 
@@ -278,7 +282,9 @@ def _names(task):
 def _name(who):
     """Name an annotator: Label Studio gives a number, or a dict with an e-mail."""
     if isinstance(who, dict):
-        who = who.get("email", who.get("id"))
+        who = who.get("email") or who.get("id")
+    if who is not None and not isinstance(who, str | int):
+        raise ValueError(f"An annotator is no name or number: {reprlib.repr(who)}.")
     return None if who is None else f"label-studio:{who}"
 
 

@@ -1,79 +1,243 @@
 """Copy what can still be read out of a damaged file."""
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 __all__ = ["salvage"]
 
-_MAX_MISSES = 100_000
+_MAX_EVENTS = 10_000_000
+_HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
-def salvage(path):
+def salvage(path, why, aside=None):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
     with its checksum. The damaged file is only read. Batches and questions are left
-    out: questions that were open are asked again in new batches.
+    out: questions that were open are asked again in new batches. If a copy has these
+    events already, perhaps with more that were said since, it is this one.
 
     Parameters
     ----------
     path : Path
         The damaged file.
 
+    why : object
+        What is wrong with it.
+
+    aside : bytes or None, default=None
+        What it held before SQLite played back a journal.
+
     Returns
     -------
+    message : str
+        What happened, how much is missing, and what to do.
+
     copy : Path or None
         The new file; None if there is nothing to copy.
+    """
+    try:
+        events, notes, last = _read(path, aside)
+    except OSError as error:
+        events, notes, last, why = {}, [], 0, f"{why}; {error}"
+    if not events:
+        return (
+            f"The store {path} is damaged ({why}), and no answer could be read from "
+            "it. It was left as it is; use a backup if there is one.",
+            None,
+        )
+    copy = _copy(path, events, notes)
+    missing = [n for n in range(1, max(last, *events) + 1) if n not in events]
+    listed = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
+    if missing:
+        lost = f"{len(missing)} are missing (numbers {listed})"
+    elif last:
+        lost = "none is missing"
+    else:
+        lost = f"those after number {max(events)} are missing, if there were any"
+    return (
+        f"The store {path} is damaged ({why}). It was left as it is; the "
+        f"{len(events)} events that could be read are in {copy}, {lost}. Look at it, "
+        "then go on with that file.",
+        copy,
+    )
 
-    n_events : int
-        Events in it.
+
+def _copy(path, events, notes):
+    """Return a file that holds the events: one that is there, or a new one."""
+    from cofm_sklearn.annotation.store import AnnotationStore, StoreError
+
+    number = 1
+    while True:
+        copy = Path(f"{path}.salvaged-{number}")
+        try:
+            os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            break
+        except FileExistsError:
+            number += 1
+        try:
+            with AnnotationStore(copy) as store:
+                there = {event.seq: vars(event) for event in store.events()}
+        except StoreError:
+            continue
+        if all(list(there.get(seq, {}).values()) == row for seq, row in events.items()):
+            return copy
+    with AnnotationStore(copy) as store, store.transaction():
+        # Files of earlier versions have unsealed ones; the next session notes them.
+        for row in notes:
+            store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
+        for _, row in sorted(events.items()):
+            store.insert_event(row)
+    return copy
+
+
+def _read(path, aside):
+    """Return events by number, notes, and the number of the last event, 0 if unknown.
+
+    SQLite looks at a copy, which it may change: it plays a journal back.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.sqlite"
+        for ending in ("", "-journal", "-wal"):
+            if Path(f"{path}{ending}").is_file():
+                shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+        found = [_read_copy(copy)]
+        if aside is not None:
+            copy = Path(folder) / "aside.sqlite"
+            copy.write_bytes(aside)
+            found.append(_read_copy(copy))
+            if len({found[0][3], found[1][3]} - {None}) == 2:
+                del found[0]  # it has become another file
+        if not found[0][2] or len(found[0][0]) < found[0][2]:
+            # Perhaps only the header is damaged, or the journal.
+            for ending in ("-journal", "-wal", "-shm"):
+                Path(f"{copy}{ending}").unlink(missing_ok=True)
+            if aside is None:
+                shutil.copyfile(path, copy)
+            _renew_header(copy, Path(folder) / "new.sqlite")
+            found.append(_read_copy(copy))
+            if not found[0][0]:
+                found.append((_read_leaves(copy, Path(folder)), [], 0, None))
+        events, notes, last, _ = found[0]
+        for more, others, latest, _ in found[1:]:
+            events, notes = {**more, **events}, notes or others
+            last = max(last, latest)
+    return events, notes, last
+
+
+def name_of(content):
+    """Return the name that a file of this content has in itself, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "copy.sqlite"
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as connection:
+            return _name(connection)
+
+
+def _name(connection):
+    found = _tallies(connection)
+    return found[0][-1] if found else None
+
+
+def _tallies(connection):
+    from cofm_sklearn.annotation.store import row_checksum
+
+    rows = _rows(
+        connection, "SELECT events, last, total, version, file, checksum FROM tally"
+    )
+    return [row for *row, seal in rows if seal == row_checksum(*row)]
+
+
+def _renew_header(path, example):
+    """Write the header that every file of this kind has."""
+    from cofm_sklearn.annotation.store import AnnotationStore
+
+    AnnotationStore(example).close()
+    header = bytearray(example.read_bytes()[:_HEADER])
+    header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
+    with open(path, "r+b") as file:
+        file.write(header)
+
+
+def _read_copy(path):
+    from cofm_sklearn.annotation.store import row_checksum
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        # Without this, SQLite refuses a file that has been cut off.
+        _rows(connection, "PRAGMA writable_schema = ON")
+        sealed = _rows(connection, "SELECT key, value, checksum FROM meta")
+        notes = [row for *row, seal in sealed if seal == row_checksum(*row)]
+        last = _last(connection)
+        events = {}
+        for number in range(1, _largest(connection, last) + 1):
+            row = _event(connection, number)
+            if row is not None:
+                events[number] = row
+        return events, notes, last, _name(connection)
+
+
+def _read_leaves(path, folder):
+    """Return the events in pages that no table leads to any more.
+
+    Each page is read as if it were all of the table, in a new file.
     """
     from cofm_sklearn.annotation.store import AnnotationStore
 
-    events, notes = _read(path)
-    if not events:
-        return None, 0
-    number = 1
-    while (copy := Path(f"{path}.salvaged-{number}")).exists():
-        number += 1
-    with AnnotationStore(copy) as store, store.transaction():
-        for key, value in notes:
-            store.change("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-        for values in events:
-            store.insert_event(values)
-    return copy, len(events)
-
-
-def _read(path):
-    # A write-ahead log beside the file is read as well.
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        # Without this, SQLite refuses a file that has been cut off.
+    example, events = folder / "leaves.sqlite", {}
+    AnnotationStore(example).close()
+    n_pages = example.stat().st_size // _PAGE
+    with closing(sqlite3.connect(example)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
-        notes = _rows(connection, "SELECT key, value FROM meta")
-        events = [_event(connection, n) for n in _numbers(connection)]
-        return [event for event in events if event is not None], notes
+        connection.execute(
+            "UPDATE sqlite_master SET rootpage = ? WHERE name = 'event'", (n_pages + 1,)
+        )
+        connection.commit()
+    head, content = bytearray(example.read_bytes()), path.read_bytes()
+    head[28:32] = (n_pages + 1).to_bytes(4, "big")
+    for start in range(_PAGE, len(content), _PAGE):
+        page = content[start : start + _PAGE]
+        if page[0] == _LEAF:
+            example.write_bytes(bytes(head) + page.ljust(_PAGE, b"\0"))
+            with closing(sqlite3.connect(example)) as connection:
+                for (number,) in _rows(connection, "SELECT seq FROM event"):
+                    row = _event(connection, number)
+                    if row is not None:
+                        events[number] = row
+    return events
 
 
-def _numbers(connection):
-    """Every number that an event may have."""
+def _last(connection):
+    """Number of the last event, as it is written down in two places; 0 if unknown."""
+    found = [row[1] for row in _tallies(connection)]
+    sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+    found += [n for (n,) in _rows(connection, sequence)]
+    # The second has no checksum.
+    return max((n for n in found if n in range(_MAX_EVENTS)), default=0)
+
+
+def _largest(connection, last):
+    """Largest number that an event may have."""
     ends = [
         row[0]
         for sql in (
             "SELECT max(seq) FROM event",
-            "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
             "SELECT seq FROM event ORDER BY seq",
             "SELECT seq FROM event ORDER BY seq DESC",
             "SELECT count(*) FROM event",
         )
         for row in _rows(connection, sql)
-        if isinstance(row[0], int)
+        if row[0] in range(_MAX_EVENTS)
     ]
-    return range(1, min(max(ends, default=0), _MAX_MISSES + len(ends)) + 1)
+    return max([last, *ends])
 
 
 def _event(connection, number):
-    from cofm_sklearn.annotation.store import event_checksum
+    from cofm_sklearn.annotation.store import row_checksum
 
     rows = _rows(
         connection,
@@ -83,7 +247,7 @@ def _event(connection, number):
     if not rows or not all(isinstance(v, str) for v in rows[0][2:5]):
         return None
     *values, checksum = rows[0]
-    return values if checksum == event_checksum(values) else None
+    return values if checksum == row_checksum(*values) else None
 
 
 def _rows(connection, sql):
@@ -92,6 +256,6 @@ def _rows(connection, sql):
     try:
         for row in connection.execute(sql):
             rows.append(row)
-    except (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError):
+    except (sqlite3.DatabaseError, OverflowError, MemoryError, UnicodeDecodeError):
         pass
     return rows

@@ -1,5 +1,6 @@
 """People label, models learn: the session."""
 
+import os
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,6 @@ from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
-from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.identity import PoolNames, sample_ids
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
@@ -144,30 +144,29 @@ class AnnotationSession:
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
-        rows: dict[str, int] = {}
-        self._learning = Learning(
-            self.X,
-            rows,
-            estimator,
-            CoDecisionQuery() if query_strategy is None else query_strategy,
-            None if stopping is None else clone(stopping, safe=False),
-            self.classes,
-            int(random_state),
-        )
-        self._rows = rows
-        self._own_store = not isinstance(store, AnnotationStore)
-        self.store = AnnotationStore(store) if self._own_store else store
-        said = {event.sample for event in self.store.events()}
-        self._names = PoolNames(X, self.X, said)
-        self._ids = self._names.ids
-        rows.update(self._names.rows)
-        self._batches = Batches(self.store, self._learning, int(n_instances))
-        self._answers = Answers(self.store, self._batches, self.classes, rows)
-        self._background = Background(self._batches, background)
         self._taught = None  # (number of the last event, what was learned)
         self._closed = False
+        self._pid = os.getpid()
+        self._own_store = not isinstance(store, AnnotationStore)
+        self.store = AnnotationStore(store) if self._own_store else store
         with ExitStack() as failed:
-            failed.callback(self.close)
+            if self._own_store:
+                failed.callback(self.store.close)
+            self._names = PoolNames(X, self.X, self.store.samples())
+            self._ids = self._names.ids
+            self._rows = rows = self._names.rows
+            self._learning = Learning(
+                self.X,
+                rows,
+                estimator,
+                CoDecisionQuery() if query_strategy is None else query_strategy,
+                None if stopping is None else clone(stopping, safe=False),
+                self.classes,
+                int(random_state),
+            )
+            self._batches = Batches(self.store, self._learning, int(n_instances))
+            self._answers = Answers(self.store, self._batches, self.classes, rows)
+            self._background = Background(self._batches, background)
             self._answers.enter_file()
             failed.pop_all()
         elsewhere = [s for s in self._answers.history.answers if s not in rows]
@@ -296,7 +295,9 @@ class AnnotationSession:
         self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
-        """Take back the last answer, correction or skip; more calls go further back.
+        """Take back the last answer, correction, skip or imported label.
+
+        More calls go further back.
 
         Parameters
         ----------
@@ -381,7 +382,7 @@ class AnnotationSession:
         quality = self._learning.label_quality(taught)
         order = np.argsort(quality, kind="stable")[:n]
         details = self._learning.look_at(taught, taught.rows[order])
-        names = self._answers.history.answers
+        names = self._answers.refresh().answers
         return [
             make_question(
                 self.X,
@@ -391,7 +392,7 @@ class AnnotationSession:
                 self.classes,
                 label=np.asarray(taught.labels[i]).item(),
                 label_quality=float(quality[i]),
-                annotator=", ".join(names[sample]),
+                annotator=", ".join(names.get(sample, ())),
             )
             for i, one in zip(order, details)
             for sample in [self._ids[taught.rows[i]]]
@@ -411,17 +412,15 @@ class AnnotationSession:
         """
         self._check(None)
         self._background.raise_error()
-        self._answers.refresh()
+        history = self._answers.refresh()
         counts = dict.fromkeys(self.classes, 0)
-        said = {
-            s: a for s, a in self._answers.history.answers.items() if s in self._rows
-        }
+        said = {s: a for s, a in history.answers.items() if s in self._rows}
         for answers in said.values():
             counts[label_of(next(iter(answers.values())).label)] += 1
         return Progress(
             n_labels=len(said),
             n_pool=len(self._rows),
-            n_skipped=sum(s in self._rows for s in self._answers.history.skipped),
+            n_skipped=sum(s in self._rows for s in history.skipped),
             n_open=self._batches.n_open(),
             counts=counts,
             **summarise(self._batches.reports()),
@@ -486,7 +485,10 @@ class AnnotationSession:
         Parameters
         ----------
         path : str, path-like or None, default=None
-            Where to; None only returns the table.
+            Where to; None only returns the table. What is there is replaced when the
+            new file is complete. In CSV, texts that a spreadsheet would take for
+            formulas (they begin with ``= + - @``, a tab or a carriage return) get a
+            ``'`` in front; `import_labels` takes it away.
 
         format : {"csv", "parquet", "jsonl"} or None, default=None
             None goes by the ending of the file.
@@ -499,8 +501,7 @@ class AnnotationSession:
             `sample` where it is a text.
         """
         self._check(None)
-        self._answers.refresh()
-        frame = labels_frame(self._answers.history, self._rows, self.X)
+        frame = labels_frame(self._answers.refresh(), self._rows, self.X)
         if path is not None:
             write_frame(frame, Path(path), format)
         return frame
@@ -514,11 +515,19 @@ class AnnotationSession:
     def close(self):
         """End the training and close the file; can be called twice."""
         self._closed = True
+        if self._pid != os.getpid():
+            return  # the thread and the file are the other process's
         self._background.close()
         if self._own_store:
             self.store.close()
 
     def _check(self, annotator):
+        if self._pid != os.getpid():
+            # Now, as a thread of the other process may have a lock that is waited for.
+            raise StoreError(
+                "The session was opened by another process. Open one on the same file "
+                "in each process."
+            )
         if self._closed:
             raise StoreError("The session is closed. Open a new one on the same file.")
         return self.annotator if annotator is None else check_name(annotator)
@@ -526,10 +535,9 @@ class AnnotationSession:
     def _learn(self):
         """Train on all answers so far, unless that was done."""
         self._check(None)
-        self._answers.refresh()
-        seq = self._answers.history.last
+        history = self._answers.refresh()
+        seq = history.last
         if self._taught is None or self._taught[0] != seq:
-            history = History(self.store.events(upto=seq))
             self._taught = seq, self._learning.teach(history)
         return self._taught[1]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -10,12 +11,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cofm_sklearn.annotation.history import Event
+from cofm_sklearn.annotation.salvage import name_of, salvage
+from cofm_sklearn.utils.forks import take_before_fork
 
 __all__ = ["AnnotationStore", "DamagedStoreError", "StoreError"]
 
 _APPLICATION_ID = 0x636F666D  # "cofm"
-_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_EVENT_COLUMNS = "seq, time, annotator, kind, sample, label, target"
+_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG}
+# What the checksum of a row is made of.
+_COLUMNS = {
+    "event": "seq, time, annotator, kind, sample, label, target",
+    "meta": "key, value",
+    "batch": "number, point, computed, opened, report",
+    "question": "sample, batch, position, is_open, claimed_by, claimed_at, details",
+    "tally": "events, last, total, version, file",
+}
+# How many events there are, and which: a page of another file fits in otherwise.
+_COUNTED = "count(*), coalesce(max(seq), 0), coalesce(sum(row_number(checksum)), 0)"
 # Step n takes a file from version n to n + 1; steps are added, never changed.
 _STEPS = [
     """
@@ -39,6 +51,34 @@ _STEPS = [
         claimed_by TEXT, claimed_at REAL, details TEXT NOT NULL);
     CREATE INDEX open_question ON question (batch, position) WHERE is_open;
     """,
+    # Checksums for all that is not an event, and how many events there are.
+    f"""
+    CREATE TABLE tally (
+        one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL,
+        last INTEGER NOT NULL, total INTEGER NOT NULL, version INTEGER NOT NULL,
+        file TEXT NOT NULL, checksum BLOB);
+    INSERT INTO tally (one, events, last, total, version, file)
+        SELECT 1, {_COUNTED}, 3, hex(randomblob(8)) FROM event;
+    UPDATE tally SET checksum = row_checksum({_COLUMNS["tally"]});
+    CREATE TRIGGER event_is_counted AFTER INSERT ON event BEGIN
+        UPDATE tally SET events = events + 1, last = NEW.seq,
+        total = total + row_number(NEW.checksum); END;
+    CREATE TRIGGER tally_update AFTER UPDATE OF {_COLUMNS["tally"]} ON tally BEGIN
+        UPDATE tally SET checksum = row_checksum({_COLUMNS["tally"]}); END;
+    """
+    + "".join(
+        f"""
+    ALTER TABLE {table} ADD COLUMN checksum BLOB;
+    UPDATE {table} SET checksum = row_checksum({_COLUMNS[table]});
+    CREATE TRIGGER {table}_insert AFTER INSERT ON {table} BEGIN
+        UPDATE {table} SET checksum = row_checksum({_COLUMNS[table]})
+        WHERE rowid = NEW.rowid; END;
+    CREATE TRIGGER {table}_update AFTER UPDATE OF {_COLUMNS[table]} ON {table} BEGIN
+        UPDATE {table} SET checksum = row_checksum({_COLUMNS[table]})
+        WHERE rowid = NEW.rowid; END;
+    """
+        for table in ("meta", "batch", "question")
+    ),
 ]
 
 
@@ -63,9 +103,10 @@ class DamagedStoreError(StoreError):
 class AnnotationStore:
     """Events, batches and questions in one SQLite file.
 
-    Several processes may use one file at once. Events are only ever added, each with
-    a checksum; a transaction is on the disk when it ends. Samples themselves are not
-    stored, only their ids.
+    Several processes may use one file at once. Events are only ever added; every row
+    has a checksum, and the events are counted. A transaction is on the disk, in this
+    one file, when it ends: SQLite's journal is beside it only meanwhile. Samples
+    themselves are not stored, only their ids.
 
     Parameters
     ----------
@@ -97,13 +138,18 @@ class AnnotationStore:
     def __init__(self, path=":memory:", *, timeout=30.0):
         self.path = path if path == ":memory:" else Path(path).expanduser()
         self.timeout = timeout
-        self._lock = threading.RLock()
+        # A child that is forked in the middle of a transaction would roll it back
+        # when it ends, in the file of its parent.
+        self._lock = take_before_fork(threading.RLock())
         self._pid = os.getpid()
         self._connection = None
+        self._damage = None
+        self._aside = None
         with self._errors(), ExitStack() as failed:
             failed.callback(self.close)
             self._connect()
             self._prepare()
+            self._aside = None
             failed.pop_all()
 
     def __enter__(self):
@@ -114,21 +160,46 @@ class AnnotationStore:
 
     def close(self):
         """Close the file; it can be closed twice."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
-    @contextmanager
     def transaction(self):
         """Do all that is inside at once, or nothing of it; no one writes meanwhile."""
-        with self._lock, self._errors():
-            self._execute("BEGIN IMMEDIATE")
-            try:
-                yield self
-                self._execute("COMMIT")
-            finally:
-                self._roll_back()
+        return _Transaction(self)
+
+    def rows(self, table, where="1", values=()):
+        """Read rows of a table, without their checksums.
+
+        Parameters
+        ----------
+        table : str
+
+        where : str, default="1"
+            Condition in SQL, and order.
+
+        values : tuple, default=()
+            Of the condition's question marks.
+
+        Returns
+        -------
+        list of tuple
+
+        Raises
+        ------
+        DamagedStoreError
+            If a row does not match its checksum.
+        """
+        found = self.query(
+            f"SELECT {_COLUMNS[table]}, checksum FROM {table} WHERE {where}", values
+        )
+        for *row, checksum in found:
+            if checksum != row_checksum(*row):
+                raise self.damaged(f"{table} {row[0]!r} does not match its checksum")
+        return [tuple(row) for *row, _ in found]
 
     def events(self, after=0, upto=None):
         """Read the history.
@@ -146,64 +217,88 @@ class AnnotationStore:
         list of Event
         """
         upto = 2**62 if upto is None else upto
-        rows = self.query(
-            f"SELECT {_EVENT_COLUMNS}, checksum FROM event "
-            "WHERE seq > ? AND seq <= ? ORDER BY seq",
-            (after, upto),
-        )
-        for *values, checksum in rows:
-            if checksum != event_checksum(values):
-                raise self._damaged(f"event {values[0]} does not match its checksum")
-        return [Event(*values) for *values, _ in rows]
+        where = "seq > ? AND seq <= ? ORDER BY seq"
+        return [Event(*row) for row in self.rows("event", where, (after, upto))]
+
+    def samples(self):
+        """Return the ids of all samples that the file knows, as a set."""
+        rows = self.query("SELECT sample FROM event UNION SELECT sample FROM question")
+        return {sample for (sample,) in rows}
+
+    def last(self):
+        """Return the number of the last event, 0 before any."""
+        return self._tally()[1]
 
     def append(self, annotator, kind, sample, label=None, target=None):
         """Write the next event, inside a transaction; returns it."""
-        last = self.query("SELECT max(seq) FROM event")[0][0] or 0
-        values = [last + 1, time.time(), annotator, kind, sample, label, target]
+        values = [self.last() + 1, time.time(), annotator, kind, sample, label, target]
         self.insert_event(values)
         return Event(*values)
 
     def insert_event(self, values):
         """Write one event with the number that it has."""
-        self._execute(
-            f"INSERT INTO event ({_EVENT_COLUMNS}, checksum) "
+        self.change(
+            f"INSERT INTO event ({_COLUMNS['event']}, checksum) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, event_checksum(values)),
+            (*values, row_checksum(*values)),
         )
 
     def note(self, key, value=None):
         """Return a note about the whole file as it was first given, else `value`."""
         if value is not None:
-            self._execute(
-                "INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, json.dumps(value))
+            self.change(
+                "INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)",
+                (key, json.dumps(value)),
             )
-        rows = self.query("SELECT value FROM meta WHERE key = ?", (key,))
-        return json.loads(rows[0][0]) if rows else None
+        rows = self.rows("meta", "key = ?", (key,))
+        return self.load(rows[0][1]) if rows else None
+
+    def load(self, text):
+        """Read what a row holds as JSON; what is none was damaged."""
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.damaged(f"a row is no JSON: {error}") from error
 
     def query(self, sql, values=()):
         """Return the rows of a query."""
+        self._check_process()
         with self._lock, self._errors():
             return self._execute(sql, values).fetchall()
 
     def change(self, sql, values=()):
         """Change batches or questions, inside a transaction."""
-        self._execute(sql, values)
+        with self._errors():
+            self._execute(sql, values)
 
-    def _execute(self, sql, values=()):
-        if self._connection is None:
-            raise StoreError(f"The store {self.path} is closed. Open it again.")
+    def _check_process(self):
+        # Before the lock is asked for: a thread of the other process may have it.
         if self._pid != os.getpid():
             raise StoreError(
                 f"The store {self.path} was opened by another process. Open the file "
                 "again in each process."
             )
+
+    def _execute(self, sql, values=()):
+        self._check_process()
+        if self._damage is not None:
+            raise self._damage
+        if self._connection is None:
+            raise StoreError(f"The store {self.path} is closed. Open it again.")
         return self._connection.execute(sql, values)
 
     def _connect(self):
-        if self.path != ":memory:" and not self.path.parent.is_dir():
-            raise StoreError(
-                f"The folder of the store {self.path} does not exist. Make it first."
-            )
+        if self.path != ":memory:":
+            if not self.path.parent.is_dir():
+                raise StoreError(
+                    f"The folder of the store {self.path} does not exist. Make it "
+                    "first."
+                )
+            if self.path.is_dir():
+                raise StoreError(f"The store {self.path} is a folder. Name a file.")
+            if Path(f"{self.path}-journal").exists() and self.path.exists():
+                # SQLite plays it back, whatever file it belongs to.
+                self._aside = self.path.read_bytes()
         # isolation_level=None: transactions are begun by hand, never implicitly. The
         # lock of this object keeps threads apart.
         self._connection = sqlite3.connect(
@@ -212,28 +307,68 @@ class AnnotationStore:
             isolation_level=None,
             check_same_thread=False,
         )
+        # Text that is none fails its checksum, and not here.
+        self._connection.text_factory = lambda data: data.decode(
+            "utf-8", "surrogateescape"
+        )
+        self._connection.create_function("row_checksum", -1, row_checksum)
+        self._connection.create_function("row_number", 1, row_number)
 
     def _prepare(self):
         self._check_kind()
-        self._execute("PRAGMA journal_mode = WAL")
+        found = self._execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise self.damaged(found)
+        if self._version():
+            self.events()  # before anything is written
+        # Earlier versions kept the last answers in a second file, to be lost with it.
+        self._execute("PRAGMA journal_mode = DELETE")
         # An answer is on the disk when `answer` returns, even if the power goes.
-        self._execute("PRAGMA synchronous = FULL")
+        self._execute("PRAGMA synchronous = EXTRA")
         if self._version() < len(_STEPS):
             self._migrate()
         else:
             # Said now, not at the first answer.
             self._execute("BEGIN IMMEDIATE")
             self._execute("ROLLBACK")
-        found = self._execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise self._damaged(found)
-        self.events()
+        with self.transaction():
+            for table in _COLUMNS:
+                self.rows(table)
+            self._check_tally()
+
+    def _tally(self):
+        rows = self.rows("tally")
+        if len(rows) != 1:
+            raise self.damaged("the count of its events is missing")
+        return rows[0]
+
+    def _check_tally(self):
+        counted = self._tally()[:3]
+        found = self.query(f"SELECT {_COUNTED} FROM event")[0]
+        if found != counted:
+            raise self.damaged(
+                f"it has {found[0]} events up to number {found[1]}, and should have "
+                f"{counted[0]} up to number {counted[1]}, or others"
+            )
 
     def _check_kind(self):
         version = self._version()
         application = self._execute("PRAGMA application_id").fetchone()[0]
-        tables = self._execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != _APPLICATION_ID and (tables or application or version):
+        names = self._execute("SELECT name FROM sqlite_master").fetchall()
+        tables = {name for (name,) in names}
+        if {"event", "event_stays"} <= tables:  # whatever the header says
+            if "tally" in tables:
+                *_, sealed, name = self._tally()
+                before = None if self._aside is None else name_of(self._aside)
+                if before not in (None, name):
+                    raise self.damaged("the journal beside it was of another file")
+            else:
+                sealed = 2 if "batch" in tables else 1
+            if application != _APPLICATION_ID or sealed != version:
+                raise self.damaged("its header is not that of its tables")
+        elif tables or application or version:
+            if application == _APPLICATION_ID:
+                raise self.damaged("its tables are missing")
             raise StoreError(
                 f"{self.path} is an SQLite file of another program. Name another file."
             )
@@ -247,71 +382,138 @@ class AnnotationStore:
         return self._execute("PRAGMA user_version").fetchone()[0]
 
     def _migrate(self):
-        self._execute("BEGIN IMMEDIATE")
-        try:
+        with self.transaction():
             # Another process may have done it by now.
             for number in range(self._version(), len(_STEPS)):
                 for statement in _statements(_STEPS[number]):
                     self._execute(statement)
                 self._execute(f"PRAGMA user_version = {number + 1}")
             self._execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._execute("COMMIT")
-        finally:
-            self._roll_back()
-
-    def _roll_back(self):
-        """Take back what was not committed, if there is any."""
-        if self._connection is not None and self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _errors(self):
         """Turn SQLite's errors into ones that say what to do."""
         try:
             yield
+        except (MemoryError, UnicodeDecodeError) as error:
+            # Of a row that claims to be huge, of a message that quotes what is there.
+            raise self.damaged(error) from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             short = code == sqlite3.SQLITE_IOERR_SHORT_READ
-            if short or code & 0xFF in _DAMAGE_CODES:
-                raise self._damaged(error) from error
+            if "user-defined function" in str(error):
+                # Only Ctrl-C stops `row_checksum`, and SQLite keeps it to itself.
+                raise KeyboardInterrupt from error
+            missing = str(error).startswith("no such ")
+            if short or missing or code & 0xFF in _DAMAGE_CODES:
+                raise self.damaged(error) from error
             if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise StoreError(
                     f"The store {self.path} is locked: another program has kept it "
                     f"for more than {self.timeout:g} s. Nothing was written. Close "
                     "that program, or try again."
                 ) from error
-            if code & 0xFF == sqlite3.SQLITE_READONLY:
+            if code & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
                 raise StoreError(
-                    f"The store {self.path} is read-only. Nothing was written. Allow "
-                    "writing to the file and its folder, or copy it."
+                    f"The store {self.path} is read-only, or may not be opened "
+                    f"({error}). Nothing was written. Allow writing to the file and "
+                    "its folder, or copy it to a disk that can be written."
+                ) from error
+            if code & 0xFF == sqlite3.SQLITE_FULL:
+                raise StoreError(
+                    f"The disk of the store {self.path} is full. Nothing was written. "
+                    "Make room, and try again."
                 ) from error
             raise StoreError(
                 f"The store {self.path} cannot be used: {error}."
             ) from error
 
-    def _damaged(self, why):
-        from cofm_sklearn.annotation.salvage import salvage
+    def damaged(self, why):
+        """Return the error that says so; the answers are copied once."""
+        if self._damage is None:
+            if self.path == ":memory:":
+                message, copy = f"The store in memory is damaged: {why}.", None
+            else:
+                message, copy = salvage(self.path, why, self._aside)
+            self._damage = DamagedStoreError(message, copy)
+        return self._damage
 
-        if self.path == ":memory:":
-            return DamagedStoreError(f"The store in memory is damaged: {why}.")
-        copy, n_events = salvage(self.path)
-        if copy is None:
-            return DamagedStoreError(
-                f"The store {self.path} is damaged ({why}), and no answer could be "
-                "read from it. It was left as it is; use a backup if there is one."
-            )
-        return DamagedStoreError(
-            f"The store {self.path} is damaged ({why}). It was left as it is; the "
-            f"{n_events} events that could be read were copied to {copy}. Look at it, "
-            "then go on with that file.",
-            copy,
-        )
+    def _let_go(self):
+        """Take back what was not committed, and let others write."""
+        with self._errors():
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.rollback()
+        while self._lock._is_owned():
+            self._lock.release()
 
 
-def event_checksum(values):
-    """Checksum over all columns of an event."""
-    text = json.dumps(list(values), ensure_ascii=True)
+class _Transaction:
+    """From BEGIN to COMMIT, or back; whatever interrupts it, nothing stays locked.
+
+    Ctrl-C waits until it has ended. Nothing else would do: it may come before the first
+    line of any cleaning up.
+    """
+
+    def __init__(self, store):
+        self._store = store
+        self._handler = None
+        self._interrupted = False
+
+    def __enter__(self):
+        store = self._store
+        store._check_process()
+        self._defer()
+        begun = False
+        try:
+            if store._lock._is_owned():  # one that was entered and never left
+                store._let_go()
+            store._lock.acquire()
+            with store._errors():
+                store._execute("BEGIN IMMEDIATE")
+            begun = True
+        finally:
+            if not begun:
+                self._leave()
+        return store
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                with self._store._errors():
+                    self._store._execute("COMMIT")
+        finally:
+            self._leave()
+
+    def _leave(self):
+        try:
+            self._store._let_go()
+        finally:
+            if self._handler is not None:
+                signal.signal(signal.SIGINT, self._handler)
+                if self._interrupted:
+                    self._handler(signal.SIGINT, None)
+
+    def _defer(self):
+        # Python interrupts its main thread only.
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._handler = handler
+                signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number, frame):
+        self._interrupted = True
+
+
+def row_checksum(*values):
+    """Checksum over all columns of a row."""
+    text = json.dumps(list(values), ensure_ascii=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def row_number(checksum):
+    """A part of a checksum as a number of 32 bits, to be added up."""
+    return int.from_bytes(checksum[:4], "big") if isinstance(checksum, bytes) else 0
 
 
 def _statements(script):

@@ -9,7 +9,7 @@ from typing import Any
 
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.store import StoreError
-from cofm_sklearn.encoders.pictures import read_rgb
+from cofm_sklearn.encoders.pictures import MAX_PIXELS, read_rgb
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import is_images
 from cofm_sklearn.utils.validation import check_option
@@ -21,7 +21,6 @@ _KINDS = ("auto", "text", "image")
 _N_AHEAD = 8
 # Characters of a text that are sent at once, and pixels of an image's longer side.
 _MAX_CHARACTERS, _MAX_SIDE = 20_000, 768
-_MAX_PIXELS = 2**28
 _N_SUSPECTS = 20
 
 
@@ -127,7 +126,7 @@ class AnnotationWidget:
             session.undo()
             return {"undone": True}
         if kind == "review":
-            found = session.review(_N_SUSPECTS)
+            found = session._background.run(lambda: session.review(_N_SUSPECTS))
             return {"review": [self._describe(one) for one in found]}
         sample = message.get("id")
         if not isinstance(sample, str):
@@ -194,7 +193,7 @@ class AnnotationWidget:
         if self.kind == "image" or (self.kind == "auto" and is_images([sample])):
             try:
                 return {"image": _as_jpeg(sample)}
-            except (ValueError, TypeError, OSError) as error:
+            except (ValueError, TypeError, OSError, ImportError) as error:
                 return {"broken": f"This image cannot be shown: {error}"}
         text = _as_text(sample)
         if len(text) > _MAX_CHARACTERS:
@@ -210,7 +209,7 @@ def _as_text(sample):
 
 def _as_jpeg(sample):
     where = str(sample) if isinstance(sample, str | PathLike) else "the image"
-    image = read_rgb(sample, where, _MAX_PIXELS)
+    image = read_rgb(sample, where, MAX_PIXELS)
     pil = import_optional("PIL.Image", needed_by="AnnotationWidget")
     if max(image.size) > _MAX_SIDE:
         image.thumbnail((_MAX_SIDE, _MAX_SIDE))

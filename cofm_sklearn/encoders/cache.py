@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict, namedtuple
 import numpy as np
 
 from cofm_sklearn.encoders.disk import DiskStore
+from cofm_sklearn.utils.forks import renew_after_fork
 
 __all__ = ["MEMORY", "CacheInfo", "EmbeddingCache", "MemoryStore", "content_key"]
 
@@ -68,7 +69,7 @@ class MemoryStore:
         self._rows = OrderedDict()
         self._n_items: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = renew_after_fork(threading.Lock())
 
     def get(self, namespace, keys):
         """Return the rows of those keys that are held, as a dict."""
@@ -116,7 +117,7 @@ class _Space:
     """What the process knows of one namespace: counters and the computing lock."""
 
     def __init__(self):
-        self.computing = threading.RLock()
+        self.computing = renew_after_fork(threading.RLock())
         self.reset()
 
     def reset(self):
@@ -125,7 +126,7 @@ class _Space:
 
 
 _SPACES: dict[str, "_Space"] = {}
-_SPACES_LOCK = threading.Lock()
+_SPACES_LOCK = renew_after_fork(threading.Lock())
 
 
 class EmbeddingCache:

@@ -3,11 +3,14 @@
 import hashlib
 import os
 import sqlite3
+import threading
 import warnings
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+
+from cofm_sklearn.utils.forks import take_before_fork
 
 __all__ = ["DiskStore"]
 
@@ -18,6 +21,10 @@ _DAMAGE_CODES = {
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_ERROR,  # a table of another shape: not a file of ours
 }
+
+
+# SQLite has locks of its own, which a fork must not find locked.
+_IN_SQLITE = take_before_fork(threading.RLock())
 
 
 class _DamagedFileError(Exception):
@@ -149,11 +156,14 @@ class DiskStore:
         """Call `work` with an open file; None if the file cannot be used for now."""
         try:
             # isolation_level=None: transactions are begun by hand, never implicitly.
-            with closing(
-                sqlite3.connect(
-                    self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None
-                )
-            ) as connection:
+            with (
+                _IN_SQLITE,
+                closing(
+                    sqlite3.connect(
+                        self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None
+                    )
+                ) as connection,
+            ):
                 return work(connection, argument)
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.validation import check_integer, check_option, take_rows
 
 __all__ = ["FileEncoderMixin"]
@@ -41,10 +42,10 @@ class FileEncoderMixin:
         """Embed samples into a ``.npy`` file; a call that was cut off is gone on with.
 
         Embeddings are kept on disk as they are made: in `cache_dir`, or without one in
-        ``<path>.cache``, which is removed when the file is complete. So a call after
-        an interruption, a kill or an error embeds only what is missing, whatever the
-        order of the samples; and with a `cache_dir`, a pool that has grown costs what
-        is new. Memory does not grow with the number of samples.
+        ``<path>.cache``, from which they are removed when the file is complete. So a
+        call after an interruption, a kill or an error embeds only what is missing,
+        whatever the order of the samples; and with a `cache_dir`, a pool that has grown
+        costs what is new. Memory does not grow with the number of samples.
 
         Parameters
         ----------
@@ -114,15 +115,17 @@ class FileEncoderMixin:
                 disable=self.verbose <= 0,
             )
             with progress, _partial_file(path) as file:
-                for block in blocks:
+                # Another process may have made it since.
+                for block in [] if _is_made_of(path, made_of) else blocks:
                     rows = encoder.transform(take_rows(samples, block)).astype(dtype)
                     if block.start == 0:
                         _begin(file, (len(samples), rows.shape[1]), dtype)
                     file.write(rows.tobytes())
                     progress.update(len(rows))
-                _finish(file, path, made_of)
+                if file.tell():
+                    _finish(file, path, made_of)
             if self.cache_dir is None:
-                shutil.rmtree(store, ignore_errors=True)
+                _remove_store(Path(store))
         return np.load(path, mmap_mode="r")
 
 
@@ -144,7 +147,7 @@ def _is_made_of(path, made_of):
         return False
     try:
         found = dict(json.loads(Path(f"{path}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         found = {}
     for name, value in made_of.items():
         here = found.get(name, "unknown")
@@ -160,9 +163,7 @@ def _is_made_of(path, made_of):
 @contextmanager
 def _partial_file(path):
     """Open the partial file for this process alone; say how to go on after errors."""
-    part = Path(f"{path}.part")
-    with open(part, "ab") as file:
-        _lock(file, path)
+    with _open_alone(Path(f"{path}.part"), path) as file:
         file.truncate(0)
         complete = False
         try:
@@ -175,9 +176,31 @@ def _partial_file(path):
             )
             raise
         finally:
-            if not complete:
+            if not complete or not file.tell():
                 # Its rows are in the cache; the room may be what is missing.
-                part.unlink(missing_ok=True)
+                Path(file.name).unlink(missing_ok=True)
+
+
+def _open_alone(part, path):
+    """Open the partial file, and see that it is still this one once it is locked."""
+    if part.is_symlink():
+        raise ValueError(
+            f"path={str(path)!r}: {part.name} beside it is a link, and what it points "
+            "to would be overwritten. Remove it, or name another path."
+        )
+    while True:
+        with ExitStack() as failed:
+            file = failed.enter_context(open(part, "r+b", opener=_make_no_link))
+            _lock(file, path)
+            with suppress(FileNotFoundError):
+                # The other process may have just put it in the place of `path`.
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
+                    failed.pop_all()
+                    return file
+
+
+def _make_no_link(part, flags):
+    return os.open(part, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _lock(file, path):
@@ -192,6 +215,14 @@ def _lock(file, path):
             f"path={str(path)!r} is being written by another process. Wait for it, or "
             "name another path."
         ) from None
+
+
+def _remove_store(folder):
+    """Remove the rows that were kept for one file, and nothing else that is there."""
+    for path in folder.glob("embeddings-*.sqlite*"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # others are in it
+        folder.rmdir()
 
 
 def _begin(file, shape, dtype):
@@ -213,5 +244,8 @@ def _finish(file, path, made_of):
     os.fsync(file.fileno())
     # First what it is made of: without the file it says nothing.
     note = Path(f"{path}.json")
-    note.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
+    if note.is_symlink():
+        note.unlink()
+    with whole_file(note) as part:
+        part.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
     os.replace(file.name, path)

@@ -5,6 +5,7 @@ import json
 import pickle
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -12,13 +13,17 @@ from os import fspath
 from pathlib import Path
 from typing import Any
 
-from cofm_sklearn.encoders.weights import (
+from cofm_sklearn.encoders.folders import (
+    clean_copy,
     folder_fingerprint,
     read_json,
-    resolve_device,
+    refuse_code,
+    refuse_keys,
     sha256_of_file,
 )
+from cofm_sklearn.encoders.weights import resolve_device
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.forks import renew_after_fork
 
 __all__ = ["ClipSource", "find_clip", "load_clip"]
 
@@ -32,6 +37,14 @@ _CURES = (
     "can be reached (HF_HUB_OFFLINE must not be set)."
 )
 _MAX_LOADED = 2
+# Others of a tokenizer choose files and classes.
+_TOKENIZER_ARGUMENTS = {
+    "additional_special_tokens",
+    "clean",
+    "language",
+    "reduction_mask",
+    "strip_sep_token",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,9 @@ class ClipSource:
 
     folder : pathlib.Path or None
         Where the model is, if it is a folder.
+
+    tower : str or None
+        Where transformers has the text tower from, if it is one of its own.
     """
 
     name: str
@@ -58,12 +74,26 @@ class ClipSource:
     width: int
     files: tuple
     folder: Path | None = None
+    tower: str | None = None
+
+    @contextmanager
+    def opened(self):
+        """Give the name to load, of which nothing but these files can be read."""
+        if self.tower:
+            _text_tower(self.tower)
+        if self.folder is None:
+            yield self.name
+            return
+        refuse_code(self.folder, f"The model {str(self.folder)!r}")
+        with clean_copy(self.folder, self.files) as copy:
+            yield f"local-dir:{copy}"
 
     def fingerprint(self, precision):
         """Digest of all that decides a row besides the image."""
         about = [precision, *map(sha256_of_file, self.files)]
         if self.folder is not None:
             about.append(folder_fingerprint(self.folder))
+            about += [_text_tower(self.tower)] if self.tower else []
         else:
             # The tag decides on the preprocessing, the name on the tokenizer.
             clip = import_optional("open_clip", needed_by="OpenCLIPEncoder")
@@ -73,7 +103,7 @@ class ClipSource:
         return hashlib.sha256(f"open_clip\0{content}".encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedClip:
     """A model in memory with what goes before it."""
 
@@ -82,10 +112,16 @@ class LoadedClip:
     device: str
     input_dtype: Any
     source: ClipSource
+    precision: str
+    fingerprint: str
+    _tokenizer: Any = None
 
     def tokenizer(self):
         """Return the tokenizer of the text tower."""
-        return _tokenizer(self.source.name)
+        if self._tokenizer is None:
+            self._tokenizer = _tokenizer(self.source)
+            _check_unchanged(self.source, self.precision, self.fingerprint)
+        return self._tokenizer
 
 
 def find_clip(model_name, pretrained, *, download=True):
@@ -128,7 +164,8 @@ def find_clip(model_name, pretrained, *, download=True):
             f"model_name={name!r} is neither an architecture of open_clip nor a local "
             f"folder. {_near(name, known)}"
         )
-    width = clip.get_model_config(name)["embed_dim"]
+    config = clip.get_model_config(name)
+    width, tower = config["embed_dim"], config["text_cfg"].get("hf_model_name")
     if pretrained is None:
         raise ValueError(
             "pretrained must be given with an architecture of open_clip: a tag, a "
@@ -136,7 +173,7 @@ def find_clip(model_name, pretrained, *, download=True):
         )
     path = Path(pretrained).expanduser()
     if path.is_file():
-        return ClipSource(name, str(path), width, (path,))
+        return ClipSource(name, str(path), width, (path,), tower=tower)
     tag = fspath(pretrained)
     if not clip.is_pretrained_cfg(name, tag):
         raise ValueError(
@@ -144,7 +181,7 @@ def find_clip(model_name, pretrained, *, download=True):
             f"folder. {_near(tag, _tags(name))}"
         )
     files = (_fetch(name, tag),) if download else ()
-    return ClipSource(name, tag, width, files)
+    return ClipSource(name, tag, width, files, tower=tower)
 
 
 def load_clip(source, fingerprint, device, precision):
@@ -180,7 +217,9 @@ def load_clip(source, fingerprint, device, precision):
     with _LOADED_LOCK:
         key = fingerprint, device
         if key not in _LOADED:
-            _LOADED[key] = _load(source, device, precision)
+            loaded = _load(source, device, precision, fingerprint)
+            _check_unchanged(source, precision, fingerprint)
+            _LOADED[key] = loaded
         _LOADED.move_to_end(key)
         while len(_LOADED) > _MAX_LOADED:
             _LOADED.popitem(last=False)
@@ -188,20 +227,29 @@ def load_clip(source, fingerprint, device, precision):
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = threading.Lock()
+_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
-def _load(source, device, precision):
+def _check_unchanged(source, precision, fingerprint):
+    if source.fingerprint(precision) != fingerprint:
+        raise ValueError(
+            f"The files of the model {source.name!r} changed while they were read. "
+            "Call again."
+        )
+
+
+def _load(source, device, precision, fingerprint):
     clip = import_optional("open_clip", needed_by="OpenCLIPEncoder")
     safetensors = import_optional("safetensors", needed_by="OpenCLIPEncoder")
     try:
-        model, preprocess = clip.create_model_from_pretrained(
-            source.name,
-            pretrained=source.pretrained,
-            precision=precision,
-            device="cpu",
-            weights_only=True,
-        )
+        with source.opened() as name:
+            model, preprocess = clip.create_model_from_pretrained(
+                name,
+                pretrained=source.pretrained,
+                precision=precision,
+                device="cpu",
+                weights_only=True,
+            )
     except (
         *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError),
         *(pickle.UnpicklingError, EOFError, safetensors.SafetensorError),
@@ -218,6 +266,8 @@ def _load(source, device, precision):
         device,
         clip.model.get_input_dtype(precision),
         source,
+        precision,
+        fingerprint,
     )
 
 
@@ -229,10 +279,52 @@ def _from_folder(folder, parameter, given):
             f"{parameter}={given!r} is a folder without an open_clip model ({CONFIG} "
             f"with its model_cfg, and a checkpoint). {_CURES}"
         )
+    _refuse_towers(config, f"{parameter}={given!r}")
     name = f"local-dir:{folder}"
     # Safetensors are part of the folder's fingerprint.
     files = tuple(sorted(path for path in found if path.suffix != ".safetensors"))
-    return ClipSource(name, None, config["embed_dim"], files, folder)
+    tower = config.get("text_cfg", {}).get("hf_model_name")
+    return ClipSource(name, None, config["embed_dim"], files, folder, tower)
+
+
+def _refuse_towers(config, model):
+    """Refuse the configuration of a folder that chooses more than an architecture."""
+    text, vision = config.get("text_cfg"), config.get("vision_cfg")
+    if not isinstance(text, dict) or not isinstance(vision, dict):
+        raise ValueError(f"{model}: {CONFIG} has no text_cfg or no vision_cfg.")
+    arguments = text.get("tokenizer_kwargs") or {}
+    unknown = set(arguments) - _TOKENIZER_ARGUMENTS
+    if unknown:
+        raise ValueError(
+            f"{model} sets arguments of its tokenizer that are not used here: "
+            f"{sorted(unknown)}. Remove them from tokenizer_kwargs in {CONFIG}."
+        )
+    name = vision.get("timm_model_name")
+    if isinstance(name, str) and ":" in name:
+        raise ValueError(
+            f"{model} refers to {name!r} (timm_model_name), which is not in its "
+            "folder and is not read. Name an architecture of timm."
+        )
+
+
+@lru_cache(maxsize=32)
+def _text_tower(name):
+    """Return the configuration of a text tower of transformers; refuses code."""
+    transformers = import_optional("transformers", needed_by="OpenCLIPEncoder")
+    if Path(name).expanduser().exists():
+        raise ValueError(
+            f"The text tower {name!r} (hf_model_name) is a folder outside of the "
+            "model's own, which is not read. Name one of the hub."
+        )
+    try:
+        config = transformers.PretrainedConfig.get_config_dict(name)[0]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"The text tower {name!r} could not be had from the hub "
+            f"({type(error).__name__}: {error}). {_CURES}"
+        ) from error
+    refuse_keys(config, f"The text tower {name!r}")
+    return {key: value for key, value in config.items() if key != "_commit_hash"}
 
 
 def _hub_folder(name, download):
@@ -279,14 +371,24 @@ def _fetch(name, tag):
         ) from error
 
 
-@lru_cache(maxsize=4)
-def _tokenizer(name):
+def _tokenizer(source):
     clip = import_optional("open_clip", needed_by="OpenCLIPEncoder")
     try:
-        return clip.get_tokenizer(name)
-    except (OSError, ValueError, RuntimeError) as error:
+        with source.opened() as name:
+            if source.folder is None:
+                config = clip.get_model_config(name)
+            else:
+                config = read_json(source.folder / CONFIG, {})["model_cfg"]
+            # open_clip's own tokenizers do not take it.
+            of_transformers = config["text_cfg"].get("hf_tokenizer_name")
+            safe = {"trust_remote_code": False} if of_transformers else {}
+            return clip.get_tokenizer(name, **safe)
+    except (
+        *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError),
+        *(AssertionError, ImportError),
+    ) as error:
         raise ValueError(
-            f"The tokenizer of {name!r} could not be loaded ({error}). {_CURES}"
+            f"The tokenizer of {source.name!r} could not be loaded ({error}). {_CURES}"
         ) from error
 
 

@@ -11,11 +11,27 @@ import numpy as np
 from cofm_sklearn.encoders.cache import content_key
 from cofm_sklearn.utils import import_optional
 
-__all__ = ["picture_key", "picture_name", "read_rgb"]
+__all__ = [
+    "MAX_PIXELS",
+    "as_shown",
+    "check_decoded",
+    "open_picture",
+    "picture_key",
+    "picture_name",
+    "read_rgb",
+]
 
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
     *(struct.error, zlib.error),
+)
+#: Most pixels of a picture that is only shown, or taken in.
+MAX_PIXELS = 2**28
+# Content decides, not the ending of a name; PIL hands some formats (EPS) to other
+# programs. These it decodes itself.
+_FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX"),
+    *("PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
 )
 _16_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _CURE = "Leave it out: `OpenCLIPEncoder.readable(X)` finds all such images."
@@ -105,8 +121,9 @@ def read_rgb(picture, where, max_pixels):
     Raises
     ------
     ValueError
-        If a file is missing, truncated or no image, an image has more pixels than
-        `max_pixels`, or floats are not from 0 to 1.
+        If a file is missing, truncated, no image or of a format that other programs
+        decode (EPS), an image has more pixels than `max_pixels`, or floats are not
+        from 0 to 1.
 
     TypeError
         If an array has another dtype.
@@ -127,12 +144,61 @@ def read_rgb(picture, where, max_pixels):
     with ExitStack() as stack:
         image = picture
         if isinstance(picture, str | PathLike):
-            with _naming_the_picture(where, max_pixels):
-                image = stack.enter_context(pil.open(Path(picture).expanduser()))
+            path = Path(picture).expanduser()
+            image = stack.enter_context(open_picture(path, where, max_pixels))
+        check_decoded(image, where)
         width, height = image.size
         _check_size(width, height, where, max_pixels)
         with _naming_the_picture(where, max_pixels):
             return _to_rgb(image)
+
+
+def open_picture(file, where, max_pixels):
+    """Open a path or a binary file as an image of PIL, in a format that it decodes.
+
+    Raises
+    ------
+    ValueError
+        As for `read_rgb`.
+    """
+    pil = import_optional("PIL.Image", needed_by="OpenCLIPEncoder")
+    pil.init()
+    with _naming_the_picture(where, max_pixels):
+        # PIL raises for a format that this release does not know.
+        return pil.open(file, formats=[name for name in _FORMATS if name in pil.OPEN])
+
+
+def as_shown(image, where):
+    """Return an image of PIL with its palette, transparency and orientation applied.
+
+    Raises
+    ------
+    ValueError
+        As for `read_rgb`.
+    """
+    ops = import_optional("PIL.ImageOps", needed_by="OpenCLIPEncoder")
+    check_decoded(image, where)
+    with _naming_the_picture(where, MAX_PIXELS):
+        image.load()
+        image = ops.exif_transpose(image)
+        if image.mode in ("P", "PA") or "transparency" in image.info:
+            return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return image
+
+
+def check_decoded(image, where):
+    """Refuse an image of PIL that is yet to be decoded, in a format not known here.
+
+    Raises
+    ------
+    ValueError
+        If looking at its pixels might start another program.
+    """
+    if getattr(image, "tile", ()) and image.format not in _FORMATS:
+        raise ValueError(
+            f"{where} has the format {image.format}, which is not decoded here. Decode "
+            f"it first, if you trust it: image.load(). Otherwise: {_CURE}"
+        )
 
 
 @contextmanager

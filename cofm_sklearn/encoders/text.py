@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.encoders.file import FileEncoderMixin
+from cofm_sklearn.encoders.folders import folder_fingerprint
 from cofm_sklearn.encoders.weights import (
     embedding_width,
     find_folder,
-    folder_fingerprint,
     load_sentence_transformer,
 )
 from cofm_sklearn.utils.texts import check_texts

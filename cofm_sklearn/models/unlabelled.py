@@ -8,7 +8,13 @@ from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.pool import NeighborGraph
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
-from cofm_sklearn.utils.validation import is_fitted, is_numeric, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    is_finite,
+    is_fitted,
+    is_numeric,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["fit_to_pool"]
 
@@ -75,7 +81,8 @@ def _neighbors_of_pool(model, X):
     graph = model.neighbors
     automatic = isinstance(graph, str)
     if automatic:
-        if n_rows(X) < 3:
+        # Nothing is known of the distance to a gap.
+        if n_rows(X) < 3 or (is_numeric(X) and not is_finite(X)):
             return None
         graph = NeighborGraph()
     if graph.encoder is None:

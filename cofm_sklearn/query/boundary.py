@@ -12,10 +12,10 @@ from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.utils.validation import check_integer, encode_labels
 
 __all__ = [
+    "ClassRankings",
     "DirectQuery",
     "GalaxyQuery",
     "best_threshold",
-    "class_rankings",
     "direct_picks",
     "galaxy_picks",
     "threshold_interval",
@@ -74,7 +74,8 @@ class GalaxyQuery(_RankingQuery):
     elsewhere at random; here it asks around all cuts.
 
     Before the first label, and while only one class is known, samples are drawn at
-    random. Takes ``O(n_classes * n log n)`` per call for n samples.
+    random. Takes ``O(n_seen * n log n)`` per call for n samples and n_seen classes
+    with a label.
 
     References
     ----------
@@ -139,7 +140,7 @@ class DirectQuery(_RankingQuery):
     class says, and visits classes in random order in the second half.
 
     Before the first label, and while only one class is known, samples are drawn at
-    random. Takes ``O(n_classes * n log n)`` per call for n samples.
+    random. Takes ``O(min(n_classes, n_instances) * n log n)`` per call for n samples.
 
     References
     ----------
@@ -172,25 +173,48 @@ class DirectQuery(_RankingQuery):
         )
 
 
-def class_rankings(proba):
-    """Rank samples for each class, most like it first.
+class ClassRankings:
+    """Rank samples for a class, most like it first; one class at a time.
 
     Parameters
     ----------
     proba : ndarray of shape (n_samples, n_classes)
         Class probabilities.
 
-    Returns
-    -------
-    ndarray of shape (n_classes, n_samples), dtype int64
-        Row k orders samples by how far the probability of class k is below the
-        highest of the sample; samples predicted as k come first, the most certain
-        one leading.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.query.boundary import ClassRankings
+    >>> rankings = ClassRankings(np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4]]))
+    >>> rankings[0], len(rankings)
+    (array([0, 2, 1]), 2)
     """
-    margin = proba - proba.max(axis=1, keepdims=True)
-    return np.array(
-        [np.lexsort((-proba[:, k], -margin[:, k])) for k in range(proba.shape[1])]
-    )
+
+    def __init__(self, proba):
+        self._proba = proba
+        self._top = proba.max(axis=1)
+
+    def __len__(self):
+        return self._proba.shape[1]
+
+    def __getitem__(self, k):
+        """Order samples by how far class k is below the highest of the sample.
+
+        Samples predicted as k come first, the most certain one leading.
+        """
+        proba = self._proba[:, k]
+        below = self._top - proba
+        order = np.argsort(below, kind="stable")
+        # Few are equal, but for those predicted as k: so one key is sorted, not two.
+        ranked = below[order]
+        edges = np.flatnonzero(np.diff(ranked)) + 1
+        starts, stops = np.r_[0, edges], np.r_[edges, len(order)]
+        for i in np.flatnonzero(stops - starts > 1):
+            equal = order[starts[i] : stops[i]]
+            order[starts[i] : stops[i]] = equal[
+                np.argsort(-proba[equal], kind="stable")
+            ]
+        return order
 
 
 def galaxy_picks(proba, labels, n_instances, rng):
@@ -215,15 +239,19 @@ def galaxy_picks(proba, labels, n_instances, rng):
     ndarray of shape (n_instances,), dtype int64
         Unlabelled samples in the order of asking.
     """
-    rankings = class_rankings(proba)
-    # With two classes the second ranking is the first one read backwards.
-    rankings = rankings[:1] if len(rankings) == 2 else rankings
-    gaps, cuts = [], []
-    for k, order in enumerate(rankings):
+    rankings = ClassRankings(proba)
+    gaps, orders, cuts = [], {}, {}
+    # A class without a label has no end. With two classes the second ranking is the
+    # first one read backwards.
+    known = np.unique(labels[labels >= 0])
+    for k in known if len(rankings) > 2 else range(1):
+        order = rankings[k].astype(np.int32)
         seen = np.flatnonzero(labels[order] >= 0)
         is_k = labels[order[seen]] == k
         left = np.flatnonzero(is_k[:-1] != is_k[1:])
-        cuts.append((seen[left] + seen[left + 1]) / 2)
+        if not len(left):
+            continue
+        orders[k], cuts[k] = order, (seen[left] + seen[left + 1]) / 2
         for lo, hi in zip(seen[left], seen[left + 1]):
             if hi - lo > 1:
                 gaps.append((0, hi - lo, rng.uniform(), k, lo, hi))
@@ -232,12 +260,12 @@ def galaxy_picks(proba, labels, n_instances, rng):
     while gaps and len(chosen) < n_instances:
         level, _, _, k, lo, hi = heapq.heappop(gaps)
         middle = (lo + hi) // 2
-        chosen[int(rankings[k, middle])] = None
+        chosen[int(orders[k][middle])] = None
         for a, b in ((lo, middle), (middle, hi)):
             if b - a > 1:
                 heapq.heappush(gaps, (level + 1, b - a, rng.uniform(), k, a, b))
     open_ = np.setdiff1d(np.flatnonzero(labels < 0), list(chosen))
-    distance = _distance_to_cuts(rankings, cuts)[open_]
+    distance = _distance_to_cuts(orders, cuts, len(labels))[open_]
     nearest = open_[np.lexsort((rng.uniform(size=len(open_)), distance))]
     picks = [*chosen, *nearest.tolist()][:n_instances]
     return np.array(picks, dtype=np.int64)
@@ -268,7 +296,7 @@ def direct_picks(proba, labels, n_instances, rng, *, min_per_class=3):
     ndarray of shape (n_instances,), dtype int64
         Unlabelled samples in the order of asking.
     """
-    rankings = class_rankings(proba)
+    rankings = ClassRankings(proba)
     n_classes = len(rankings)
     counts = np.bincount(labels[labels >= 0], minlength=n_classes)
     rarest = np.lexsort((rng.uniform(size=n_classes), counts))
@@ -289,7 +317,7 @@ def direct_picks(proba, labels, n_instances, rng, *, min_per_class=3):
         inside = inside[is_open[inside]]
         take(rng.permutation(inside)[:share].tolist())
     rest = n_instances - len(chosen)
-    for k, share in zip(rarest, _shares(rest, n_classes)):
+    for k, share in zip(rarest[:rest], _shares(rest, n_classes)):
         order = rankings[k]
         cut = best_threshold(_signs(order, labels, k)) - 0.5
         open_ = np.flatnonzero(is_open[order])
@@ -373,18 +401,15 @@ def _shares(total, n):
     return [total // n + (i < total % n) for i in range(n)]
 
 
-def _distance_to_cuts(rankings, cuts):
+def _distance_to_cuts(orders, cuts, n_samples):
     """Distance of each sample to the nearest cut in any ranking, in ranks."""
-    n_samples = rankings.shape[1]
     distance = np.full(n_samples, np.inf)
     positions = np.arange(n_samples)
-    for order, places in zip(rankings, cuts):
-        if not len(places):
-            continue
+    for k, places in cuts.items():
         right = np.searchsorted(places, positions).clip(0, len(places) - 1)
         left = (right - 1).clip(0)
         near = np.minimum(
             np.abs(places[right] - positions), np.abs(places[left] - positions)
         )
-        distance[order] = np.minimum(distance[order], near)
+        distance[orders[k]] = np.minimum(distance[orders[k]], near)
     return distance

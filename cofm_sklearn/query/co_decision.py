@@ -182,14 +182,15 @@ class CoDecisionQuery(BaseQueryStrategy):
             Embeddings of the labelled samples.
 
         y_labeled : array-like of shape (n_labeled,), default=None
-            Their labels. If given, they must be among `classes`.
+            Their labels, which are only checked: what matters is which samples have
+            one, and not what it says.
 
         n_instances : int, default=None
             How many samples; None takes the strategy's own.
 
         classes : array-like of shape (n_classes,), default=None
-            Sorted labels of the columns; None means 0, 1, ... where y_labeled is
-            given as such, else the labels seen.
+            The label of each column, which are only checked, too: columns must be as
+            many, and labels be among them. None allows any.
 
         trust : float, default=None
             Weight of the prior in the estimate of class shares, 0 to 1; None means
@@ -226,7 +227,8 @@ class CoDecisionQuery(BaseQueryStrategy):
                 "images first, for example with SentenceTransformerEncoder()."
             )
         n_instances = self._check_n_instances(n_instances, n_pool)
-        proba, prior_proba = _check_probas(proba, prior_proba, n_pool)
+        n_classes = None if classes is None else n_rows(classes)
+        proba, prior_proba = _check_probas(proba, prior_proba, n_pool, n_classes)
         if X_labeled is not None:
             X_labeled = check_unit_embeddings(
                 X_labeled, name="X_labeled", n_features=pool.shape[1]
@@ -361,10 +363,9 @@ def _sample_rows(n_pool, rng):
     return np.sort(rng.choice(n_pool, size=_SAMPLE, replace=False))
 
 
-def _check_probas(proba, prior_proba, n_pool):
+def _check_probas(proba, prior_proba, n_pool, n_classes):
     """Check shapes at once; values are checked block by block."""
     checked = []
-    n_classes = None
     for given, name in ((proba, "proba"), (prior_proba, "prior_proba")):
         if given is not None:
             given = given if hasattr(given, "shape") else check_numbers(given, name)

@@ -18,6 +18,7 @@ __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]
 _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 _TEMPERATURES = np.logspace(-1.5, 1.0, 26)
 _N_BINS = 15
+_BLOCK = 1024
 # In units of distance between unit rows: nothing is further than 2 apart, and rows
 # closer than the lower bound are copies of each other.
 _LARGEST_RADIUS = 1.0
@@ -210,11 +211,14 @@ def fit_temperature(proba, codes):
 
 def smallest_distance(X_labeled):
     """Take the kernel radius from the closest two labelled samples."""
-    n_labeled = X_labeled.shape[0]
-    if n_labeled < 2:
-        return _LARGEST_RADIUS
-    similar = X_labeled @ X_labeled.T
-    similar = similar.toarray() if hasattr(similar, "toarray") else similar
-    distance = np.sqrt(np.maximum(2 - 2 * similar[np.triu_indices(n_labeled, 1)], 0))
-    distance = distance[distance >= _SMALLEST_RADIUS]
-    return float(min(distance.min(initial=_LARGEST_RADIUS), _LARGEST_RADIUS))
+    n_labeled, smallest = X_labeled.shape[0], _LARGEST_RADIUS
+    for start in range(0, n_labeled, _BLOCK):
+        block = X_labeled[start : start + _BLOCK]
+        similar = block @ X_labeled[start:].T
+        similar = similar.toarray() if hasattr(similar, "toarray") else similar
+        distance = np.sqrt(np.maximum(2 - 2 * similar, 0))
+        # Each pair once, and none of a sample with itself.
+        distance[np.tril_indices(len(distance), m=distance.shape[1])] = 0
+        distance = distance[distance >= _SMALLEST_RADIUS]
+        smallest = distance.min(initial=smallest)
+    return float(smallest)

@@ -26,6 +26,7 @@ from cofm_sklearn.utils.validation import (
     check_pool,
     check_unit_embeddings,
     encode_labels,
+    is_finite,
     is_fitted,
     is_numeric,
     n_rows,
@@ -185,7 +186,7 @@ class LearnerReader:
         return X
 
     def _check_gaps(self, Z, name):
-        if not self._allows_nan and is_numeric(Z) and not _is_finite(Z):
+        if not self._allows_nan and is_numeric(Z) and not is_finite(Z):
             model = type(self._final).__name__
             where = " after the transformers" if self._steps else ""
             raise ValueError(
@@ -221,7 +222,7 @@ class LearnerReader:
         if self._embedding_steps is None:
             # They all look alike, so that chance decides between them.
             return np.ones((n_rows(Z), 1), dtype=np.float32)
-        if self._gaps is not None and not _is_finite(Z):
+        if self._gaps is not None and not is_finite(Z):
             Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
             Z = np.where(np.isnan(Z), self._gaps, Z)
         for step in self._embedding_steps:
@@ -363,15 +364,6 @@ def _column_means(Z):
     Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
     known = ~np.isnan(Z)
     return np.where(known, Z, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-
-
-def _is_finite(X):
-    """Tell whether all numbers of a table are finite."""
-    if hasattr(X, "iloc"):
-        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
-    values = X.data if issparse(X) else np.asarray(X)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def _prior_of(model):

@@ -1,9 +1,11 @@
 """A whole active-learning loop as one estimator."""
 
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -244,12 +246,15 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         ------
         ValueError
             If X or y is empty, X is infinite or has gaps that the estimator does not
-            take, lengths differ, or a parameter is out of range.
+            take, lengths differ, a parameter is out of range, or `warm_start` is set
+            and X or y has other samples where labels were asked for. What an earlier
+            `fit` has learned stays.
 
         TypeError
             If `query_strategy` cannot be called.
         """
-        X = self._check_X(X, reset=True)
+        seen = copy(self)  # so that a refused fit changes nothing
+        X = seen._check_X(X, reset=True)
         y = check_labels(y, warn=True)
         check_classification_targets(y)
         if n_rows(X) != len(y):
@@ -261,21 +266,20 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         estimator = fit_to_pool(_with_seeds(self.estimator, seed + 1), X)
         oracle = _with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
-        evaluate = self._evaluator(X, y, eval_set)
+        evaluate = seen._evaluator(X, y, eval_set)
 
         stopping = _with_seeds(self.stopping, seed + 3)
 
         asked, answers, curve, learner = [], [], [], _Learner(estimator)
         if self.warm_start and hasattr(self, "queried_indices_"):
-            asked = list(self.queried_indices_)
-            answers = list(self.answers_)
-            is_exact = type(oracle) is ExactOracle
-            if max(asked) >= len(y) or (is_exact and answers != y[asked].tolist()):
+            if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
                 raise ValueError(
                     "warm_start=True goes on with the labels of the last fit, but X "
                     "and y are others now, or in another order. Give the same, or set "
                     "warm_start=False."
                 )
+            asked = list(self.queried_indices_)
+            answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
             learner = _train(estimator, X, self.labeled_indices_, self.labels_)
             stopping = go_on(stopping, self.stopping_)
@@ -315,6 +319,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     curve = [*curve, row]
                     # Only complete rounds are kept, whatever ends the loop.
                     self._publish(learner, oracle, stopping, y, asked, answers, curve)
+                    self._labelled = _digest(X, y, self.labeled_indices_)
+                    for name in ("n_features_in_", "feature_names_in_"):
+                        self.__dict__.pop(name, None)
+                        if name in vars(seen):
+                            setattr(self, name, getattr(seen, name))
                     progress.update(len(picked))
             except KeyboardInterrupt:
                 if not curve:
@@ -432,6 +441,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return evaluate
 
     def _check_X(self, X, *, reset):
+        if reset:
+            # Texts and mixed frames set none of these.
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         raw = check_raw(X)
         if raw is not None:
             return raw
@@ -468,6 +481,13 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.string = True
         tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
+
+
+def _digest(X, y, rows):
+    """Tell labelled samples with their true labels apart from others."""
+    if rows.max() >= len(y):
+        return ""
+    return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
 def _teach(estimator, X, asked, answers, dtype, learner):

@@ -90,7 +90,10 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
 def _separator_of(text, columns):
     header = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[:1]
     for separator in _SEPARATORS:
-        names = next(csv.reader(header, delimiter=separator), [])
+        try:
+            names = next(csv.reader(header, delimiter=separator), [])
+        except csv.Error:  # a name as long as a whole file that is no table
+            continue
         if len(names) > 1 and columns <= set(names):
             return separator
     return ","

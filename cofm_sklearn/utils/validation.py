@@ -33,6 +33,7 @@ __all__ = [
     "check_unit_embeddings",
     "check_weights",
     "encode_labels",
+    "is_finite",
     "is_fitted",
     "is_mixed_frame",
     "is_numeric",
@@ -100,7 +101,8 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     checked = check_array(
         X,
         accept_sparse="csr",
-        dtype=[np.float32, np.float64],
+        # In the precision that they have: times would be rounded to float32.
+        dtype="numeric",
         ensure_all_finite="allow-nan" if allow_nan else True,
         input_name=name,
     )
@@ -161,6 +163,15 @@ def is_fitted(estimator):
             raise
         return any(name.endswith("_") for name in vars(estimator))
     return True
+
+
+def is_finite(X):
+    """Tell whether all numbers of a table are finite."""
+    if hasattr(X, "iloc"):
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = X.data if sparse.issparse(X) else np.asarray(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def allows_nan(estimator):

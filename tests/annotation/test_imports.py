@@ -21,6 +21,8 @@ def open_session(X=TEXTS, classes=CLASSES, **others):
     model = make_pipeline(HashingVectorizer(n_features=16), LogisticRegression())
     if not isinstance(X, list | pd.Series):
         model = LogisticRegression()
+    # Warnings cannot be caught beside a thread that does so too.
+    others = {"background": False, **others}
     return AnnotationSession(X, model, classes=classes, **others)
 
 
@@ -187,23 +189,29 @@ def test_missing_values_are_alike(tmp_path, value):
 
 
 @pytest.mark.parametrize(
-    "X",
+    ("X", "old"),
     [
-        ["one\r\ntext", "another"],
-        pd.DataFrame({"a": ["s\r\nt", "u"], "b": [None, 1.0], "c": [pd.NA, "v"]}),
+        (["one\r\ntext", "another"], "8b6cef3f2406bea72fa850e08bbbfd6f"),
+        (
+            pd.DataFrame({"a": ["s\r\nt", "u"], "b": [None, 1.0], "c": [pd.NA, "v"]}),
+            "943ae31e6dcbdcc7f70e7193b144650d",
+        ),
+        (
+            pd.DataFrame({"a": [2**60 + 1, 5], "b": ["s", "t"]}),
+            "21a219860bedcccb4fd01bde7ec3d7c7",
+        ),
     ],
-    ids=["texts", "frame"],
+    ids=["texts", "frame", "large numbers"],
 )
-def test_files_of_earlier_versions_keep_their_labels(tmp_path, X):
+def test_files_of_earlier_versions_keep_their_labels(tmp_path, X, old):
     file = tmp_path / "s.sqlite"
-    old = sample_ids(X, as_written=True)
-    assert old[0] != sample_ids(X)[0]
+    assert old != sample_ids(X)[0]
     with (
-        open_session([*"pool"], store=file, background=False) as session,
+        open_session([*"pool"], store=file) as session,
         session.store.transaction(),
     ):
-        session.store.append("me", "import", old[0], '"x"')
-    with open_session(X, store=file, background=False) as session:
+        session.store.append("me", "import", old, '"x"')
+    with open_session(X, store=file) as session:
         assert session.progress().n_labels == 1
         labels = session.export()
         assert labels["index"].tolist() == [0]
@@ -261,6 +269,18 @@ def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
             session.import_labels(path)
 
 
+@pytest.mark.parametrize("content", ["", "x" * 200_000, '"' * 199_999])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_files_that_are_no_tables_are_clear_errors(tmp_path, content, ending):
+    path = tmp_path / f"sheet.{ending}"
+    path.write_text(content)
+    with (
+        open_session() as session,
+        pytest.raises(ValueError, match=r"cannot be read as|must have the columns"),
+    ):
+        session.import_labels(path)
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_an_export_without_labels_comes_back(tmp_path, ending):
     with open_session() as session:
@@ -294,7 +314,7 @@ def test_the_first_batch_knows_imported_labels(background):
 
 
 def test_an_import_between_batches_is_known_to_the_next_one():
-    with open_session(n_instances=2, background=False) as session:
+    with open_session(n_instances=2) as session:
         session.ask(2)
         frame = pd.DataFrame({"position": range(6), "label": list("xyzxyz")})
         session.import_labels(frame)

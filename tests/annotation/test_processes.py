@@ -187,14 +187,18 @@ def test_read_only_file_is_named(tmp_path):
             for folder in [tmp_path.parent, tmp_path.parent.parent]:
                 folder.chmod(0o755)
             os.setuid(65534)
-        try:
-            open_session(path)
-        except StoreError as error:
-            result.write_text(str(error))
+        said = []
+        for name in (path, tmp_path / "new.sqlite"):
+            try:
+                open_session(name)
+            except StoreError as error:
+                said.append(str(error))
+        result.write_text("\n".join(said))
 
     assert os.waitpid(in_child(work), 0)[1] == 0
     tmp_path.chmod(0o755)
     assert "read_only.sqlite is read-only" in result.read_text()
+    assert "new.sqlite is read-only, or may not be opened" in result.read_text()
 
 
 def test_store_is_not_used_across_a_fork(tmp_path):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from cofm_sklearn import SentenceTransformerEncoder
+from cofm_sklearn.encoders import file as file_module
 from cofm_sklearn.encoders import text as text_module
 
 TEXTS = [f"text number {i} about {i % 4} cats" for i in range(90)]
@@ -245,3 +246,42 @@ def test_two_processes_do_not_write_one_file(encoder, tmp_path):
         other.wait()
         other.stdout.close()
     assert len(encoder.transform_to_file(TEXTS, path)) == len(TEXTS)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_links_beside_the_file_are_not_followed(encoder, tmp_path):
+    other = tmp_path / "precious"
+    other.write_bytes(b"mine")
+    (tmp_path / "pool.npy.part").symlink_to(other)
+    with pytest.raises(ValueError, match=r"pool.npy.part beside it is a link"):
+        encoder.transform_to_file(TEXTS[:3], tmp_path / "pool.npy")
+    (tmp_path / "pool.npy.part").unlink()
+    (tmp_path / "pool.npy.json").symlink_to(other)
+    encoder.transform_to_file(TEXTS[:3], tmp_path / "pool.npy")
+    assert other.read_bytes() == b"mine"
+
+
+def test_a_folder_that_was_there_is_not_deleted(encoder, tmp_path):
+    folder = tmp_path / "pool.npy.cache"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    encoder.transform_to_file(TEXTS[:3], tmp_path / "pool.npy")
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_race_for_the_lock_leaves_the_finished_file(tmp_path, monkeypatch):
+    """The other process ends between opening the partial file and locking it."""
+    path, part = tmp_path / "pool.npy", tmp_path / "pool.npy.part"
+    part.write_bytes(b"all of it")
+    lock = file_module._lock
+
+    def lock_late(file, named):
+        if not path.exists():
+            os.replace(part, path)
+        lock(file, named)
+
+    monkeypatch.setattr(file_module, "_lock", lock_late)
+    with file_module._partial_file(path) as file:
+        assert os.path.samestat(os.fstat(file.fileno()), os.stat(part))
+    assert path.read_bytes() == b"all of it"
+    assert not part.exists()

@@ -1,5 +1,6 @@
 """Images of every kind come out as they are meant to be seen."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -241,3 +242,39 @@ def test_pil_image_is_known_by_how_it_looks(pixels):
     assert picture_key(image.copy(), "X[0]", LIMIT) == key
     assert picture_key(pixels, "X[0]", LIMIT) == key
     assert picture_key(image.rotate(180), "X[0]", LIMIT) != key
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+showpage
+%%EOF
+"""
+
+
+@pytest.fixture
+def ghostscript(tmp_path, monkeypatch):
+    """A Ghostscript that tells that it was started."""
+    plugin = pytest.importorskip("PIL.EpsImagePlugin")
+    mark = tmp_path / "was run"
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {str(mark)!r}\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(plugin, "gs_binary", None)
+    yield
+    assert not mark.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.eps", "a", "a.GIF", "a.tiff"])
+def test_no_other_program_decodes_a_picture(ghostscript, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(EPS)
+    with pytest.raises(ValueError, match="cannot be read as an image"):
+        read_rgb(path, "X[0]", 1000)
+    lazy = Image.open(path)
+    for look in (read_rgb, picture_key):
+        with pytest.raises(ValueError, match=r"X\[0\] has the format EPS"):
+            look(lazy, "X[0]", 1000)

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
 from cofm_sklearn import SentenceTransformerEncoder
+from cofm_sklearn.encoders.folders import folder_fingerprint
 from cofm_sklearn.encoders.weights import load_sentence_transformer
 
 TEXTS = [
@@ -310,9 +311,11 @@ def test_progress_is_shown_on_request_only(encoder, copy_model, capfd):
     assert f"{len(set(TEXTS))}/{len(set(TEXTS))}" in err
 
 
-def test_loading_leaves_the_progress_setting_alone(encoder, minilm_folder):
+def test_loading_leaves_the_progress_setting_alone(copy_model):
     from transformers.utils import logging
 
+    folder = copy_model()
+    (folder / "not loaded yet.json").write_text("{}")
     before = logging.is_progress_bar_enabled()
-    load_sentence_transformer(minilm_folder, "another name", "cpu", model_name="m")
+    load_sentence_transformer(folder, folder_fingerprint(folder), "cpu", model_name="m")
     assert logging.is_progress_bar_enabled() == before

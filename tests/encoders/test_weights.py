@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
+from cofm_sklearn.encoders.folders import folder_fingerprint
 from cofm_sklearn.encoders.weights import (
     MINILM_SHA256,
     embedding_width,
     find_folder,
-    folder_fingerprint,
     load_sentence_transformer,
 )
 

@@ -395,6 +395,7 @@ BAD_FITS = [
     ({"label_noise": "no"}, lambda X, y: (X, y), "label_noise must be"),
     ({"n_folds": 1}, lambda X, y: (X, y), "n_folds must be"),
     ({"n_folds": 2.5}, lambda X, y: (X, y), "n_folds must be"),
+    ({"n_folds": True}, lambda X, y: (X, y), "n_folds must be"),
     ({"prior": None}, lambda X, y: (X, None), "requires y"),
     ({"prior": None}, lambda X, y: (X, []), "requires y"),
 ]
@@ -414,6 +415,15 @@ def test_a_failed_fit_names_the_fault_and_changes_nothing(
     assert {name: vars(model)[name] for name in learned} == {
         name: state[name] for name in learned
     }
+
+
+@pytest.mark.parametrize("held", [list, np.array, pd.DataFrame])
+def test_times_are_not_rounded(held):
+    """As float32, 200 seconds of one hour are 3 numbers."""
+    times = [[1_790_000_000 + i] for i in range(200)]
+    y = np.arange(200) // 50
+    model = CoDecisionClassifier(KNeighborsClassifier(1), label_noise=None)
+    assert_array_equal(model.fit(held(times), y).predict(held(times)), y)
 
 
 def test_other_errors(data):

@@ -79,7 +79,7 @@ def test_rows_are_made_to_sum_to_one_exactly():
         ([], None, None, "classes is empty"),
         (["a", "a"], None, None, "must not repeat"),
         (["a", None], None, None, "classes has missing"),
-        ([["a", "b"], ["c", "d"]], None, None, "1d"),
+        ([["a", "b"], ["c", "d"]], None, None, "classes has 2 columns"),
         (LABELS, None, P[:, :2], "2 columns for 3 classes"),
         (LABELS, None, -P, "row 0"),
         (LABELS, None, 2 * P, "sums to 2 instead of 1"),

@@ -16,7 +16,7 @@ from cofm_sklearn.query import (
     ModALQuery,
     UncertaintyHerdingQuery,
 )
-from cofm_sklearn.query.boundary import class_rankings, direct_picks, galaxy_picks
+from cofm_sklearn.query.boundary import ClassRankings, direct_picks, galaxy_picks
 from cofm_sklearn.query.coverage import (
     covered_by,
     gaussian_kernel,
@@ -219,7 +219,7 @@ def test_rankings_give_open_samples_once(picks, seed, n, k):
         found = picks(proba, labels, wanted, np.random.RandomState(0))
         assert len(set(found.tolist())) == wanted
         assert (labels[found] < 0).all()
-    for order in class_rankings(proba):
+    for order in ClassRankings(proba):
         assert_array_equal(np.sort(order), np.arange(n))
 
 

@@ -76,7 +76,7 @@ class Paper:
 
     def undo(self, who):
         for k in reversed(range(len(self.says))):
-            if self.says[k][0] == who and self.says[k][1] != "import":
+            if self.says[k][0] == who:
                 return self.says.pop(k)[2]
         return None
 

@@ -1,5 +1,7 @@
 """GALAXY and DIRECT: what defines them, on pools made for the purpose."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -8,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from cofm_sklearn import ActiveLearningClassifier
 from cofm_sklearn.query import DirectQuery, GalaxyQuery
 from cofm_sklearn.query.boundary import (
+    ClassRankings,
     best_threshold,
-    class_rankings,
     direct_picks,
     galaxy_picks,
     threshold_interval,
@@ -40,7 +42,7 @@ def labels_at(n, **by_class):
 def test_rankings_put_predicted_members_first_by_confidence():
     rng = np.random.RandomState(0)
     proba = rng.dirichlet(np.ones(4), size=50)
-    rankings = class_rankings(proba)
+    rankings = ClassRankings(proba)
     for k, order in enumerate(rankings):
         assert sorted(order) == list(range(50))
         is_predicted = proba.argmax(axis=1)[order] == k
@@ -211,7 +213,7 @@ def test_direct_looks_for_a_class_without_labels_where_it_is_likeliest():
     labels = np.full(n, -1)
     labels[proba[:, 2].argsort()[:20]] = np.arange(20) % 2
     picked = direct_picks(proba, labels, 6, rng)
-    rank = np.argsort(class_rankings(proba)[2])
+    rank = np.argsort(ClassRankings(proba)[2])
     assert rank[picked].min() == 0
 
 
@@ -252,3 +254,30 @@ def test_bad_min_per_class_is_named():
     model.X_training, model.y_training, model.estimator = X, X[:, 0] > 9, model
     with pytest.raises(ValueError, match="min_per_class"):
         DirectQuery(min_per_class=0)(model, X + 0.5)
+
+
+@pytest.mark.parametrize("pick", [galaxy_picks, direct_picks])
+def test_many_classes_take_memory_for_some_rankings_only(pick):
+    rng = np.random.RandomState(0)
+    proba = rng.dirichlet(np.full(500, 0.02), size=4000)
+    labels = np.full(4000, -1)
+    labels[:300] = rng.randint(500, size=300)
+    tracemalloc.start()
+    try:
+        picked = pick(proba, labels, 10, rng)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(set(picked)) == 10
+    assert (
+        peak < proba.nbytes
+    )  # where all rankings would take two and a half times this
+
+
+def test_one_ranking_is_that_of_two_keys():
+    rng = np.random.RandomState(0)
+    for levels in (2, 5, 1000):
+        proba = rng.randint(1, levels + 1, size=(200, 4)) / levels
+        for k, order in enumerate(ClassRankings(proba)):
+            below = proba.max(axis=1) - proba[:, k]
+            np.testing.assert_array_equal(order, np.lexsort((-proba[:, k], below)))

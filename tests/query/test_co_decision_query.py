@@ -189,6 +189,19 @@ def test_rounds_differ_and_repeat(clusters):
     )
 
 
+def test_labels_are_only_checked(clusters):
+    """As `select` says: it matters what is labelled, and not as what."""
+    Z, y = clusters
+    given = {"X_labeled": Z[:6], "n_instances": 9}
+    proba = np.full((96, 3), 1 / 3)
+    strategy = CoDecisionQuery(random_state=0)
+    expected = strategy.select(Z, proba, **given)
+    for labels, classes in [(y[:6], None), (y[5::-1], [0, 1, 2]), (["a"] * 6, "abc")]:
+        classes = None if classes is None else list(classes)
+        found = strategy.select(Z, proba, y_labeled=labels, classes=classes, **given)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_small_models_uncertainty_counts_not_the_fused_one():
     """The prior is sure of everything; the small model's doubt must still be seen."""
     X, y = make_blobs([40, 40], centers=[[3, 0, 0], [0, 3, 0]], random_state=0)
@@ -262,6 +275,7 @@ def test_bad_parameters_are_named(clusters, params, name):
             {"X_labeled": np.ones((1, 8)), "y_labeled": ["new"], "classes": ["a", "b"]},
             "^y_labeled.*new",
         ),
+        ({"proba": np.full((96, 2), 0.5), "classes": ["a", "b", "c"]}, "^proba.*3"),
         ({"trust": 1.5}, "trust"),
         ({"n_instances": 97}, "n_instances"),
     ],

@@ -1,5 +1,7 @@
 """Uncertainty herding: adaptation to the labels, and limits that it must have."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -151,3 +153,17 @@ def test_loop_asks_each_sample_once_and_repeats(blobs):
 def test_bad_parameters_are_named(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         UncertaintyHerdingQuery(**params)(LogisticRegression(), np.eye(4))
+
+
+def test_radius_of_many_labels_takes_a_block_of_memory():
+    X = check_unit_embeddings(np.random.RandomState(0).normal(size=(3000, 16)))
+    tracemalloc.start()
+    try:
+        radius = smallest_distance(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    similar = (X @ X.T)[np.triu_indices(3000, 1)]
+    distance = np.sqrt(np.maximum(2 - 2 * similar, 0))
+    assert radius == pytest.approx(distance[distance >= 0.05].min(), rel=1e-4)
+    assert peak < 60 * 2**20  # all pairs, with their places, take 190 MiB

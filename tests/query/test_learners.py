@@ -154,6 +154,12 @@ TAKE_GAPS = {
     "co-decision": make_pipeline(
         SimpleImputer(), CoDecisionClassifier(LogisticRegression(), random_state=0)
     ),
+    "trees in a co-decision": CoDecisionClassifier(
+        HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=2), random_state=0
+    ),
+    "imputer in a co-decision": CoDecisionClassifier(
+        make_pipeline(SimpleImputer(), LogisticRegression()), random_state=0
+    ),
 }
 
 

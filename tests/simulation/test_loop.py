@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
 from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -385,12 +386,54 @@ def test_raw_texts_whose_first_labels_are_of_one_class():
 
 
 @pytest.mark.parametrize(
-    "change", [lambda X, y: (X[::-1], y[::-1]), lambda X, y: (X[:5], y[:5])]
+    "change",
+    [
+        {"y": np.full(20, np.nan)},
+        {"y": np.zeros(3)},
+        {"budget": 0},
+        {"query_strategy": "no strategy"},
+        {"eval_set": (np.zeros((3, 9)), np.zeros(3))},
+        {"scoring": "no score"},
+    ],
 )
-def test_a_warm_start_on_other_samples_is_refused(blobs, change):
-    """The labels that it has would be on the wrong samples."""
-    loop = make_loop(budget=20, warm_start=True).fit(*blobs)
-    with pytest.raises(ValueError, match="in another order"):
-        loop.set_params(budget=30).fit(*change(*blobs))
-    loop.fit(*blobs)
-    assert len(loop.queried_indices_) == 30
+def test_a_refused_fit_changes_nothing(change):
+    X, y = make_blobs([40, 40], n_features=4, random_state=0)
+    loop = make_loop(budget=6).fit(pd.DataFrame(X).add_prefix("x"), y)
+    before = dict(vars(loop))
+    wider = np.random.RandomState(0).normal(size=(20, 7))
+    fit = {"eval_set": change.pop("eval_set", None)}
+    y = change.pop("y", np.arange(20) % 2)
+    old = {name: getattr(loop, name) for name in change}
+    with pytest.raises((ValueError, TypeError)):
+        loop.set_params(**change).fit(wider, y, **fit)
+    loop.set_params(**old)
+    assert vars(loop).keys() == before.keys()
+    assert all(vars(loop)[name] is value for name, value in before.items())
+    assert loop.n_features_in_ == 4
+
+
+def test_texts_after_numbers_have_no_number_of_features():
+    X, y = make_blobs([40, 40], n_features=4, random_state=0)
+    loop = make_loop(budget=6).fit(X, y)
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    loop.set_params(estimator=model, query_strategy=margin_sampling)
+    loop.fit([f"text {k} of {i}" for i, k in enumerate(y)], y)
+    assert not hasattr(loop, "n_features_in_")
+
+
+@pytest.mark.parametrize("change", ["fewer", "moved", "labels", "other features"])
+def test_warm_start_on_other_data_is_refused(change):
+    X, y = make_blobs([40, 40], n_features=4, random_state=0)
+    loop = make_loop(budget=10, warm_start=True).fit(X, y)
+    before = loop.queried_indices_.copy()
+    other_X, other_y = {
+        "fewer": (X[:5], y[:5]),
+        "moved": (X[::-1], y[::-1]),
+        "labels": (X, 1 - y),
+        "other features": (X[:, :3], y),
+    }[change]
+    with pytest.raises(ValueError, match=r"labels of the last fit, .* another order"):
+        loop.set_params(budget=12).fit(other_X, other_y)
+    assert (loop.queried_indices_ == before).all()
+    assert loop.n_features_in_ == 4
+    assert len(loop.fit(X.copy(), y.tolist()).queried_indices_) == 12

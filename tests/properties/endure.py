@@ -1,0 +1,487 @@
+"""Kill, damage and interrupt sessions at random; no answer may be lost in silence.
+
+    python -m tests.properties.endure --kills 500 --damages 1000 --interrupts 1000
+
+Kills: a process that answers, corrects, skips, undoes, imports, exports and opens files
+of an earlier version is killed at a random moment, sometimes in the middle of a write;
+what its calls had returned must be in the file, in order.
+
+Damages: flipped bits, cut ends, stale or foreign pages, lost and foreign side files,
+over files at rest and files left in the middle of a transaction. Either all answers are
+there, or one clear error names a copy and every answer that is not in it.
+
+Interrupts: as many Ctrl-Cs, and as many forks beside threads that write and train. No
+call hangs, no lock is left, and a child is told that the session is not its own.
+"""
+
+import argparse
+import contextlib
+import faulthandler
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import make_blobs
+from sklearn.naive_bayes import GaussianNB
+
+from cofm_sklearn.annotation import (
+    AnnotationSession,
+    AnnotationStore,
+    DamagedStoreError,
+    StoreError,
+)
+from cofm_sklearn.annotation.identity import sample_ids
+from cofm_sklearn.annotation.store import _STEPS, _statements, row_checksum
+
+X, Y = make_blobs([60, 60], n_features=3, random_state=0)
+IDS = sample_ids(X)
+LONGEST_S = 60  # that any process may take
+WAYS = [
+    *("bit", "bits", "cut", "zeros", "noise", "stale page", "foreign page", "longer"),
+    *("lost journal", "cut journal", "bit in the journal", "foreign journal"),
+    *("swapped", "lost"),
+]
+
+
+def open_session(path, **settings):
+    settings = {"classes": [0, 1], "n_instances": 5, **settings}
+    return AnnotationSession(X, GaussianNB(), store=path, **settings)
+
+
+def events_of(store):
+    return [[e.annotator, e.kind, e.sample, e.label, e.target] for e in store.events()]
+
+
+# What is done to a session, at random.
+
+
+def act(session, rng, folder):
+    """Do one thing that writes."""
+    people = ["ann", "bob"]
+    name = rng.choice(people)
+    said = session.export()
+    verb = rng.choice(
+        ["answer", "answer", "answer", "skip", "relabel", "undo", "import", "export"]
+    )
+    if verb in ("answer", "skip"):
+        asked = session.ask(rng.randint(1, 3), annotator=name)
+        if asked and verb == "answer":
+            ids, labels = [q.id for q in asked], [int(Y[q.index]) for q in asked]
+            session.answer(ids, labels, name)
+        elif asked:
+            session.skip(asked[0].id, name)
+    elif verb == "relabel" and len(said):
+        session.relabel(rng.choice(said["id"].tolist()), rng.randint(0, 1), name)
+    elif verb == "undo" and name in set(said["annotator"]):
+        session.undo(name)
+    elif verb == "import":
+        rows = [(rng.choice(IDS), rng.randint(0, 1), name) for _ in range(20)]
+        session.import_labels(rows, overwrite=rng.random() < 0.5)
+    elif verb == "export":
+        session.export(folder / rng.choice(["out.csv", "out.jsonl", "out.parquet"]))
+
+
+def write_earlier_version(path, n_events):
+    """A file as version 2 left it, its last events in a write-ahead log."""
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder) / "old.sqlite"
+        connection = sqlite3.connect(old, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        for step in _STEPS[:2]:
+            for statement in _statements(step):
+                connection.execute(statement)
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA application_id = {0x636F666D}")
+        for seq in range(1, n_events + 1):
+            row = [seq, float(seq), "ann", "import", IDS[seq], "1", None]
+            connection.execute(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [*row, row_checksum(*row)],
+            )
+        for ending in ("", "-wal"):
+            shutil.copy(f"{old}{ending}", f"{path}{ending}")
+        connection.close()
+
+
+# Processes.
+
+
+def in_child(work):
+    """Run work in a forked process; returns its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001 - the child must never go on as its parent
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait_for(pid, why):
+    """Wait for a process, or stop it and say that it hung."""
+    end = time.monotonic() + LONGEST_S
+    while time.monotonic() < end:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise AssertionError(f"{why} hangs")
+
+
+# Kills.
+
+
+def work_and_tell(path, log, seed):
+    """Do things for ever, and write down what the file held when each returned."""
+    rng = random.Random(seed)
+    with open_session(path, background=rng.random() < 0.5) as session:
+        while True:
+            held = events_of(session.store)
+            os.write(log, json.dumps(held).encode() + b"\n")
+            act(session, rng, path.parent)
+
+
+def kills(n, seed):
+    """Kill processes n times; returns how many files they were."""
+    rng, n_files, n_killed = random.Random(seed), 0, 0
+    while n_killed < n:
+        n_files += 1
+        with tempfile.TemporaryDirectory() as folder:
+            path, log_path = Path(folder) / "s.sqlite", Path(folder) / "log"
+            if rng.random() < 0.3:
+                write_earlier_version(path, 40)
+            for _ in range(rng.randint(1, 6)):
+                log = os.open(log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+                pid = in_child(partial(work_and_tell, path, log, rng.random()))
+                time.sleep(rng.uniform(0.01, 0.5))
+                os.kill(pid, signal.SIGKILL)
+                status = os.waitpid(pid, 0)[1]
+                os.close(log)
+                assert os.WIFSIGNALED(status), "it ended before it was killed"
+                n_killed += 1
+                whole_lines = log_path.read_bytes().split(b"\n")[:-1]
+                held = json.loads(whole_lines[-1]) if whole_lines else []
+                with AnnotationStore(path) as store:
+                    found = events_of(store)
+                assert found[: len(held)] == held, "an answer is gone"
+                check_exports(path.parent)
+                if n_killed == n:
+                    break
+    return n_files
+
+
+def check_exports(folder):
+    """What is there was written to its end."""
+    for path in folder.glob("out.*"):
+        with open_session(":memory:", background=False) as session:
+            session.import_labels(path)
+
+
+# Damages.
+
+
+def scene(folder, seed):
+    """Files of a session, and of another one; returns theirs and what they hold."""
+    rng, made = random.Random(seed), []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        path = folder / name / "s.sqlite"
+        with open_session(path, background=False) as session:
+            for _ in range(rng.randint(3, 25)):
+                with contextlib.suppress(ValueError):
+                    act(session, rng, path.parent)
+            early = path.read_bytes()
+            for _ in range(rng.randint(1, 10)):
+                with contextlib.suppress(ValueError):
+                    act(session, rng, path.parent)
+            held = events_of(session.store)
+        made.append((path, held, early))
+        leave_in_the_middle(path, folder / name / "middle.sqlite", rng)
+    return made
+
+
+def leave_in_the_middle(path, target, rng):
+    """Copy a file with its journal while a transaction is on its way."""
+    shutil.copy(path, target.with_name("writing.sqlite"))
+    with AnnotationStore(target.with_name("writing.sqlite")) as store:
+        store.query("PRAGMA cache_size = 1")  # pages go to the file at once
+        with contextlib.suppress(InterruptedError), store.transaction():
+            for _ in range(rng.randint(1, 200)):
+                store.append("eve", "import", rng.choice(IDS), "0")
+            for ending in ("", "-journal"):
+                written = target.with_name(f"writing.sqlite{ending}")
+                if written.exists():
+                    shutil.copy(written, f"{target}{ending}")
+            raise InterruptedError
+
+
+def damage(path, other, early, rng):
+    """Spoil a file in one of many ways; returns the name of the way."""
+    content = bytearray(path.read_bytes())
+    journal = Path(f"{path}-journal")
+    way = rng.choice(WAYS)
+    page = 4096 * rng.randrange(max(len(content) // 4096, 1))
+    if way == "bit":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif way == "bits":
+        for _ in range(rng.randint(2, 40)):
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif way == "cut":
+        del content[rng.randrange(len(content)) :]
+    elif way in ("zeros", "noise"):
+        n = rng.choice([1, 16, 512, 4096])
+        start = rng.randrange(len(content))
+        filling = bytes(n) if way == "zeros" else rng.randbytes(n)
+        content[start : start + n] = filling[: len(content) - start]
+    elif way == "stale page":
+        content[page : page + 4096] = early[page : page + 4096]
+    elif way == "foreign page":
+        content[page : page + 4096] = other.read_bytes()[page : page + 4096]
+    elif way == "longer":
+        content += rng.randbytes(rng.choice([1, 4096]))
+    elif way == "lost journal":
+        journal.unlink(missing_ok=True)
+    elif way == "foreign journal":
+        foreign = other.with_name("middle.sqlite-journal")
+        if foreign.exists():
+            shutil.copy(foreign, journal)
+    elif way == "swapped":
+        content = bytearray(other.read_bytes())
+    elif way == "lost":
+        content = bytearray()
+    elif journal.exists():
+        held = bytearray(journal.read_bytes())
+        if held and way == "cut journal":
+            del held[rng.randrange(len(held)) :]
+        elif held:
+            held[rng.randrange(len(held))] ^= 1 << rng.randrange(8)
+        journal.write_bytes(held)
+    path.write_bytes(content)
+    return way
+
+
+def check_damaged(path, way, held, others):
+    """Open a spoilt file, and see what comes of it; returns how it ended."""
+    try:
+        with open_session(path, background=False) as session:
+            session.progress()
+            session.export()
+            for question in session.ask(2):
+                session.answer(question.id, 1)
+            found = events_of(session.store)
+    except DamagedStoreError as error:
+        return check_salvaged(error, held, others)
+    except StoreError:
+        return "another clear error"
+    whole = held, others, [] if way in ("lost", "cut") else held
+    assert any(found[: len(one)] == one for one in whole), "lost in silence"
+    return "right labels"
+
+
+def check_salvaged(error, held, others):
+    message = str(error)
+    if error.salvaged is None:
+        assert "no answer could be read" in message
+        return "error without a copy"
+    with AnnotationStore(error.salvaged) as store:
+        events = store.events()
+    saved = {e.seq: [e.annotator, e.kind, e.sample, e.label, e.target] for e in events}
+    if list(saved.values()) == others:  # it was swapped
+        return "error with a copy"
+    named = re.search(r"numbers ([\d, .]+)\)", message)
+    for seq, row in enumerate(held, 1):
+        if saved.get(seq) in (row, others[seq - 1] if seq <= len(others) else row):
+            continue
+        assert seq not in saved or saved[seq][0] == "eve", "a label has changed"
+        said = named and (str(seq) in named[1].split(", ") or named[1].endswith("..."))
+        after = re.search(r"those after number (\d+) are missing", message)
+        assert said or (after and seq > int(after[1])), f"{seq} is missing in silence"
+    return "error with a copy"
+
+
+def damages(n, seed):
+    """Spoil files n times; returns how often each end came."""
+    rng, ends, done = random.Random(seed), Counter(), 0
+    while done < n:
+        with tempfile.TemporaryDirectory() as folder:
+            one, two = scene(Path(folder), rng.random())
+            for _ in range(min(50, n - done)):
+                work = Path(folder) / "work"
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir()
+                source = rng.choice(["s.sqlite", "middle.sqlite"])
+                for ending in ("", "-journal"):
+                    path = one[0].with_name(f"{source}{ending}")
+                    if path.exists():
+                        shutil.copy(path, work / f"s.sqlite{ending}")
+                way = damage(work / "s.sqlite", two[0], one[2], rng)
+                try:
+                    end = check_damaged(work / "s.sqlite", way, one[1], two[1])
+                except BaseException as error:
+                    error.add_note(f"damage {done}: {way} in {source}")
+                    raise
+                ends[end] += 1
+                done += 1
+    return ends
+
+
+# Ctrl-C and forks.
+
+
+def go_on_in_spite_of_ctrl_c(path, ready, seed):
+    """Work until Ctrl-C comes, again and again; look for locks each time."""
+    rng, kept = random.Random(seed), []
+    stop: list = []
+    faulthandler.enable()
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    with open_session(path, background=rng.random() < 0.5) as session:
+        os.write(ready, b"!")
+        while not stop:
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                while not stop:
+                    os.write(ready, b",")
+                    with contextlib.suppress(ValueError):
+                        act(session, rng, path.parent)
+            except KeyboardInterrupt as error:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                kept.append(error)  # with its traceback, as a notebook does
+                with AnnotationStore(path, timeout=5) as other, other.transaction():
+                    pass
+                free = threading.Thread(target=session.store.events, daemon=True)
+                free.start()
+                free.join(LONGEST_S / 2)
+                assert not free.is_alive(), "a thread waits for ever"
+                os.write(ready, b".")
+
+
+def ctrl_cs(n, seed):
+    rng, done = random.Random(seed), 0
+    while done < n:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "s.sqlite"
+            told, ready = os.pipe()
+            os.set_blocking(told, False)
+            seeded = partial(go_on_in_spite_of_ctrl_c, path, ready, rng.random())
+            pid = in_child(seeded)
+            read_one(told, pid)
+            for _ in range(min(50, n - done)):
+                time.sleep(rng.uniform(0, 0.05))
+                os.kill(pid, signal.SIGINT)
+                read_one(told, pid)
+                done += 1
+            os.kill(pid, signal.SIGTERM)
+            status = wait_for(pid, "a process after Ctrl-C")
+            assert status == 0, f"it ended with {status}"
+            os.close(told)
+            os.close(ready)
+
+
+def read_one(told, pid):
+    """Wait until the process says that it has come through."""
+    heard = sent = time.monotonic()
+    while (now := time.monotonic()) < heard + LONGEST_S:
+        said = b""
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(told, 4096)
+        if {*said} & {*b"!."}:
+            return
+        heard = now if said else heard
+        if said and now > sent + 0.5:  # Python drops what comes while it cleans up
+            sent = now
+            os.kill(pid, signal.SIGINT)
+        assert os.waitpid(pid, os.WNOHANG)[0] == 0, "it ended after Ctrl-C"
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGABRT)  # shows where, if it has a fault handler
+    raise AssertionError("a process hangs after Ctrl-C")
+
+
+def forks(n, seed):
+    """Fork beside a thread that writes and one that trains."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path, stop, failed = Path(folder) / "s.sqlite", threading.Event(), []
+        with open_session(path) as session:
+
+            def write():
+                mine = random.Random(seed)
+                while not stop.is_set():
+                    try:
+                        with contextlib.suppress(ValueError):
+                            act(session, mine, path.parent)
+                    except (RuntimeError, OSError) as error:
+                        failed.append(error)
+                        return
+
+            def answer():
+                session.answer(IDS[0], 1)
+
+            def close():
+                session.close()
+                session.store.close()
+
+            def told():
+                refused = 0
+                for verb in (session.ask, session.undo, answer, session.progress):
+                    try:
+                        verb()
+                    except StoreError:
+                        refused += 1
+                close()
+                assert refused == 4, "it was not told"
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            for _ in range(n):
+                time.sleep(rng.uniform(0, 0.01))
+                assert wait_for(in_child(told), "a forked child") == 0
+            stop.set()
+            writer.join(LONGEST_S)
+            assert not failed, failed
+            held = events_of(session.store)
+        with AnnotationStore(path, timeout=1) as store, store.transaction():
+            assert events_of(store) == held
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--damages", type=int, default=1000)
+    parser.add_argument("--interrupts", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", UserWarning)  # of labels that are left out
+    n_files = kills(options.kills, options.seed)
+    print(f"{options.kills} kills over {n_files} files: no answer lost", flush=True)
+    ends = damages(options.damages, options.seed)
+    print(f"{options.damages} damages: {dict(ends)}", flush=True)
+    ctrl_cs(options.interrupts, options.seed)
+    print(f"{options.interrupts} times Ctrl-C: no hang, no lock left", flush=True)
+    forks(options.interrupts, options.seed)
+    print(f"{options.interrupts} forks: no hang, no lock left", flush=True)
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    main()
