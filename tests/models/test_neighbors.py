@@ -305,7 +305,10 @@ def test_stock_modal_on_raw_texts_takes_one_more_line():
     neighbors = NeighborGraph(encoder).fit(texts)
     small = LogisticRegression(class_weight="balanced")
     learner = ActiveLearner(
-        make_pipeline(encoder, CoDecisionClassifier(small, prior, neighbors=neighbors)),
+        make_pipeline(
+            encoder,
+            CoDecisionClassifier(small, prior, neighbors=neighbors, random_state=0),
+        ),
         CoDecisionQuery(random_state=0),
     )
     picked, _ = learner.query(texts, n_instances=20)
@@ -318,7 +321,7 @@ def test_stock_modal_on_raw_texts_takes_one_more_line():
     assert np.mean(learner.predict(texts) == topics) >= np.mean(alone == topics)
     # On raw texts, without encoder in front, it is the same model.
     raw = CoDecisionClassifier(
-        make_pipeline(encoder, small), prior, neighbors=neighbors
+        make_pipeline(encoder, small), prior, neighbors=neighbors, random_state=0
     ).fit(texts[picked], topics[picked])
     assert_allclose(raw.neighbor_weight_, final.neighbor_weight_, atol=0.05)
     assert np.mean(raw.predict(texts) == learner.predict(texts)) > 0.9
