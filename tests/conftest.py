@@ -1,9 +1,10 @@
-"""How many examples hypothesis tries.
+"""How many examples hypothesis tries; and Ctrl-C, which tests send themselves.
 
 COFM_HYPOTHESIS=thorough python -m pytest tests/properties
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -17,3 +18,7 @@ settings.register_profile(
     "thorough", deadline=None, max_examples=1000, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
+
+# A shell starts what runs in its background deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

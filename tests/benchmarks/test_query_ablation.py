@@ -24,9 +24,9 @@ def test_changes_of_width_and_parameters_reach_the_query(cache):
     none = scores("none", cache)
     # Before the first label there is nothing to be sharp about, but there is a width.
     assert scores("width x 0.67", cache)[0] != none[0]
-    sharp = scores("sharpness 4", cache)
-    assert sharp[0] == none[0]
-    assert sharp[1] != none[1]
+    blunt = scores("covers only (sharpness 0)", cache)
+    assert blunt[0] == none[0]
+    assert blunt[1] != none[1]
 
 
 def test_gains_are_means_over_seeds_of_differences():
