@@ -4,7 +4,7 @@
 
 Takes what the query of the first edition of the savings benchmark asked for, without
 neighbours (benchmarks/results/picks.csv), and scores the co-decision on it with and
-without neighbours after every round, and in three rounds with one part of them taken
+without neighbours round after round, and in three rounds with one part of them taken
 out. Writes benchmarks/results/neighbors.csv and neighbors.md. Started again, it goes on
 where it was.
 """
@@ -39,8 +39,8 @@ ABLATION_SEEDS = 3
 SLOW = {"banking77": 3}
 
 
-def measure(dataset, noise, prior, seed, asked, folder, cache):
-    """Return a row per round of one run."""
+def measure(dataset, noise, prior, seed, asked, every, folder, cache):
+    """Return a row per measured round of one run: the last, and each `every` before."""
     split = make_split(dataset, noise, prior, seed, folder, cache)
 
     def score(proba):
@@ -49,6 +49,8 @@ def measure(dataset, noise, prior, seed, asked, folder, cache):
 
     rows = []
     for k, n in enumerate(np.cumsum([len(part) for part in asked])):
+        if (len(asked) - 1 - k) % every:
+            continue
         picked = np.concatenate(asked[: k + 1])
         X, y = split.Z_pool[picked], split.answers[picked]
         model = CoDecisionClassifier(
@@ -69,7 +71,7 @@ def measure(dataset, noise, prior, seed, asked, folder, cache):
             "attention": round(model._voice.attention, 4),
             "trust": round(model.trust_, 4),
         }
-        if seed < ABLATION_SEEDS and k in (2, len(asked) // 2, len(asked) - 1):
+        if seed < ABLATION_SEEDS and k in (2, 8, len(asked) - 1):
             for part in PARTS:
                 row[part] = score(_without(part, model, split, X, y, alone))
         rows.append(row)
@@ -113,8 +115,8 @@ def report(table):
         "",
         "Made by `python -m benchmarks.neighbors`: balanced accuracy of the "
         "co-decision with and without neighbours on the same samples, which the query "
-        "of the savings benchmark asked for without them; mean over all rounds and "
-        "seeds.",
+        "of the savings benchmark asked for without them; mean over seeds and "
+        f"{table.groupby(RUN).size().max()} rounds from the first to the last.",
         "",
     ]
     for prior, part in gains.groupby(level="prior", sort=False):
@@ -157,6 +159,7 @@ def main():
     parser.add_argument("--data", help="folder of the .npz files")
     parser.add_argument("--datasets", nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--every", type=int, default=1, help="rounds from one to next")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "neighbors.csv")
@@ -173,7 +176,7 @@ def main():
         if wanted and run[-1] < n_seeds and run not in finished:
             texts = rows.sort_values("round")["asked"]
             asked = [np.array(text.split(), dtype=int) for text in texts]
-            todo.append((*run, asked, args.data, cache_folder(args.cache)))
+            todo.append((*run, asked, args.every, args.data, cache_folder(args.cache)))
     todo.sort(key=lambda task: task[3])
     rows = done.to_dict("records")
     table = record(measure, todo, args.results, args.jobs, rows) if todo else done

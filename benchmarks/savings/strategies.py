@@ -62,14 +62,16 @@ STRATEGIES = {
     "DIRECT": Entry(DirectQuery),
     "BADGE": skactiveml("Badge", slow=True),
     "CoreSet": skactiveml("CoreSet", cold_start=True),
-    "TypiClust": skactiveml("TypiClust", cold_start=True),
-    "ProbCover": skactiveml("ProbCover", cold_start=True),
+    "TypiClust": skactiveml("TypiClust", cold_start=True, slow=True),
+    "ProbCover": skactiveml("ProbCover", cold_start=True, slow=True),
     "DropQuery": skactiveml("DropQuery"),
     "Falcun": skactiveml("Falcun"),
     "Clue": skactiveml("Clue"),
     # The width of the paper, in place of scikit-learn's default for the kernel, which
     # with 384 features and rows of unit norm makes all samples alike.
-    "MaxHerding": skactiveml("MaxHerding", cold_start=True, metric_dict={"gamma": 1.0}),
+    "MaxHerding": skactiveml(
+        "MaxHerding", cold_start=True, slow=True, metric_dict={"gamma": 1.0}
+    ),
 }
 BASELINES = tuple(name for name in STRATEGIES if name not in (OURS, OURS_ALONE))
 

@@ -161,7 +161,7 @@ def test_shuffled_priors():
     _, *rows = table_under(RESULTS / "savings.md", "## Never worse")
     short = [float(row[3]) for row in rows if row[2] == "shuffled"]
     (low, high), *_ = re.findall(
-        r"by (\.\d+) to (\.\d+) of balanced", prose(DOCS / "prior.md")
+        r"by (-?\.\d+) to (\.\d+) of balanced", prose(DOCS / "prior.md")
     )
     assert agree(low, min(short))
     assert agree(high, max(short))
@@ -261,6 +261,28 @@ def test_query_on_a_cluster():
     ) in prose(DOCS / "scale.md")
 
 
+def test_cost_of_neighbours():
+    measured = json.loads(read(RESULTS / "neighbors_speed.json"))
+    graph, many = measured["graph"], measured["predictions"]
+    text = prose(DOCS / "scale.md")
+    assert f"takes {graph['seconds']:.1f} s and {graph['peak MiB']:.0f} MiB" in text
+    assert (
+        f"take {many['predict_proba, s']:.0f} s in {many['peak MiB']:.0f} MiB" in text
+    )
+    assert f"takes {measured['round']['ratio']:.1f} times as long" in text
+    fits = {}
+    for labels in ("right labels", "20 % wrong"):
+        part = measured[f"fit, {labels}"]
+        fits[labels] = [
+            f"{part[f'{name} neighbours, fits of the small model']:.0f}"
+            for name in ("with", "without")
+        ]
+    first, other = fits["right labels"]
+    assert f"costs {first} fits of the small model ({other} without" in text
+    first, other = fits["20 % wrong"]
+    assert f"and {first} ({other} without) where labels are wrong" in text
+
+
 def test_time_of_the_labeller():
     measured = json.loads(read(RESULTS / "labeller.json"))
     assert (
@@ -308,8 +330,9 @@ def raised():
     found = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(read(path))):
-            if isinstance(node, ast.Raise) and node.exc is not None:
-                parts = ast.walk(node.exc)
+            made = isinstance(node, ast.Call) and ast.unparse(node.func)
+            if made and made.endswith("Error"):  # raised here, or by who gets it
+                parts = ast.walk(node)
                 # A text with values in it and its pieces are both walked over.
                 texts = [
                     p for p in parts if isinstance(p, ast.JoinedStr | ast.Constant)
