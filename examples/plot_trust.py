@@ -94,12 +94,13 @@ print(curves.mean().round(2))
 # every round, so a single round can shake them. Trust does not go to 1: the small model
 # gets better, too, and the weight is shared.
 #
-# Below: the co-decision starts above the prior, and rises. The small model starts high,
-# too, because it has the prior's help already: the descriptions are training samples of
-# it. It goes on learning, and with the last labels it comes near to all together, since a
-# prior that stays as it is cannot help for ever. What still lifts them is the pool: a
-# loop knows it, so labels spread to the texts that are like each other
-# (:class:`~cofm_sklearn.NeighborGraph`). Bands reach from the lowest to the highest split.
+# Below: the co-decision starts above the prior, and rises. The small model starts
+# high, too, because it has the prior's help already: the descriptions are training
+# samples of it. It goes on learning, and with the last labels it comes near to all
+# together, since a prior that stays as it is cannot help for ever. What still lifts
+# them is the pool: a loop knows it, so labels spread to the texts that are like each
+# other (:class:`~cofm_sklearn.NeighborGraph`). Bands reach from the lowest to the
+# highest split.
 
 colours = {
     "trust": "#000000",
