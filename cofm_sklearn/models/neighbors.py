@@ -40,11 +40,9 @@ class NeighborVoice:
     node_proba : ndarray of shape (n_nodes, n_classes), dtype float32
         The co-decision on its samples.
 
-    spread : ndarray of shape (n_nodes, n_classes), dtype float32
-        What has reached each node.
-
-    root_degree : ndarray of shape (n_nodes,)
-        As `cofm_sklearn.pool.graph.spread` returns them.
+    sent : ndarray of shape (n_nodes, n_classes), dtype float32
+        What has reached each node, divided by the root of its degree: what it gives to
+        its neighbours.
 
     mass, reached : ndarray of shape (n_classes,)
         Sum of each class over the seeds, and over what they became.
@@ -65,8 +63,7 @@ class NeighborVoice:
 
     graph: NeighborGraph
     node_proba: np.ndarray
-    spread: np.ndarray
-    root_degree: np.ndarray
+    sent: np.ndarray
     mass: np.ndarray
     reached: np.ndarray
     attention: float
@@ -90,11 +87,11 @@ class NeighborVoice:
         ndarray of shape (n_samples, n_classes)
         """
         near = _nearest(self.graph, X, proba, self.node_proba, self.attention)
-        affinity = kernel_affinity(near, self.reach, len(self.spread))
+        affinity = kernel_affinity(near, self.reach, len(self.sent))
         degree = np.asarray(affinity.sum(axis=1)).ravel()
         root = np.sqrt(np.where(degree > 0, degree, 1.0))[:, None]
         alpha = self.graph.alpha
-        around = affinity @ (self.spread / self.root_degree[:, None]) / root
+        around = affinity @ self.sent / root
         own = _UNLABELLED * proba / self.mass
         return _by_class(alpha * around + (1 - alpha) * own, self.reached)
 
@@ -185,8 +182,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
     return NeighborVoice(
         graph=graph,
         node_proba=node_proba,
-        spread=result,
-        root_degree=root,
+        sent=result / root[:, None],
         mass=mass,
         reached=reached,
         attention=attention,

@@ -55,7 +55,7 @@ def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
     ----------
     candidates : tuple of two ndarray of shape (n_samples, n_candidates)
         Distances and positions of the nodes nearest to each sample, by embeddings z of
-        unit L2 norm.
+        unit L2 norm, ascending.
 
     proba, node_proba : ndarray of shape (n_samples, n_classes), (n_nodes, n_classes)
         Class probabilities of samples and nodes.
@@ -72,6 +72,8 @@ def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
         The nearest of these rows, ascending.
     """
     distances, indices = candidates
+    if not attention:
+        return distances[:, :n_neighbors], indices[:, :n_neighbors]
     own = np.sqrt(proba, dtype=np.float32)
     of_nodes = np.ascontiguousarray(np.sqrt(node_proba, dtype=np.float32).T)
     alike = np.zeros(indices.shape, dtype=np.float32)

@@ -230,11 +230,8 @@ class NeighborGraph(BaseEstimator):
         check_is_fitted(self, "candidates_")
         n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
         check_integer("n_neighbors", n_neighbors, 1)
-        Z = check_unit_embeddings(
-            _embed(self.encoder_, check_pool(X, "X")),
-            name="X",
-            n_features=self.embeddings_.shape[1],
-        )
+        n_features = self.embeddings_.shape[1]
+        Z = _embed(self.encoder_, check_pool(X, "X"), n_features)
         if sparse.issparse(self.embeddings_) and not sparse.issparse(Z):
             Z = sparse.csr_matrix(Z)
         elif sparse.issparse(Z) and not sparse.issparse(self.embeddings_):
@@ -316,8 +313,8 @@ class NeighborGraph(BaseEstimator):
         return tags
 
 
-def _embed(encoder, X):
-    """Embed samples; rows of unit L2 norm."""
+def _embed(encoder, X, n_features=None):
+    """Embed samples; rows of unit L2 norm, of the width that is asked for."""
     if is_package_prior(encoder):
         X = encoder.features(X)
         if not is_numeric(X):
@@ -329,4 +326,4 @@ def _embed(encoder, X):
             "NeighborGraph cannot embed these samples, which are no numbers. Give it "
             "an encoder, for example NeighborGraph(SentenceTransformerEncoder())."
         )
-    return check_unit_embeddings(X)
+    return check_unit_embeddings(X, n_features=n_features)
