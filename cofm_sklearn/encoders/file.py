@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from cofm_sklearn.utils.files import whole_file
+from cofm_sklearn.utils.files import check_path, whole_file
 from cofm_sklearn.utils.validation import check_integer, check_option, take_rows
 
 __all__ = ["FileEncoderMixin"]
@@ -89,7 +89,7 @@ class FileEncoderMixin:
         ((2, 384), 'float32')
         """
         samples = self._check_samples(X)
-        path = _check_path(path)
+        path = check_path(path)
         check_option("dtype", dtype, _DTYPES)
         check_integer("block_size", block_size, 1)
         blocks = [
@@ -127,18 +127,6 @@ class FileEncoderMixin:
             if self.cache_dir is None:
                 _remove_store(Path(store))
         return np.load(path, mmap_mode="r")
-
-
-def _check_path(path):
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: there is no folder {str(path.parent)!r}. Make it "
-            "first."
-        )
-    return path
 
 
 def _is_made_of(path, made_of):

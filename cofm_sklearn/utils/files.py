@@ -5,7 +5,7 @@ import secrets
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["whole_file"]
+__all__ = ["check_path", "whole_file"]
 
 
 @contextmanager
@@ -38,14 +38,7 @@ def whole_file(path):
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
-    path = Path(os.path.realpath(Path(path).expanduser()))
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: there is no folder {str(path.parent)!r}. Make it "
-            "first."
-        )
+    path = check_path(os.path.realpath(Path(path).expanduser()))
     part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield part
@@ -54,3 +47,31 @@ def whole_file(path):
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_path(path):
+    """Return where a file is to be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If it is a folder, or its folder is not there.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"path={str(path)!r}: there is no folder {str(path.parent)!r}. Make it "
+            "first."
+        )
+    return path

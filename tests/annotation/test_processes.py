@@ -5,9 +5,7 @@ import os
 import random
 import signal
 import sqlite3
-import sys
 import time
-import traceback
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from sklearn.datasets import make_blobs
 from sklearn.naive_bayes import GaussianNB
 
 from cofm_sklearn.annotation import AnnotationSession, AnnotationStore, StoreError
+from tests.properties.endure import in_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -31,22 +30,6 @@ def open_session(path, background=True):
         n_instances=4,
         background=background,
     )
-
-
-def in_child(work):
-    """Run work in a forked process; returns its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:  # the child must never go on as the test run
-        if code:
-            traceback.print_exc()
-            sys.stderr.flush()
-        os._exit(code)
 
 
 def label_all(path, log):

@@ -129,10 +129,10 @@ def in_child(work):
     try:
         work()
         code = 0
-    except BaseException:  # noqa: BLE001 - the child must never go on as its parent
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
+    finally:  # the child must never go on as the test run
+        if code:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(code)
 
 
