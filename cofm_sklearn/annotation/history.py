@@ -66,6 +66,9 @@ class History:
     skipped : dict of str to Event
         Samples that were put aside and have no answer.
 
+    reviewed : set of str
+        Samples whose one label somebody confirmed or corrected after it was given.
+
     Examples
     --------
     >>> from cofm_sklearn.annotation.history import Event, History
@@ -81,6 +84,7 @@ class History:
         self.last = 0
         self.answers = {}
         self.skipped = {}
+        self.reviewed = set()
         self._standing = {}  # annotator -> their events that were not undone
         self._of_sample = {}  # sample -> events that were not undone
         for event in events:
@@ -120,13 +124,15 @@ class History:
         """Return a copy to read, which further events do not change."""
         copied = copy(self)
         copied.answers, copied.skipped = dict(self.answers), dict(self.skipped)
+        copied.reviewed = set(self.reviewed)
         return copied
 
     def _settle(self, sample, about):
         answers: dict[str, Event] = {}
-        skipped = None
+        skipped = last = None
         for event in about:
             if event.kind in _SAID:
+                last = event
                 if event.kind == "relabel":
                     answers = {
                         name: said
@@ -141,6 +147,11 @@ class History:
             self.answers[sample] = answers
         else:
             self.answers.pop(sample, None)
+        labels = {event.label for event in answers.values()}
+        if last is not None and last.kind == "relabel" and labels == {last.label}:
+            self.reviewed.add(sample)
+        else:
+            self.reviewed.discard(sample)
         if skipped is not None and not answers:
             self.skipped[sample] = skipped
         else:

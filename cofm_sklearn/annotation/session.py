@@ -256,7 +256,9 @@ class AnnotationSession:
         self._answers.say("answer", ids, labels, self._check(annotator))
 
     def relabel(self, ids, labels, annotator=None):
-        """Correct labels, or add a second opinion to another annotator's.
+        """Correct or confirm labels, or add a second opinion to another annotator's.
+
+        A label that is given again, as it is, is confirmed: no `review` shows it.
 
         Parameters
         ----------
@@ -365,6 +367,9 @@ class AnnotationSession:
     def review(self, n=10):
         """Return labelled samples, those whose label is likely wrong first.
 
+        What was looked at already is left out: labels that were corrected or
+        confirmed with `relabel`, and that nobody has contradicted since.
+
         Parameters
         ----------
         n : int, default=10
@@ -373,16 +378,19 @@ class AnnotationSession:
         Returns
         -------
         list of Question
-            With `label` and `label_quality`; correct them with `relabel`.
+            With `label` and `label_quality`; say with `relabel` what is right.
         """
         check_integer("n", n, 1)
         taught = self._learn()
         if not len(taught.rows):
             return []
         quality = self._learning.label_quality(taught)
-        order = np.argsort(quality, kind="stable")[:n]
+        history = self._answers.refresh()
+        names = history.answers
+        order = np.argsort(quality, kind="stable")
+        seen = [self._ids[row] in history.reviewed for row in taught.rows[order]]
+        order = order[~np.array(seen)][:n]
         details = self._learning.look_at(taught, taught.rows[order])
-        names = self._answers.refresh().answers
         return [
             make_question(
                 self.X,

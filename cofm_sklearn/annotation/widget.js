@@ -15,6 +15,37 @@ function percent(value) {
   return `${Math.round(100 * value)} %`;
 }
 
+// Digits stand for the place of a class, unless names begin with digits themselves.
+function isNumbered(names) {
+  return !names.some((name) => /^\d/.test(name.trim()));
+}
+
+// Classes that what was typed may mean, the likeliest first: the one of this name, of
+// this number, names that begin so, then names with a word that does, then any.
+function findClasses(names, typed) {
+  const wanted = typed.trim().toLowerCase();
+  if (!wanted) return [];
+  const byNumber = isNumbered(names) && /^\d+$/.test(wanted);
+  const found = [];
+  names.forEach((name, k) => {
+    const text = byNumber ? String(k + 1) : name.trim().toLowerCase();
+    const at = text.indexOf(wanted);
+    if (text === wanted) found.push([0, k]);
+    else if (at === 0) found.push([1, k]);
+    else if (byNumber || at < 0) return;
+    else if (text.split(/[^\p{L}\p{N}]+/u).some((word) => word.startsWith(wanted))) {
+      found.push([2, k]);
+    } else found.push([3, k]);
+  });
+  return found.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, k]) => k);
+}
+
+// The class that the models together think likeliest; null where nobody has a guess.
+function guessOf(one) {
+  const proba = one && (one.both || one.small || one.prior);
+  return proba ? proba.indexOf(Math.max(...proba)) : null;
+}
+
 function curveSvg(curve) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
@@ -54,6 +85,7 @@ class Labeller {
     this.seq = 0;
     this.progress = null;
     this.lost = false;
+    this.picked = 0; // place in what was found of the class that Enter takes
     this.build();
     this.onMessage = (message) => this.receive(message);
     model.on("msg:custom", this.onMessage);
@@ -73,6 +105,8 @@ class Labeller {
     root.setAttribute("aria-label", "Labelling");
     // Notebooks have shortcuts of their own for the same keys.
     root.dataset.lmSuppressShortcuts = "true";
+    this.status = make("p", "cofm-status");
+    this.status.setAttribute("role", "status");
     this.head = make("div", "cofm-head");
     this.reason = make("p", "cofm-reason");
     this.sample = make("div", "cofm-sample");
@@ -80,9 +114,12 @@ class Labeller {
     this.sample.tabIndex = 0;
     this.filter = make("input", "cofm-filter");
     this.filter.type = "search";
-    this.filter.placeholder = "Type a part of a class, Enter takes the first";
-    this.filter.setAttribute("aria-label", "Find a class");
+    this.filter.placeholder = "Type the beginning of a class, or its number";
+    this.filter.setAttribute("aria-label", "Find a class by its name or number");
+    this.filter.autocomplete = "off";
     this.filter.hidden = true;
+    this.taken = make("p", "cofm-taken");
+    this.taken.setAttribute("role", "status");
     this.buttons = make("div", "cofm-classes");
     this.buttons.setAttribute("role", "group");
     this.buttons.setAttribute("aria-label", "Classes");
@@ -95,19 +132,19 @@ class Labeller {
       const button = make("button", "", text);
       button.type = "button";
       button.append(make("kbd", "", key));
-      button.setAttribute("aria-keyshortcuts", key);
       button.addEventListener("click", () => this[name]());
       this.action[name] = button;
       this.actions.append(button);
     }
-    this.status = make("p", "cofm-status");
-    this.status.setAttribute("role", "status");
     root.append(
-      this.head, this.reason, this.sample, this.filter, this.buttons, this.actions,
-      this.opinions, this.status,
+      this.status, this.head, this.reason, this.sample, this.filter, this.taken,
+      this.buttons, this.actions, this.opinions,
     );
     root.addEventListener("keydown", (event) => this.onKey(event));
-    this.filter.addEventListener("input", () => this.showClasses());
+    this.filter.addEventListener("input", () => {
+      this.picked = 0;
+      this.showClasses();
+    });
     this.root = root;
     this.el.append(root);
   }
@@ -121,6 +158,7 @@ class Labeller {
       this.waiting = seq;
       this.say(waitFor);
     }
+    this.root.setAttribute("aria-busy", "true");
     this.model.send({ ...message, seq });
   }
 
@@ -131,6 +169,7 @@ class Labeller {
     if (this.waiting === reply.ack) this.waiting = null;
     if (reply.more !== undefined) {
       this.showMore(reply);
+      this.root.setAttribute("aria-busy", String(this.pending.size > 0));
       return;
     }
     if (reply.classes) this.classes = reply.classes;
@@ -182,9 +221,11 @@ class Labeller {
     const one = this.current();
     if (!one || this.waiting !== null || label >= this.classes.length) return;
     this.filter.value = "";
+    this.root.focus({ preventScroll: true }); // Enter on a button would press it again
     if (this.reviewing) {
       this.suspects.shift();
-      if (label !== one.label) this.send({ type: "relabel", id: one.id, label });
+      // The label it has, said again, is kept for good.
+      this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
       this.send({ type: "answer", id: one.id, label });
@@ -196,11 +237,11 @@ class Labeller {
     const one = this.current();
     if (!one || this.waiting !== null) return;
     if (this.reviewing) {
-      this.suspects.shift();
-    } else {
-      this.queue.shift();
-      this.send({ type: "skip", id: one.id });
+      this.choose(one.label);
+      return;
     }
+    this.queue.shift();
+    this.send({ type: "skip", id: one.id });
     this.show();
   }
 
@@ -218,32 +259,80 @@ class Labeller {
     }
   }
 
+  // What Enter takes while nothing is typed: the guess; in a review, the label it has.
+  offered() {
+    const one = this.current();
+    return this.reviewing ? (one ? one.label : null) : guessOf(one);
+  }
+
+  accept() {
+    const typed = this.isMany() && this.filter.value.trim();
+    const found = findClasses(this.classes, this.filter.value);
+    const label = typed ? found[this.picked] : this.offered();
+    if (typed && !found.length) return;
+    if (label !== null && label !== undefined) this.choose(label);
+    else if (this.current()) this.say("There is no guess here; choose a class.");
+  }
+
+  isMany() {
+    return this.classes.length > 9;
+  }
+
   onKey(event) {
-    const typing = event.target === this.filter;
-    if (typing && event.key === "Enter") {
-      const first = this.buttons.querySelector("button:not([hidden])");
-      if (first) {
-        event.preventDefault();
-        first.click();
-        this.root.focus({ preventScroll: true });
-      }
-      return;
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.target === this.filter && !event.altKey) this.onFilterKey(event);
+    else if (!/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
+      this.onPlainKey(event);
     }
-    if (typing && event.key === "Escape") {
-      this.filter.value = "";
-      this.showClasses();
-      this.root.focus({ preventScroll: true });
-      return;
-    }
-    if (typing || event.altKey || event.metaKey || event.ctrlKey) return;
-    const key = event.key.toLowerCase();
-    const acts = { s: "skip", u: "undo", r: "review" };
-    if (key >= "1" && key <= "9") this.choose(Number(key) - 1);
-    else if (acts[key]) this[acts[key]]();
-    else if (key === "/" && !this.filter.hidden) this.filter.focus();
-    else return;
+  }
+
+  // Whether the key does something here; a key that is held down does it once.
+  take(event, act) {
     event.preventDefault();
     event.stopPropagation();
+    if (!event.repeat) act();
+  }
+
+  onFilterKey(event) {
+    const found = findClasses(this.classes, this.filter.value);
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key === "Enter" || (event.key === " " && !this.filter.value)) {
+      this.take(event, () => this.accept());
+    } else if (event.key === "Escape") {
+      this.take(event, () => {
+        this.filter.value = "";
+        this.showClasses();
+        this.root.focus({ preventScroll: true });
+      });
+    } else if (steps[event.key] && found.length) {
+      event.preventDefault();
+      this.picked = (this.picked + steps[event.key] + found.length) % found.length;
+      this.showClasses();
+    }
+  }
+
+  onPlainKey(event) {
+    const onButton = event.target.tagName === "BUTTON";
+    const acts = { s: "skip", u: "undo", r: "review" };
+    // Alt with a letter may type another letter: the place of the key counts.
+    const letter = event.altKey ? event.code.replace("Key", "").toLowerCase() : "";
+    const key = event.key.toLowerCase();
+    if (event.altKey) {
+      if (acts[letter]) this.take(event, () => this[acts[letter]]());
+    } else if (key === "enter" || key === " ") {
+      if (!onButton) this.take(event, () => this.accept());
+    } else if (this.isMany()) {
+      // A letter or digit begins a name, and never labels by itself.
+      if (event.key.length !== 1) return;
+      this.take(event, () => {
+        this.filter.value += event.key === "/" ? "" : event.key;
+        this.picked = 0;
+        this.filter.focus({ preventScroll: true });
+        this.showClasses();
+      });
+    } else if (key >= "1" && key <= "9") {
+      this.take(event, () => this.choose(Number(key) - 1));
+    } else if (acts[key]) this.take(event, () => this[acts[key]]());
   }
 
   // What people see --------------------------------------------------------
@@ -255,10 +344,18 @@ class Labeller {
 
   show() {
     this.showProgress();
+    this.root.setAttribute("aria-busy", String(this.waiting !== null || this.pending.size > 0));
     this.root.classList.toggle("cofm-reviewing", this.reviewing);
     const review = this.action.review.firstChild;
     review.textContent = this.reviewing ? "Back to labelling" : "Review suspects";
     this.action.skip.firstChild.textContent = this.reviewing ? "Keep" : "Skip";
+    // Where letters find classes, what else they do needs Alt.
+    for (const button of Object.values(this.action)) {
+      const key = button.lastChild;
+      const letter = key.textContent.split("+").at(-1);
+      key.textContent = this.isMany() ? `Alt+${letter}` : letter;
+      button.setAttribute("aria-keyshortcuts", this.isMany() ? `Alt+${letter}` : `${letter} Alt+${letter}`);
+    }
     const one = this.current();
     if (one && one.id === this.shown && this.reviewing === this.shownInReview) {
       this.showClasses();
@@ -269,6 +366,7 @@ class Labeller {
     this.reason.textContent = one ? one.reason : "";
     this.sample.replaceChildren(...this.contentOf(one));
     this.sample.scrollTop = 0;
+    this.sample.dataset.id = this.shown || "";
     this.showClasses();
     this.showOpinions(one);
   }
@@ -320,34 +418,48 @@ class Labeller {
     else this.nameMore(button, one);
   }
 
+  makeClass(name, k) {
+    const button = make("button", "", name);
+    button.type = "button";
+    button.dir = "auto";
+    if (!this.isMany() || isNumbered(this.classes)) {
+      button.append(make("kbd", "", String(k + 1)));
+      if (!this.isMany()) button.setAttribute("aria-keyshortcuts", String(k + 1));
+    }
+    button.append(make("kbd", "cofm-enter", "Enter"));
+    button.addEventListener("click", () => this.choose(k));
+    return button;
+  }
+
   showClasses() {
-    const many = this.classes.length > 9;
-    this.filter.hidden = !many;
-    if (this.buttons.childElementCount !== this.classes.length) {
-      this.buttons.replaceChildren(
-        ...this.classes.map((name, k) => {
-          const button = make("button", "", name);
-          button.type = "button";
-          button.dir = "auto";
-          if (k < 9) {
-            button.append(make("kbd", "", String(k + 1)));
-            button.setAttribute("aria-keyshortcuts", String(k + 1));
-          }
-          button.addEventListener("click", () => this.choose(k));
-          return button;
-        }),
-      );
+    this.filter.hidden = !this.isMany();
+    if (this.named !== this.classes) {
+      this.named = this.classes;
+      this.buttons.replaceChildren(...this.classes.map((name, k) => this.makeClass(name, k)));
     }
     const one = this.current();
-    const wanted = this.filter.value.trim().toLowerCase();
+    const typed = this.isMany() ? this.filter.value.trim() : "";
+    const found = findClasses(this.classes, typed);
+    this.picked = Math.min(this.picked, Math.max(found.length - 1, 0));
+    const next = typed ? found[this.picked] : this.offered();
     [...this.buttons.children].forEach((button, k) => {
       button.disabled = !one || this.waiting !== null;
-      button.hidden = !this.classes[k].toLowerCase().includes(wanted);
+      button.hidden = Boolean(typed) && !found.includes(k);
+      button.style.order = typed ? found.indexOf(k) : "";
+      button.querySelector(".cofm-enter").hidden = k !== next || button.disabled;
+      button.classList.toggle("cofm-next", k === next);
       const given = one && one.label === k;
       button.classList.toggle("cofm-given", Boolean(given));
       if (this.reviewing) button.setAttribute("aria-pressed", String(Boolean(given)));
       else button.removeAttribute("aria-pressed");
     });
+    let taken = "";
+    if (typed) taken = found.length ? `Enter takes ${this.classes[next]}` : "No such class";
+    else if (one && next !== null && next !== undefined) {
+      taken = `Enter ${this.reviewing ? "keeps" : "takes the guess"} ${this.classes[next]}`;
+    }
+    // Said again for each sample, though it may be the same.
+    this.taken.replaceChildren(make("span", "", taken));
     this.action.skip.disabled = !one || this.waiting !== null;
     this.action.undo.disabled = this.waiting !== null;
     this.action.review.disabled = this.waiting !== null;

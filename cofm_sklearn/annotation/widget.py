@@ -28,10 +28,12 @@ class AnnotationWidget:
     """Label a session's questions in a notebook, by mouse or by keyboard.
 
     Shows one sample at a time, what foundation model and small model think of it, why
-    it was asked, and how far the session has come. Keys: 1 to 9 choose a class, S
-    skips, U takes the last answer back, R reviews labels that are likely wrong. With
-    more than nine classes, type a part of a name and press Enter. What a sample holds
-    is shown as text or as an image, never run.
+    it was asked, and how far the session has come. Keys: Enter or Space takes the
+    guess, 1 to 9 choose a class, S skips, U takes the last answer back, R reviews
+    labels that are likely wrong, where Enter keeps the label for good. With more than
+    nine classes, type the beginning of a name, or the number of the class, and press
+    Enter, which takes what is shown; the other keys are then Alt+S, Alt+U and Alt+R.
+    What a sample holds is shown as text or as an image, never run.
 
     Nothing is kept here: after a reload of the page or a restart of the kernel, run the
     cell again, and the same question is there.
@@ -223,14 +225,23 @@ def _as_jpeg(sample):
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def script():
+    """Return the browser's half, a JavaScript module."""
+    return (Path(__file__).parent / "widget.js").read_text(encoding="utf-8")
+
+
+def style():
+    """Return the style sheet of the browser's half."""
+    return (Path(__file__).parent / "widget.css").read_text(encoding="utf-8")
+
+
 @lru_cache(maxsize=1)
 def _view_class():
     """Make the class of the browser's half, which needs anywidget."""
     anywidget: Any = import_optional("anywidget", needed_by="AnnotationWidget")
-    folder = Path(__file__).parent
 
     class LabellerView(anywidget.AnyWidget):
-        _esm = folder / "widget.js"
-        _css = folder / "widget.css"
+        _esm = script()
+        _css = style()
 
     return LabellerView
