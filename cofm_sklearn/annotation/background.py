@@ -26,6 +26,7 @@ class Background:
         self._plan = None  # number and point of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
+        self._look: Future | None = None
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
@@ -64,21 +65,30 @@ class Background:
         # By now the batch may be opened by another process, or moved on by an import.
         return self.batches.waiting() != (number, point, 0)
 
+    def look(self, measure):
+        """Measure what was said last, after what is under way; returns at once."""
+        if self.enabled and (self._look is None or self._look.done()):
+            self._look = self._pool.submit(measure)
+
     def wait(self):
         """Wait for all that is under way."""
-        for job in [self._batch, *self._reports]:
-            if job is not None:
-                job.exception()
+        for job in self._jobs():
+            job.exception()
+
+    def _jobs(self):
+        jobs = [self._batch, *self._reports, self._look]
+        return [job for job in jobs if job is not None]
 
     def raise_error(self):
         """Raise once what went wrong in the background."""
-        done = [j for j in [self._batch, *self._reports] if j is not None and j.done()]
-        failed = [job for job in done if job.exception()]
+        failed = [job for job in self._jobs() if job.done() and job.exception()]
         if not failed:
             return
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
             self._plan = self._batch = None  # the next call tries again
+        if self._look in failed:
+            self._look = None
         raise self._failure(failed[0].exception())
 
     def run(self, work):
