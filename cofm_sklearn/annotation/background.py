@@ -1,6 +1,6 @@
 """Training beside the person who labels."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from cofm_sklearn.annotation.store import StoreError
 
@@ -64,6 +64,19 @@ class Background:
         self._plan = None  # if there was nothing to ask, look again next time
         # By now the batch may be opened by another process, or moved on by an import.
         return self.batches.waiting() != (number, point, 0)
+
+    def is_busy(self, patience):
+        """Tell whether the waiting batch is still being computed, after some seconds.
+
+        Without a thread of its own, it is computed when it is needed.
+        """
+        if not self.enabled:
+            return False
+        computed = self._begin()[2]
+        if computed or self._batch is None:
+            return False
+        wait([self._batch], patience)
+        return not self._batch.done()
 
     def look(self, measure):
         """Measure what was said last, after what is under way; returns at once."""

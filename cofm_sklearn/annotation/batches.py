@@ -216,9 +216,9 @@ class Batches:
             )
 
     def reports(self):
-        """Return all reports, in the order of the batches."""
+        """Return the points of all batches with a report, in order, and the reports."""
         rows = self.store.rows("batch", "report IS NOT NULL ORDER BY number")
-        return [self.store.load(report) for *_, report in rows]
+        return [(point, self.store.load(report)) for _, point, _, _, report in rows]
 
     def hand_out(self, annotator, n):
         """Claim open questions for an annotator, inside a transaction.
@@ -228,18 +228,7 @@ class Batches:
         list of (sample, details)
         """
         now = time.time()
-        rows = self.store.rows(
-            "question",
-            "is_open AND batch IN (SELECT number FROM batch WHERE opened IS NOT NULL) "
-            "ORDER BY batch, position",
-        )
-        mine = [
-            (sample, self.store.load(details))
-            for sample, _, _, _, who, when, details in rows
-            if sample in self.rows
-            # Either way: clocks of other machines run ahead.
-            and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
-        ][:n]
+        mine = self._open_to(annotator)[:n]
         for sample, _ in mine:
             self.store.change(
                 "UPDATE question SET claimed_by = ?, claimed_at = ? WHERE sample = ?",
@@ -247,10 +236,21 @@ class Batches:
             )
         return mine
 
+    def has_open(self, annotator):
+        """Tell whether there is an open question that an annotator may get at once."""
+        with self.store.transaction():
+            if self.waiting()[2]:
+                return True
+            return bool(self._open_to(annotator))
+
     def was_asked(self, sample):
         """Tell whether anybody was shown a sample."""
         rows = self.store.rows("question", "sample = ?", (sample,))
         return bool(rows) and rows[0][4] is not None
+
+    def shown(self):
+        """Return the samples that somebody was shown a question about, as a set."""
+        return {row[0] for row in self.store.rows("question", "claimed_by IS NOT NULL")}
 
     def is_check(self, sample):
         """Tell whether a sample was asked about for the check set."""
@@ -283,6 +283,21 @@ class Batches:
     def n_open(self):
         """Count the questions that were shown to somebody and wait for an answer."""
         return len(self.store.rows("question", "is_open AND claimed_by IS NOT NULL"))
+
+    def _open_to(self, annotator):
+        now = time.time()
+        rows = self.store.rows(
+            "question",
+            "is_open AND batch IN (SELECT number FROM batch WHERE opened IS NOT NULL) "
+            "ORDER BY batch, position",
+        )
+        return [
+            (sample, self.store.load(details))
+            for sample, _, _, _, who, when, details in rows
+            if sample in self.rows
+            # Either way: clocks of other machines run ahead.
+            and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
+        ]
 
     def _number(self, sample):
         if sample not in self._drawn:

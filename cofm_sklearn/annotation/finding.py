@@ -137,6 +137,12 @@ class Finding:
         rows = np.array([self._rows[other] for other in found], dtype=np.int64)
         return self._found(rows, history, {})
 
+    def _found_one(self, sample):
+        """Describe one sample, with the model of the last answer."""
+        history = self._answers.refresh()
+        rows = np.array([self._rows[sample]], dtype=np.int64)
+        return self._background.run(lambda: self._found(rows, history, {})[0])
+
     def _found(self, rows, history, quality):
         taught = self._learn()
         labels = dict(zip(taught.all_rows.tolist(), taught.all_labels.tolist()))

@@ -138,6 +138,30 @@ class History:
             if event.annotator == annotator and event.kind in _SAID
         ]
 
+    def corrections(self):
+        """Return what became of labels that were looked at again.
+
+        Returns
+        -------
+        mended : list of (str, str, Event)
+            Sample, label before, and the correction, in the order of saying.
+
+        n_kept : int
+            How often a label was given again as it was.
+        """
+        mended, n_kept = [], 0
+        for sample, about in self._of_sample.items():
+            before = None
+            for event in about:
+                if event.kind not in _SAID:
+                    continue
+                if event.kind == "relabel" and event.label == before:
+                    n_kept += 1
+                elif event.kind == "relabel":
+                    mended.append((sample, before, event))
+                before = event.label
+        return sorted(mended, key=lambda one: one[2].seq), n_kept
+
     def last_of(self, annotator):
         """Return what an annotator can undo next, or None."""
         mine = self._standing.get(annotator)

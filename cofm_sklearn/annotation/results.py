@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cofm_sklearn.annotation.exchange import labels_frame, write_frame
-from cofm_sklearn.utils.validation import check_pool, n_rows, take_rows
+from cofm_sklearn.annotation.report import report_html
+from cofm_sklearn.utils.files import whole_file
+from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take_rows
 
 __all__ = ["Results"]
 
@@ -65,6 +68,78 @@ class Results:
     def labels_(self):
         """The label of each row in `labeled`."""
         return self._learn().all_labels
+
+    @property
+    def model_(self):
+        """The model, fitted on all labels so far but those of the check set.
+
+        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` keeps it, and
+        it predicts without the session. A co-decision with neighbours holds samples of
+        the pool.
+        """
+        return self._model(self.X)
+
+    def pool_map(self):
+        """Return the pool on a map: two principal components of what the query sees.
+
+        Returns
+        -------
+        DataFrame
+            A row per distinct sample, its index the row of X: `id`, `x`, `y`, `label`
+            and `predicted` (None where there is none), and whether it was `asked`.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing that turns the samples into numbers.
+
+        See Also
+        --------
+        PoolMapDisplay : Draws it.
+        """
+        taught = self._learn()
+        places = taught.learning.surroundings.map()
+        if places is None:
+            raise ValueError(
+                "There is no map: nothing turns these samples into numbers. Use a "
+                "pipeline with an encoder."
+            )
+        rows = np.fromiter(self._rows.values(), dtype=np.int64)
+        labels = dict(zip(taught.all_rows.tolist(), taught.all_labels.tolist()))
+        predicted = [None] * len(rows)
+        if len(taught.rows) or taught.learning.has_prior:
+            predicted = self.predict(take_rows(self.X, rows)).tolist()
+        asked = self._batches.shown()
+        return pd.DataFrame(
+            {
+                "id": [self._ids[row] for row in rows],
+                "x": places[rows, 0],
+                "y": places[rows, 1],
+                "label": pd.Series(
+                    [labels.get(row) for row in rows.tolist()], rows, object
+                ),
+                "predicted": pd.Series(predicted, rows, object),
+                "asked": [self._ids[row] in asked for row in rows],
+            },
+            index=rows,
+        )
+
+    def write_report(self, path, *, kind="auto"):
+        """Write what was labelled, found wrong and left open as one HTML file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; what is there is replaced when the new file is complete.
+
+        kind : {"auto", "text", "image"}, default="auto"
+            How samples are shown. Paths given as str are texts to ``"auto"``.
+        """
+        self._check(None)
+        check_option("kind", kind, ("auto", "text", "image"))
+        content = report_html(self, kind)
+        with whole_file(Path(path)) as part:
+            Path(part).write_text(content, encoding="utf-8", errors="replace")
 
     def export(self, path=None, format=None):
         """Return all labels as a table, and write it.

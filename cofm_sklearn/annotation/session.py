@@ -245,6 +245,14 @@ class AnnotationSession(Changing, Finding, Results):
             elif enough or not self._background.finish():
                 return [self._question(*one, annotator) for one in found]
 
+    def _open_now(self, n, patience):
+        """Open questions as `ask` gives them; None while they are being chosen."""
+        annotator = self._check(None)
+        self._background.raise_error()
+        if not self._batches.has_open(annotator) and self._background.is_busy(patience):
+            return None
+        return self.ask(n, wait=False)
+
     def _question(self, sample, details, annotator):
         labels = self._answers.history.answers
         nearest = [
@@ -466,7 +474,8 @@ class AnnotationSession(Changing, Finding, Results):
         self._background.look(self._measure)
         reports = self._batches.reports()
         if self._measured is not None:
-            reports.append(self._measured[1])
+            reports.append(self._measured)
+        reports.sort(key=lambda one: one[0])
         return Progress(
             n_labels=len(said),
             n_pool=len(self._rows),
@@ -474,7 +483,7 @@ class AnnotationSession(Changing, Finding, Results):
             n_open=self._batches.n_open(),
             counts=counts,
             n_checks=len(history.checks & said.keys()),
-            **summarise(reports, self.classes),
+            **summarise([report for _, report in reports], self.classes),
         )
 
     def check_score(self):

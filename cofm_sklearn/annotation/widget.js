@@ -3,6 +3,9 @@
 const SLOW_MS = 1500;
 const LOST_MS = 15000;
 const SHOWN_BARS = 6;
+const POLL_MS = 400; // while questions are being chosen
+const FIGURES_MS = 1500; // while figures are older than the last answer
+const MOST_LOOKS = 8; // for newer figures
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -80,6 +83,13 @@ class Labeller {
     this.queue = [];
     this.suspects = [];
     this.reviewing = false;
+    this.found = null; // a sample that was opened out of turn
+    this.panel = null;
+    this.descriptions = [];
+    this.changes = 0;
+    this.preparing = false;
+    this.looks = 0;
+    this.since = Date.now();
     this.waiting = null; // what the kernel was asked for before anything else goes on
     this.pending = new Map(); // seq -> {id, since}
     this.seq = 0;
@@ -95,6 +105,7 @@ class Labeller {
 
   close() {
     clearInterval(this.timer);
+    clearTimeout(this.later);
     this.model.off("msg:custom", this.onMessage);
   }
 
@@ -128,6 +139,7 @@ class Labeller {
     this.action = {};
     for (const [name, text, key] of [
       ["undo", "Undo", "U"], ["skip", "Skip", "S"], ["review", "Review suspects", "R"],
+      ["find", "Find", "F"], ["change", "Classes", "C"], ["map", "Map", "M"],
     ]) {
       const button = make("button", "", text);
       button.type = "button";
@@ -136,9 +148,16 @@ class Labeller {
       this.action[name] = button;
       this.actions.append(button);
     }
+    for (const name of ["find", "change", "map"]) {
+      this.action[name].setAttribute("aria-expanded", "false");
+    }
+    this.context = make("dl", "cofm-context");
+    this.context.setAttribute("aria-label", "More about this sample");
+    this.also = make("div", "cofm-also");
+    this.drawer = make("div", "cofm-drawer");
     root.append(
-      this.status, this.head, this.reason, this.sample, this.filter, this.taken,
-      this.buttons, this.actions, this.opinions,
+      this.status, this.head, this.reason, this.sample, this.context, this.also,
+      this.filter, this.taken, this.buttons, this.actions, this.drawer, this.opinions,
     );
     root.addEventListener("keydown", (event) => this.onKey(event));
     this.filter.addEventListener("input", () => {
@@ -159,7 +178,8 @@ class Labeller {
       this.say(waitFor);
     }
     this.root.setAttribute("aria-busy", "true");
-    this.model.send({ ...message, seq });
+    if (message.id !== undefined || message.type === "classes") this.looks = 0;
+    this.model.send({ ...message, seq, changes: this.changes });
   }
 
   receive(reply) {
@@ -172,7 +192,11 @@ class Labeller {
       this.root.setAttribute("aria-busy", String(this.pending.size > 0));
       return;
     }
-    if (reply.classes) this.classes = reply.classes;
+    if (reply.classes) this.learnClasses(reply);
+    if (reply.preparing !== undefined) this.preparing = reply.preparing;
+    if (reply.hits && this.panel instanceof SearchPanel) this.panel.show(reply.hits);
+    if (reply.map && this.panel instanceof MapPanel) this.panel.show(reply.map, reply.n_pool);
+    if (reply.found) this.found = reply.found;
     if (reply.progress) this.progress = reply.progress;
     if (reply.review) {
       this.reviewing = true;
@@ -183,17 +207,55 @@ class Labeller {
       const sent = new Set([...this.pending.values()].map((one) => one.id));
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
     }
+    if (asked && asked.text === "classes" && !reply.error) this.openPanel(ClassPanel, true);
     this.say(reply.error ? `Not done: ${reply.error}` : "", Boolean(reply.error));
+    if (asked && asked.text === "classes" && !reply.error) this.say("The classes are changed.");
     if (asked && asked.text === "undo" && !reply.error) {
       this.reviewing = false;
+      this.found = null;
       this.say("Taken back.");
     }
     this.show();
+    if (reply.found) this.root.focus({ preventScroll: true });
+    this.askLater();
+  }
+
+  learnClasses(reply) {
+    const same = JSON.stringify(reply.classes) === JSON.stringify(this.classes);
+    if (!same) this.classes = reply.classes;
+    const texts = JSON.stringify(reply.descriptions);
+    if (texts !== JSON.stringify(this.descriptions)) {
+      this.descriptions = reply.descriptions;
+      this.named = null; // the buttons say what classes mean
+    }
+    if (reply.changes !== this.changes && this.reviewing) {
+      // What suspects were shown with is of the classes before.
+      this.reviewing = false;
+      this.suspects = [];
+    }
+    this.changes = reply.changes;
+  }
+
+  // Questions that are still being chosen, and figures of the last answer.
+  askLater() {
+    clearTimeout(this.later);
+    const progress = this.progress;
+    const isOld = progress && progress.n_trained > 0 && progress.n_measured !== progress.n_trained;
+    const wants = this.preparing && !this.queue.length;
+    if (!wants) this.since = Date.now();
+    if (!wants && (!isOld || this.looks >= MOST_LOOKS)) return;
+    this.later = setTimeout(() => {
+      if (this.pending.size) return;
+      if (!wants) this.looks += 1;
+      this.send({ type: "more" });
+    }, wants ? POLL_MS : FIGURES_MS);
   }
 
   watch() {
     const since = [...this.pending.values()].map((one) => one.since);
     const age = since.length ? Date.now() - Math.min(...since) : 0;
+    const empty = this.sample.querySelector(".cofm-empty");
+    if (empty && !this.current()) empty.textContent = this.whyEmpty();
     if (age > LOST_MS) {
       this.lost = true;
       this.say(
@@ -214,6 +276,7 @@ class Labeller {
   // What people do ---------------------------------------------------------
 
   current() {
+    if (this.found) return this.found;
     return this.reviewing ? this.suspects[0] : this.queue[0];
   }
 
@@ -222,20 +285,72 @@ class Labeller {
     if (!one || this.waiting !== null || label >= this.classes.length) return;
     this.filter.value = "";
     this.root.focus({ preventScroll: true }); // Enter on a button would press it again
-    if (this.reviewing) {
+    if (this.found) {
+      const type = one.label === null ? "label" : "relabel";
+      this.found = null;
+      this.send({ type, id: one.id, label });
+      if (this.panel instanceof SearchPanel) this.panel.done(one.id, label);
+      this.queue = this.queue.filter((other) => other.id !== one.id);
+    } else if (this.reviewing) {
       this.suspects.shift();
       // The label it has, said again, is kept for good.
       this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
-      this.send({ type: "answer", id: one.id, label });
+      const with_ = this.alsoWanted() ? one.also.map(([id]) => id) : [];
+      this.send({ type: "answer", id: one.id, label, also: with_ });
+      if (with_.length) this.say(`${with_.length + 1} labels.`);
     }
     this.show();
+  }
+
+  alsoWanted() {
+    const box = this.also.querySelector("input");
+    return Boolean(box && box.checked);
+  }
+
+  // N marks the near-duplicates, to be labelled as the sample is.
+  near() {
+    const box = this.also.querySelector("input");
+    if (box) box.checked = !box.checked;
+  }
+
+  open(id) {
+    if (this.waiting === null) this.send({ type: "show", id }, "Opening …");
+  }
+
+  find() {
+    this.openPanel(SearchPanel);
+  }
+
+  change() {
+    this.openPanel(ClassPanel);
+  }
+
+  map() {
+    this.openPanel(MapPanel);
+  }
+
+  openPanel(kind, again = false) {
+    const isOpen = this.panel instanceof kind;
+    this.panel = isOpen && !again ? null : new kind(this);
+    this.drawer.replaceChildren(...(this.panel ? [this.panel.root] : []));
+    const kinds = { find: SearchPanel, change: ClassPanel, map: MapPanel };
+    for (const [name, one] of Object.entries(kinds)) {
+      this.action[name].setAttribute("aria-expanded", String(this.panel instanceof one));
+    }
+    if (this.panel && !again) this.panel.focus();
+    else this.root.focus({ preventScroll: true });
   }
 
   skip() {
     const one = this.current();
     if (!one || this.waiting !== null) return;
+    if (this.found) {
+      this.found = null;
+      this.show();
+      return;
+    }
     if (this.reviewing) {
       this.choose(one.label);
       return;
@@ -251,6 +366,7 @@ class Labeller {
 
   review() {
     if (this.waiting !== null) return;
+    this.found = null;
     if (this.reviewing) {
       this.reviewing = false;
       this.show();
@@ -262,7 +378,7 @@ class Labeller {
   // What Enter takes while nothing is typed: the guess; in a review, the label it has.
   offered() {
     const one = this.current();
-    return this.reviewing ? (one ? one.label : null) : guessOf(one);
+    return one && one.label !== null ? one.label : guessOf(one);
   }
 
   accept() {
@@ -281,8 +397,10 @@ class Labeller {
   onKey(event) {
     if (event.ctrlKey || event.metaKey) return;
     if (event.target === this.filter && !event.altKey) this.onFilterKey(event);
-    else if (!/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
+    else if (!/^(INPUT|SELECT)$/.test(event.target.tagName) || event.target.type === "checkbox") {
       this.onPlainKey(event);
+    } else if (event.key === "Escape") {
+      this.take(event, () => this.root.focus({ preventScroll: true }));
     }
   }
 
@@ -312,8 +430,10 @@ class Labeller {
   }
 
   onPlainKey(event) {
-    const onButton = event.target.tagName === "BUTTON";
-    const acts = { s: "skip", u: "undo", r: "review" };
+    const onButton = /^(BUTTON|INPUT)$/.test(event.target.tagName);
+    const acts = {
+      s: "skip", u: "undo", r: "review", f: "find", c: "change", m: "map", n: "near",
+    };
     // Alt with a letter may type another letter: the place of the key counts.
     const letter = event.altKey ? event.code.replace("Key", "").toLowerCase() : "";
     const key = event.key.toLowerCase();
@@ -348,7 +468,9 @@ class Labeller {
     this.root.classList.toggle("cofm-reviewing", this.reviewing);
     const review = this.action.review.firstChild;
     review.textContent = this.reviewing ? "Back to labelling" : "Review suspects";
-    this.action.skip.firstChild.textContent = this.reviewing ? "Keep" : "Skip";
+    let skip = this.reviewing ? "Keep" : "Skip";
+    if (this.found) skip = "Back";
+    this.action.skip.firstChild.textContent = skip;
     // Where letters find classes, what else they do needs Alt.
     for (const button of Object.values(this.action)) {
       const key = button.lastChild;
@@ -364,6 +486,8 @@ class Labeller {
     this.shown = one ? one.id : null;
     this.shownInReview = this.reviewing;
     this.reason.textContent = one ? one.reason : "";
+    this.showContext(one);
+    this.showAlso(one);
     this.sample.replaceChildren(...this.contentOf(one));
     this.sample.scrollTop = 0;
     this.sample.dataset.id = this.shown || "";
@@ -371,15 +495,52 @@ class Labeller {
     this.showOpinions(one);
   }
 
-  contentOf(one) {
-    if (!one) {
-      let text = "Waiting for the next question …";
-      if (this.reviewing) text = "No more suspects.";
-      else if (this.waiting === null && !this.pending.size) {
-        text = "Nothing is left to ask.";
-      }
-      return [make("p", "cofm-empty", text)];
+  whyEmpty() {
+    if (this.reviewing) return "No more suspects.";
+    if (this.waiting === null && !this.pending.size && !this.preparing && this.progress) {
+      return "Nothing is left to ask.";
     }
+    const seconds = Math.round((Date.now() - this.since) / 1000);
+    const what =
+      this.progress && this.progress.n_labels
+        ? "The models learn, and choose the next questions"
+        : "The pool is embedded, and the first questions are chosen";
+    return seconds < 2 ? `${what} …` : `${what} … ${seconds} s`;
+  }
+
+  showContext(one) {
+    this.context.replaceChildren();
+    for (const [name, value] of (one && one.context) || []) {
+      const text = make("dd", "", value);
+      text.dir = "auto";
+      this.context.append(make("dt", "", name), text);
+    }
+    this.context.hidden = !this.context.childElementCount;
+  }
+
+  showAlso(one) {
+    this.also.replaceChildren();
+    const others = one && !this.reviewing && !this.found ? one.also : [];
+    this.also.hidden = !others.length;
+    if (!others.length) return;
+    const box = make("input");
+    box.type = "checkbox";
+    const label = make("label");
+    const n = others.length === 1 ? "a near-duplicate" : `${others.length} near-duplicates`;
+    const key = make("kbd", "", this.isMany() ? "Alt+N" : "N");
+    label.append(box, make("span", "", `Label ${n} the same`), key);
+    const list = make("ul");
+    list.setAttribute("aria-label", "Near-duplicates");
+    for (const [, text] of others) {
+      const item = make("li", "", text);
+      item.dir = "auto";
+      list.append(item);
+    }
+    this.also.append(label, list);
+  }
+
+  contentOf(one) {
+    if (!one) return [make("p", "cofm-empty", this.whyEmpty())];
     if (one.broken) return [make("p", "cofm-empty", one.broken)];
     if (one.image) {
       const image = make("img");
@@ -427,6 +588,11 @@ class Labeller {
       if (!this.isMany()) button.setAttribute("aria-keyshortcuts", String(k + 1));
     }
     button.append(make("kbd", "cofm-enter", "Enter"));
+    const meaning = this.descriptions[k];
+    if (meaning) {
+      if (this.isMany()) button.title = meaning;
+      else button.append(make("small", "", meaning));
+    }
     button.addEventListener("click", () => this.choose(k));
     return button;
   }
@@ -456,10 +622,13 @@ class Labeller {
     let taken = "";
     if (typed) taken = found.length ? `Enter takes ${this.classes[next]}` : "No such class";
     else if (one && next !== null && next !== undefined) {
-      taken = `Enter ${this.reviewing ? "keeps" : "takes the guess"} ${this.classes[next]}`;
+      const does = one.label === null ? "takes the guess" : "keeps";
+      taken = `Enter ${does} ${this.classes[next]}`;
     }
+    const meaning = this.isMany() && one && this.descriptions[next];
     // Said again for each sample, though it may be the same.
     this.taken.replaceChildren(make("span", "", taken));
+    if (meaning) this.taken.append(make("small", "", ` ${meaning}`));
     this.action.skip.disabled = !one || this.waiting !== null;
     this.action.undo.disabled = this.waiting !== null;
     this.action.review.disabled = this.waiting !== null;
@@ -468,13 +637,24 @@ class Labeller {
   showOpinions(one) {
     this.opinions.replaceChildren();
     if (!one || !(one.prior || one.small)) return;
+    // All that is believed, and in the last column what it comes to: sorted by that.
+    const trust = (who) => (one.trust ? ` (believed ${percent(one.trust[who] || 0)})` : "");
+    const columns = [
+      ["prior", `Foundation model${trust("prior")}`, one.prior],
+      ["small", `Small model${trust("small")}`, one.small],
+      ["near", `Neighbours${trust("neighbors")}`, one.near],
+      ["both", "Together", one.both],
+    ].filter(([, , proba]) => proba);
+    if (columns.length === 2 && one.both) columns.shift(); // it is all there is
     const rank = one.both || one.small || one.prior;
     const best = rank.map((_, k) => k).sort((a, b) => rank[b] - rank[a]);
     const table = make("table");
+    table.append(make("caption", "", "What the models expect"));
     const header = make("tr");
-    for (const text of ["", "Foundation model", "Small model"]) {
-      const cell = make(text ? "th" : "td", "", text);
-      if (text) cell.scope = "col";
+    header.append(make("td"));
+    for (const [, text] of columns) {
+      const cell = make("th", "", text);
+      cell.scope = "col";
       header.append(cell);
     }
     table.append(header);
@@ -484,23 +664,30 @@ class Labeller {
       name.scope = "row";
       name.dir = "auto";
       row.append(name);
-      for (const [who, className] of [["prior", "prior"], ["small", "small"]]) {
+      for (const [who, , proba] of columns) {
         const cell = make("td");
-        if (one[who]) {
-          const bar = make("span", `cofm-bar cofm-${className}`);
-          const part = make("span");
-          part.style.width = `${100 * one[who][k]}%`;
-          bar.append(part);
-          bar.setAttribute("aria-hidden", "true");
-          cell.append(bar, make("span", "cofm-number", percent(one[who][k])));
-        } else {
-          cell.textContent = "–";
-        }
+        const bar = make("span", `cofm-bar cofm-${who}`);
+        const part = make("span");
+        part.style.width = `${100 * proba[k]}%`;
+        bar.append(part);
+        bar.setAttribute("aria-hidden", "true");
+        cell.append(bar, make("span", "cofm-number", percent(proba[k])));
         row.append(cell);
       }
       table.append(row);
     }
     this.opinions.append(table);
+    if (!one.nearest.length) return;
+    const list = make("ul", "cofm-nearest");
+    list.setAttribute("aria-label", "The nearest labelled samples");
+    for (const [label, likeness, text] of one.nearest) {
+      const item = make("li");
+      const said = make("span", "", text);
+      said.dir = "auto";
+      item.append(make("b", "", this.classes[label]), ` ${percent(likeness)} alike: `, said);
+      list.append(item);
+    }
+    this.opinions.append(make("p", "cofm-hint", "The nearest labelled samples"), list);
   }
 
   showProgress() {
@@ -512,15 +699,27 @@ class Labeller {
     const left = `Review: ${n(this.suspects.length)} to look at`;
     line.append(make("strong", "", this.reviewing ? left : labels));
     if (progress.n_skipped) line.append(make("span", "", `${n(progress.n_skipped)} skipped`));
+    const within = ([value, low, high]) =>
+      `${percent(value)} (${percent(low)} to ${percent(high)})`;
+    const check = progress.check;
+    if (check) {
+      const [name, recall, low, high] = check.rarest;
+      const text =
+        `check set of ${n(check.n)}: accuracy ${within(check.accuracy)}, ` +
+        `balanced ${within(check.balanced)}, of ${name} ${within([recall, low, high])} found`;
+      const span = make("span", "cofm-check", text);
+      span.title = "On samples drawn at random, which the model does not learn from; intervals at 95 %.";
+      line.append(span);
+    }
     if (progress.accuracy !== null) {
       // Not the pool's: people are asked about what is hard.
-      let text = `accuracy on the hard samples asked about: ${percent(progress.accuracy)}`;
-      if (progress.interval) {
-        text += ` (${percent(progress.interval[0])} to ${percent(progress.interval[1])})`;
-      }
+      const text = `out of fold, on what was asked: ${within([progress.accuracy, ...progress.interval])}`;
       const span = make("span", "", text);
-      span.title = "Of models that have not seen these labels. On the whole pool it is likely higher.";
+      span.title = "Of models that have not seen these labels, which were chosen for being hard. On the whole pool it is likely higher.";
       line.append(span);
+    }
+    if ((check || progress.accuracy !== null) && progress.n_measured !== progress.n_trained) {
+      line.append(make("span", "", `figures of ${n(progress.n_measured)} labels, of ${n(progress.n_trained)}`));
     }
     if (progress.noise_rate) {
       line.append(make("span", "", `about ${percent(progress.noise_rate)} wrong labels`));
