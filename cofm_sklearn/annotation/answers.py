@@ -66,7 +66,7 @@ class Answers:
                     "merge_classes; or export the labels with these, and take them "
                     "into another file with import_labels."
                 )
-            self._catch_up()
+            self.catch_up()
             # The estimator may know the classes as they were, or as they are by now.
             self.batches.tell_known(texts.index(json.dumps(given)))
             for sample in self.history.answers:
@@ -82,7 +82,7 @@ class Answers:
             As it is now; what other threads write is not in it.
         """
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             return self.history.snapshot()
 
     def say(self, kind, ids, labels, annotator):
@@ -104,7 +104,7 @@ class Answers:
         for sample in ids:
             self.check_in_pool(sample)
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             for sample in ids:
                 self._check_state(kind, sample, annotator)
             for sample, label in zip(ids, labels):
@@ -117,7 +117,7 @@ class Answers:
         """Change the classes, or say what one means."""
         content = [c.item() if isinstance(c, np.generic) else c for c in content]
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             check_change(kind, content, self.classes)
             event = self.store.append(annotator, kind, "", json.dumps(content))
             self.batches.recast(self.classes, event)
@@ -127,7 +127,7 @@ class Answers:
     def release(self, annotator):
         """Let models learn from the check set; returns how many labels it has."""
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             n = len(self.history.checks)
             if n:
                 self.store.append(annotator, "release", "")
@@ -138,7 +138,7 @@ class Answers:
     def undo(self, annotator):
         """Take back the last thing an annotator said; returns the sample."""
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             event = self.history.last_of(annotator)
             if event is None:
                 raise ValueError(f"There is nothing that {annotator!r} could undo.")
@@ -186,7 +186,7 @@ class Answers:
                 said[key] = label
         n_new = n_other = 0
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             for (sample, name), label in said.items():
                 before = self.history.said_by(sample, name)
                 if before and (before[-1] == label or not overwrite):
@@ -210,7 +210,7 @@ class Answers:
             )
         return n_new
 
-    def _catch_up(self):
+    def catch_up(self):
         """Read on; inside a transaction, so that no one writes meanwhile.
 
         What is written in a transaction is read by the next one, since it may yet fail.

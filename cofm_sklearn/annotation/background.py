@@ -94,14 +94,14 @@ class Background:
 
     def raise_error(self):
         """Raise once what went wrong in the background."""
-        failed = [job for job in self._jobs() if job.done() and job.exception()]
+        # Of figures nothing is said: the next batch fails in the same way, and loudly.
+        jobs = [job for job in self._jobs() if job is not self._look]
+        failed = [job for job in jobs if job.done() and job.exception()]
         if not failed:
             return
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
             self._plan = self._batch = None  # the next call tries again
-        if self._look in failed:
-            self._look = None
         raise self._failure(failed[0].exception())
 
     def run(self, work):

@@ -60,8 +60,8 @@ class Batches:
         if found is None:
             before = self._after.get(n - 1, self.told)
             # A batch may still be computed with the classes before.
-            self._after = {n - 1: before, n: before.after(history.changes)}
-            found = self._after[n]
+            found = before.after(history.changes)
+            self._after = {n - 1: before, n: found}
         return found
 
     def tell_known(self, n_changes):
@@ -146,7 +146,7 @@ class Batches:
         candidates = np.array(free, dtype=int)
         questions = learning.choose(taught, candidates, pending, n_asked)
         for row, details in questions:
-            details["near"] = self.near(taught, history, row, {*gone})
+            details["near"] = self.near(taught, history, row, gone)
         self._mix(number, questions, [rows[s] for s in checks])
         ids = {row: sample for sample, row in rows.items()}
         stop, reason = learning.should_stop(taught, np.array([rows[s] for s in left]))

@@ -15,9 +15,11 @@ class Changing:
         From the prior's class descriptions, and from what was said here.
         """
         self._check(None)
-        known = descriptions_of(self._batches.told.estimator_as_told)
-        changes = self._answers.refresh().changes
-        return describe(known, changes[self._batches.told.n_known :])
+        told, changes = self._batches.told, self._answers.refresh().changes
+        before = describe({}, changes[: told.n_known])
+        known = before | descriptions_of(told.estimator_as_told)
+        found = describe(known, changes[told.n_known :])
+        return {name: text for name, text in found.items() if name in self.classes}
 
     def add_class(self, name, description=None, annotator=None):
         """Add a class. All questions go on; the next batch knows it.

@@ -40,7 +40,8 @@ def check_change(kind, content, classes):
             )
         if isinstance(name, str) and not name.strip():
             raise ValueError("The name of a class must not be empty.")
-    if text is not None and (not isinstance(text, str) or not text.strip()):
+    described = kind == "describe" or text is not None
+    if described and (not isinstance(text, str) or not text.strip()):
         raise ValueError(f"A description must be a text that says something: {text!r}.")
     new = {"add": names, "rename": names[1:]}.get(kind, [])
     for name in names:

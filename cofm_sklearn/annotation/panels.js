@@ -223,8 +223,10 @@ class MapPanel {
   onKey(event) {
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     const way = ways[event.key];
-    if (event.key === "Enter" && this.at !== null) {
-      this.labeller.take(event, () => this.labeller.open(this.points[this.at][0]));
+    if (event.key === "Enter" || event.key === " ") {
+      this.labeller.take(event, () => {
+        if (this.at !== null) this.labeller.open(this.points[this.at][0]);
+      });
     } else if (way && this.points.length) {
       event.preventDefault();
       event.stopPropagation();

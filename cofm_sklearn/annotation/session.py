@@ -237,6 +237,7 @@ class AnnotationSession(Changing, Finding, Results):
         self._background.raise_error()
         while True:
             with self.store.transaction():
+                self._answers.catch_up()  # the classes may have changed
                 found = self._batches.hand_out(annotator, n)
                 enough = len(found) == n or (found and not wait)
                 opened = not enough and self._batches.open_next()

@@ -130,7 +130,7 @@ class Labeller {
     this.filter.autocomplete = "off";
     this.filter.hidden = true;
     this.taken = make("p", "cofm-taken");
-    this.taken.setAttribute("role", "status");
+    this.taken.setAttribute("aria-live", "polite");
     this.buttons = make("div", "cofm-classes");
     this.buttons.setAttribute("role", "group");
     this.buttons.setAttribute("aria-label", "Classes");

@@ -1,5 +1,6 @@
 """Label in a notebook: what people see of a session."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ _PATIENCE_S = 0.5
 # Questions that wait in the browser, so that the next one is there at once.
 _N_AHEAD = 8
 # Characters of a text that are sent at once, and pixels of an image's longer side.
-_MAX_CHARACTERS, _MAX_SIDE = 20_000, 768
+_MAX_CHARACTERS, _MAX_SIDE, _HIT_SIDE = 20_000, 768, 128
 _N_SUSPECTS = 20
 
 
@@ -196,14 +197,16 @@ class AnnotationWidget:
         return {"hits": [self._hit(one) for one in hits]}
 
     def _hit(self, one):
-        found = self._describe(one)
-        return {
-            "id": one.id,
-            "short": found.get("text", found.get("broken", ""))[:_MAX_HIT],
-            "image": found.get("image"),
-            "label": found["label"],
-            "guess": found["both"] and int(np.argmax(found["both"])),
-        }
+        classes, guess = self.session.classes, None
+        if one.proba is not None:
+            guess = classes.index(max(one.proba, key=one.proba.__getitem__))
+        shown = {"short": self._short(one.id)}
+        if shows_image(one.sample, self.kind):
+            # One that cannot be read goes by its place in the pool.
+            with suppress(ValueError, TypeError, OSError, ImportError):
+                shown["image"] = as_jpeg(one.sample, _HIT_SIDE)
+        label = None if one.label is None else classes.index(one.label)
+        return {"id": one.id, "label": label, "guess": guess, **shown}
 
     def _do_map(self, message):
         session, classes = self.session, self.session.classes
