@@ -17,10 +17,8 @@ from cofm_sklearn import AnnotationSession, CoDecisionClassifier, PrecomputedPri
 from cofm_sklearn.annotation import PoolMapDisplay
 
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig", "grape", "hazel"]
-TEXTS = [
-    f"{'win a free prize' if i % 3 == 0 else 'see you at lunch'} {WORDS[i % 8]} {i // 8}"
-    for i in range(72)
-]
+SAID = ["win a free prize", "see you at lunch", "see you at lunch"]
+TEXTS = [f"{SAID[i % 3]} {WORDS[i % 8]} {i // 8}" for i in range(72)]
 CLASSES = ["ham", "spam"]
 
 
@@ -168,7 +166,7 @@ def test_reasons_are_what_the_query_knew():
         asked = []
         for _ in range(4):
             batch = session.ask(5)
-            known = {s: label for s, label in zip(asked, [0] * len(asked))}
+            known = set(asked)
             for question in batch:
                 if asked:
                     cosine = (unit[asked] @ unit[question.index]).max()
