@@ -1,26 +1,36 @@
-"""One run: a strategy spends the budget on one split, both models are scored."""
+"""One run: a strategy spends the budget on one split, the models are scored.
+
+Scores are those on the test set; those with "pool" in their name are of the labels that
+the whole pool ends up with: answers where asked, the model's elsewhere.
+"""
 
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import clone
 
-from benchmarks.savings.data import DATASETS, make_split
-from benchmarks.savings.strategies import OURS, STRATEGIES, make
-from cofm_sklearn import CoDecisionClassifier
+from benchmarks.savings.data import label_counts, make_split
+from benchmarks.savings.strategies import (
+    PRIOR_ALONE,
+    STRATEGIES,
+    co_decision,
+    make,
+    small_model,
+)
 from cofm_sklearn.models.small_model import TrainingSet, fit_small_model
 from cofm_sklearn.simulation import score_predictions
 
 __all__ = ["COLUMNS", "Run", "execute"]
 
 SCORES = ("balanced_accuracy", "macro_f1", "rare_class_recall")
+TASKS = ("", "pool_")
 COLUMNS = (
     *("dataset", "noise", "prior", "strategy", "seed", "n_rounds", "fused_every"),
     *("round", "last", "n_labels"),
-    *(f"small_{score}" for score in SCORES),
-    *(f"fused_{score}" for score in SCORES),
+    # What the strategy's own model, or the co-decision of the same labels, reaches.
+    *(f"{m}_{task}{s}" for m in ("small", "fused") for task in TASKS for s in SCORES),
     *("trust", "noise_rate", "query_seconds", "fit_seconds", "asked"),
 )
 
@@ -53,11 +63,6 @@ class _Learner:
         return self.estimator.predict_proba(X)
 
 
-def small_model():
-    """Return the small model that all strategies retrain."""
-    return LogisticRegression(C=1.0, class_weight="balanced", max_iter=300)
-
-
 def execute(run, folder, cache, recorded=None, params=None):
     """Let a strategy spend its budget.
 
@@ -83,23 +88,25 @@ def execute(run, folder, cache, recorded=None, params=None):
         rounds in which they were not measured; `asked` are the rows of the pool.
     """
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
-    batch = DATASETS[run.dataset].batch
+    nothing = np.empty(0, dtype=np.int64)
+    if run.strategy == PRIOR_ALONE:
+        row = asdict(run) | {"round": 0, "last": 1, "n_labels": 0}
+        row |= _scores("small", None, split, nothing)
+        return [row | _scores("fused", split.prior, split, nothing)]
     strategy = make(run.strategy, run.seed).set_params(**(params or {}))
-    unfitted = CoDecisionClassifier(
-        small_model(),
-        split.prior,
-        neighbors=split.neighbors,
-        random_state=run.seed,
-    )
-    learner, asked, rows = None, np.empty(0, dtype=np.int64), []
-    if run.strategy == OURS:
-        learner = _Learner(unfitted, None, None)
-    elif STRATEGIES[run.strategy].cold_start:
-        learner = _Learner(small_model(), None, None)
-    for k in range(run.n_rounds):
+    entry = STRATEGIES[run.strategy]
+    if entry.prior:
+        strategy.set_params(prior=split.prior)
+    fuses = entry.model or co_decision
+    fused = fuses(split, run.seed)
+    learner, asked, rows = None, nothing, []
+    if entry.cold_start:
+        learner = _Learner(clone(fused) if entry.model else small_model(), None, None)
+    counts = label_counts(len(split.classes), run.n_rounds)
+    for k, count in enumerate(counts):
         pool = np.setdiff1d(np.arange(len(split.Z_pool)), asked)
-        n = min(batch, len(pool))
-        last = k == run.n_rounds - 1 or len(pool) == n
+        n = min(count - len(asked), len(pool))
+        last = count == counts[-1] or len(pool) == n
         start = perf_counter()
         if recorded is not None:
             picked = np.array(recorded[k]["asked"].split(), dtype=np.int64)
@@ -111,25 +118,26 @@ def execute(run, folder, cache, recorded=None, params=None):
         queried = perf_counter()
         asked = np.concatenate([asked, picked])
         Z, y = split.Z_pool[asked], split.answers[asked]
-        small = fused = None
+        small = None
         if recorded is None:
             row = {"round": k, "last": int(last), "n_labels": len(asked)}
             row["asked"] = " ".join(map(str, picked))
             small = fit_small_model(small_model(), TrainingSet(Z, y, split.classes))
-            row |= _scores("small", small, split)
+            row |= _scores("small", small, split, asked)
             row["query_seconds"] = round(queried - start, 4)
         else:
             row = dict(recorded[k])
         row |= asdict(run)
-        if run.strategy == OURS or _measures_fused(run, k, last):
-            # A copy of the settings; the frozen parts are shared.
-            fused = CoDecisionClassifier(**unfitted.get_params(deep=False)).fit(Z, y)
-        row |= _scores("fused", fused, split)
-        row["trust"] = None if fused is None else round(fused.trust_, 4)
-        row["noise_rate"] = None if fused is None else round(fused.noise_rate_, 4)
+        measured = entry.model is not None or _measures_fused(run, k, last)
+        if measured:
+            fused.fit(Z, y)
+        row |= _scores("fused", fused if measured else None, split, asked)
+        for name in ("trust", "noise_rate"):
+            learned = getattr(fused, f"{name}_", None) if measured else None
+            row[name] = None if learned is None else round(learned, 4)
         row["fit_seconds"] = round(perf_counter() - queried, 4)
         rows.append(row)
-        learner = _Learner(fused if run.strategy == OURS else small, Z, y)
+        learner = _Learner(fused if entry.model else small, Z, y)
         if last:
             break
     return rows
@@ -140,10 +148,16 @@ def _measures_fused(run, k, last):
     return bool(every) and (k % every == 0 or last)
 
 
-def _scores(name, model, split):
+def _scores(name, model, split, asked):
     if model is None:
-        return {f"{name}_{score}": None for score in SCORES}
-    scores = score_predictions(
-        split.y_test, model.predict(split.Z_test), classes=split.classes
-    )
-    return {f"{name}_{score}": round(scores[score], 6) for score in SCORES}
+        return {f"{name}_{task}{score}": None for task in TASKS for score in SCORES}
+    labels = model.predict(split.Z_pool)
+    labels[asked] = split.answers[asked]
+    found = {}
+    for task, truth, said in (
+        ("", split.y_test, model.predict(split.Z_test)),
+        ("pool_", split.y_pool, labels),
+    ):
+        scores = score_predictions(truth, said, classes=split.classes)
+        found |= {f"{name}_{task}{score}": round(scores[score], 6) for score in SCORES}
+    return found
