@@ -112,11 +112,11 @@ class PriorALClassifier(BasePriorClassifier):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from cofm_sklearn import PrecomputedPrior
     >>> from cofm_sklearn.models import PriorALClassifier
-    >>> pool = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.2, 0.8]])
+    >>> pool = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.3, 0.7], [0.1, 0.9]])
     >>> model = PriorALClassifier(
     ...     LogisticRegression(), PrecomputedPrior([0, 1]), noise_share=0.4, pool=pool)
-    >>> model.fit(pool[[2]], [1]).clean_indices_
-    array([0, 3])
+    >>> model.fit(pool[1:3], [0, 1]).clean_indices_
+    array([0, 4])
     >>> model.pseudo_labels_
     array([0, 1])
     """
