@@ -169,7 +169,7 @@ def render(table, machine=None, n_draws=100):
         )
         places = ranks(table, comparison, metric).map("{:.2f}".format)
         parts += [
-            f"## {comparison.capitalize()}, {task}: each cell against its best baseline",
+            f"## {comparison.capitalize()}, {task}: against the best of each cell",
             _markdown(found),
             "Mean rank by area under the curve: "
             + ", ".join(f"{name} {rank}" for name, rank in places.items())
