@@ -28,6 +28,8 @@ __all__ = [
     "PRIORS",
     "Corpus",
     "Split",
+    "ask_oracle",
+    "fit_prior",
     "label_counts",
     "load",
     "make_split",
@@ -115,6 +117,7 @@ class Split:
     classes: np.ndarray
     prior: FrozenEstimator
     neighbors: FrozenEstimator
+    n_proba: int = 0  # first columns of Z that only a prior may see
 
 
 def noises_of(dataset):
@@ -225,25 +228,54 @@ def make_split(dataset, noise, prior, seed, folder, cache):
         random_state=seed,
     )
     pool = pool[kept]
+    fitted = fit_prior(corpus, corpus.Z[pool], prior, seed, cache)
+    return ask_oracle(corpus, pool, test, noise, fitted, seed)
+
+
+def ask_oracle(corpus, pool, test, noise, prior, seed):
+    """Put a split together, with the answers to all questions.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The data set.
+
+    pool, test : ndarray of int
+        Rows of it.
+
+    noise : str
+        A key of `NOISES`.
+
+    prior : prior
+        Fitted.
+
+    seed : int
+        Draws the wrong answers.
+
+    Returns
+    -------
+    Split
+    """
+    Z, y = corpus.Z, corpus.y
     classes = np.arange(len(corpus.descriptions))
     if NOISES[noise] is None:
         if corpus.votes is None:
-            raise ValueError(f"{dataset} has no recorded votes.")
+            raise ValueError("This data set has no recorded votes.")
         oracle = RecordedVotesOracle(random_state=seed)
         votes = corpus.votes[pool]
     else:
         oracle, votes = NoisyOracle(**NOISES[noise], random_state=seed), None
-    oracle.fit(corpus.y[pool], X=corpus.Z[pool], votes=votes, classes=classes)
-    fitted = fit_prior(corpus, corpus.Z[pool], prior, seed, cache)
+    oracle.fit(y[pool], X=Z[pool], votes=votes, classes=classes)
     return Split(
-        Z_pool=corpus.Z[pool],
-        y_pool=corpus.y[pool],
+        Z_pool=Z[pool],
+        y_pool=y[pool],
         answers=oracle.answer(np.arange(len(pool))),
-        Z_test=corpus.Z[test],
-        y_test=corpus.y[test],
+        Z_test=Z[test],
+        y_test=y[test],
         classes=classes,
-        prior=fitted,
-        neighbors=FrozenEstimator(NeighborGraph(fitted).fit(corpus.Z[pool])),
+        prior=prior,
+        neighbors=FrozenEstimator(NeighborGraph(prior).fit(Z[pool])),
+        n_proba=len(classes) if corpus.has_proba else 0,
     )
 
 
