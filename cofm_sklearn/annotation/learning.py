@@ -15,6 +15,7 @@ from cofm_sklearn.annotation.class_changes import classes_after, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.base import BasePriorClassifier
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
@@ -231,12 +232,10 @@ class Learning:
                     seen = step.transform(seen)
                 both = self.aligned(final, final.predict_proba(seen))
                 small = self.aligned(final, final.small_model_proba(seen))
-                trust = {"prior": 0.0, "neighbors": float(final.neighbor_weight_)}
                 if final.prior is not None:
                     prior = self.aligned(final, final.prior_proba(seen))
-                    trust["prior"] = (1 - trust["neighbors"]) * float(final.trust_)
-                trust["small"] = 1 - trust["neighbors"] - trust["prior"]
-                if final.neighbor_weight_ > 0:
+                trust = _trust_in(final)
+                if trust is not None and trust["neighbors"] > 0:
                     near = self.aligned(final, final.neighbors_proba(seen))
             elif hasattr(model, "predict_proba"):
                 both = small = self.aligned(model, model.predict_proba(X))
@@ -386,6 +385,15 @@ class Learning:
     def aligned(self, model, proba):
         """Put probabilities into the order of the classes."""
         return align_proba(proba, model.classes_, self.classes)
+
+
+def _trust_in(model):
+    """How far a co-decision believes each of its parts; None for other models."""
+    if not isinstance(model, CoDecisionClassifier):
+        return None
+    neighbors = float(model.neighbor_weight_)
+    prior = 0.0 if model.prior is None else (1 - neighbors) * float(model.trust_)
+    return {"prior": prior, "small": 1 - neighbors - prior, "neighbors": neighbors}
 
 
 def label_of(text):
