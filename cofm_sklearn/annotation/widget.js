@@ -205,7 +205,11 @@ class Labeller {
     if (reply.questions) {
       // What was answered since is on its way to the kernel.
       const sent = new Set([...this.pending.values()].map((one) => one.id));
+      const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
+      const now = this.queue[0];
+      // What was shown of a long text stays.
+      if (before && now && before.id === now.id && before.text) now.text = before.text;
     }
     if (asked && asked.text === "classes" && !reply.error) this.openPanel(ClassPanel, true);
     this.say(reply.error ? `Not done: ${reply.error}` : "", Boolean(reply.error));
@@ -228,10 +232,11 @@ class Labeller {
       this.descriptions = reply.descriptions;
       this.named = null; // the buttons say what classes mean
     }
-    if (reply.changes !== this.changes && this.reviewing) {
-      // What suspects were shown with is of the classes before.
+    if (reply.changes !== this.changes) {
+      // What these were shown with is of the classes before.
       this.reviewing = false;
       this.suspects = [];
+      this.found = null;
     }
     this.changes = reply.changes;
   }
@@ -479,18 +484,19 @@ class Labeller {
       button.setAttribute("aria-keyshortcuts", this.isMany() ? `Alt+${letter}` : `${letter} Alt+${letter}`);
     }
     const one = this.current();
-    if (one && one.id === this.shown && this.reviewing === this.shownInReview) {
+    const view = one && [one.id, this.reviewing, this.found !== null, this.changes].join();
+    if (one && view === this.shown) {
       this.showClasses();
       return;
     }
-    this.shown = one ? one.id : null;
-    this.shownInReview = this.reviewing;
+    this.shown = view;
+    this.filter.value = ""; // it was meant for another sample
     this.reason.textContent = one ? one.reason : "";
     this.showContext(one);
     this.showAlso(one);
     this.sample.replaceChildren(...this.contentOf(one));
     this.sample.scrollTop = 0;
-    this.sample.dataset.id = this.shown || "";
+    this.sample.dataset.id = one ? one.id : "";
     this.showClasses();
     this.showOpinions(one);
   }
