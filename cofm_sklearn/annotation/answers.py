@@ -85,8 +85,11 @@ class Answers:
             self.catch_up()
             return self.history.snapshot()
 
-    def say(self, kind, ids, labels, annotator):
-        """Write answers, corrections or skips: all, or none if one is refused."""
+    def say(self, kind, ids, labels, annotator, also=()):
+        """Write answers, corrections or skips: all, or none if one is refused.
+
+        Samples in `also` are labelled out of turn, as the first one is.
+        """
         ids = [ids] if isinstance(ids, str) or not is_list_like(ids) else list(ids)
         for sample in ids:
             if not isinstance(sample, str):
@@ -99,18 +102,20 @@ class Answers:
             labels = [self._check_label(label) for label in labels]
         if len(labels) != len(ids):
             raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
-        if len(set(ids)) < len(ids):
+        said = [(kind, *one) for one in zip(ids, labels)]
+        said += [("label", sample, labels[0]) for sample in also]
+        if len({sample for _, sample, _ in said}) < len(said):
             raise ValueError("ids repeats an id; name each sample once.")
-        for sample in ids:
+        for _, sample, _ in said:
             self.check_in_pool(sample)
         with self.store.transaction():
             self.catch_up()
-            for sample in ids:
+            for kind, sample, _ in said:
                 self._check_state(kind, sample, annotator)
-            for sample, label in zip(ids, labels):
+            for kind, sample, label in said:
                 is_check = kind == "answer" and self.batches.is_check(sample)
-                said = "check" if is_check else kind
-                self.store.append(annotator, said, sample, label)
+                kind = "check" if is_check else kind
+                self.store.append(annotator, kind, sample, label)
                 self.batches.set_open(sample, False)
 
     def change(self, kind, content, annotator):

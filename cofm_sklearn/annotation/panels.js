@@ -26,6 +26,19 @@ function choices(options) {
   return select;
 }
 
+// A sample in a list: its text, or a small image.
+function piece(one) {
+  if (one.image) {
+    const image = make("img");
+    image.src = one.image;
+    image.alt = one.short;
+    return image;
+  }
+  const text = make("span", "", one.short || "(empty text)");
+  text.dir = "auto";
+  return text;
+}
+
 class SearchPanel {
   constructor(labeller) {
     this.labeller = labeller;
@@ -76,16 +89,7 @@ class SearchPanel {
         const button = make("button", "cofm-hit");
         button.type = "button";
         button.dataset.id = hit.id;
-        if (hit.image) {
-          const image = make("img");
-          image.src = hit.image;
-          image.alt = "A sample";
-          button.append(image);
-        } else {
-          const text = make("span", "", hit.short || "(empty text)");
-          text.dir = "auto";
-          button.append(text);
-        }
+        button.append(piece(hit));
         const name = (k) => this.labeller.classes[k];
         let state = "no opinion yet";
         if (hit.label !== null) state = `labelled ${name(hit.label)}`;

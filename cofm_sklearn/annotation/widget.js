@@ -302,7 +302,7 @@ class Labeller {
       this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
-      const with_ = this.alsoWanted() ? one.also.map(([id]) => id) : [];
+      const with_ = this.alsoWanted() ? one.also.map((other) => other.id) : [];
       this.send({ type: "answer", id: one.id, label, also: with_ });
       if (with_.length) this.say(`${with_.length + 1} labels.`);
     }
@@ -537,9 +537,9 @@ class Labeller {
     label.append(box, make("span", "", `Label ${n} the same`), key);
     const list = make("ul");
     list.setAttribute("aria-label", "Near-duplicates");
-    for (const [, text] of others) {
-      const item = make("li", "", text);
-      item.dir = "auto";
+    for (const other of others) {
+      const item = make("li");
+      item.append(piece(other));
       list.append(item);
     }
     this.also.append(label, list);
@@ -686,11 +686,10 @@ class Labeller {
     if (!one.nearest.length) return;
     const list = make("ul", "cofm-nearest");
     list.setAttribute("aria-label", "The nearest labelled samples");
-    for (const [label, likeness, text] of one.nearest) {
+    for (const other of one.nearest) {
       const item = make("li");
-      const said = make("span", "", text);
-      said.dir = "auto";
-      item.append(make("b", "", this.classes[label]), ` ${percent(likeness)} alike: `, said);
+      const how = ` ${percent(other.alike)} alike: `;
+      item.append(make("b", "", this.classes[other.label]), how, piece(other));
       list.append(item);
     }
     this.opinions.append(make("p", "cofm-hint", "The nearest labelled samples"), list);

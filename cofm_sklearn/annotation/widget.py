@@ -93,6 +93,7 @@ class AnnotationWidget:
         self.context = context
         self._groups = []  # how many labels each of the last answers gave
         self._view = None
+        self._small = {}  # id -> a small image
         self._long = {}  # id -> text that the browser has the beginning of
 
     def _repr_mimebundle_(self, **settings):
@@ -135,7 +136,7 @@ class AnnotationWidget:
         try:
             reply |= self._questions() | self._classes()
             reply["progress"] = self._progress()
-        except (StoreError, RuntimeError) as error:
+        except (StoreError, ValueError, TypeError, RuntimeError) as error:
             reply["error"] = str(error)
         return reply
 
@@ -176,12 +177,10 @@ class AnnotationWidget:
         also = message.get("also", [])
         if not isinstance(also, list) or not all(isinstance(s, str) for s in also):
             raise ValueError(f"also must be a list of ids, got {also!r}.")
-        label = self._label(message)
-        getattr(self.session, kind)(sample, label)
-        self._groups.append(1)
-        if also:
-            self.session.label(also, [label] * len(also))
-            self._groups[-1] += len(also)
+        session, label = self.session, self._label(message)
+        annotator = session._check(None)
+        session._answers.say(kind, sample, label, annotator, also)
+        self._groups.append(1 + len(also))
 
     def _do_search(self, message):
         session, predicted = self.session, message.get("predicted")
@@ -200,13 +199,8 @@ class AnnotationWidget:
         classes, guess = self.session.classes, None
         if one.proba is not None:
             guess = classes.index(max(one.proba, key=one.proba.__getitem__))
-        shown = {"short": self._short(one.id)}
-        if shows_image(one.sample, self.kind):
-            # One that cannot be read goes by its place in the pool.
-            with suppress(ValueError, TypeError, OSError, ImportError):
-                shown["image"] = as_jpeg(one.sample, _HIT_SIDE)
         label = None if one.label is None else classes.index(one.label)
-        return {"id": one.id, "label": label, "guess": guess, **shown}
+        return {"label": label, "guess": guess, **self._short(one.id)}
 
     def _do_map(self, message):
         session, classes = self.session, self.session.classes
@@ -350,25 +344,27 @@ class AnnotationWidget:
             "check": question.is_check,
             "trust": question.trust,
             "nearest": [
-                [classes.index(label), likeness, self._short(sample)]
-                for sample, label, likeness in question.nearest
+                {"label": classes.index(label), "alike": alike, **self._short(sample)}
+                for sample, label, alike in question.nearest
                 if label in classes
             ],
-            "also": [[s, self._short(s)] for s in question.near_duplicates],
+            "also": [self._short(sample) for sample in question.near_duplicates],
             "context": self._context(question.index),
             **self._show(question.id, question.sample),
         }
 
-    def _sample(self, sample):
-        X, row = self.session.X, self.session._rows[sample]
-        return X.iloc[row] if hasattr(X, "iloc") else X[row]
-
     def _short(self, sample):
-        """A sample in one line; of an image, its place in the pool."""
-        value = self._sample(sample)
-        if shows_image(value, self.kind):
-            return f"image {self.session._rows[sample]}"
-        return as_text(value)[:_MAX_HIT]
+        """Id, and the beginning of a text or a small image, for lists."""
+        X, row = self.session.X, self.session._rows[sample]
+        value = X.iloc[row] if hasattr(X, "iloc") else X[row]
+        if not shows_image(value, self.kind):
+            return {"id": sample, "short": as_text(value)[:_MAX_HIT], "image": None}
+        if sample not in self._small:
+            self._small[sample] = None
+            # One that cannot be read goes by its place in the pool.
+            with suppress(ValueError, TypeError, OSError, ImportError):
+                self._small[sample] = as_jpeg(value, _HIT_SIDE)
+        return {"id": sample, "short": f"image {row}", "image": self._small[sample]}
 
     def _context(self, row):
         if self.context is None:
