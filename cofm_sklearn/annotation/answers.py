@@ -96,10 +96,8 @@ class Answers:
                 raise TypeError(f"ids must be str, as in Question.id; got {sample!r}.")
         if kind == "skip":
             labels = [None] * len(ids)
-        elif not is_list_like(labels):
-            labels = [self._check_label(labels)]
         else:
-            labels = [self._check_label(label) for label in labels]
+            labels = list(labels) if is_list_like(labels) else [labels]
         if len(labels) != len(ids):
             raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
         said = [(kind, *one) for one in zip(ids, labels)]
@@ -109,13 +107,17 @@ class Answers:
         for _, sample, _ in said:
             self.check_in_pool(sample)
         with self.store.transaction():
-            self.catch_up()
-            for kind, sample, _ in said:
+            self.catch_up()  # the classes may have changed
+            for kind, sample, label in said:
                 self._check_state(kind, sample, annotator)
+                if kind != "skip":
+                    self._check_label(label)
             for kind, sample, label in said:
                 is_check = kind == "answer" and self.batches.is_check(sample)
-                kind = "check" if is_check else kind
-                self.store.append(annotator, kind, sample, label)
+                text = None if kind == "skip" else self._check_label(label)
+                self.store.append(
+                    annotator, "check" if is_check else kind, sample, text
+                )
                 self.batches.set_open(sample, False)
 
     def change(self, kind, content, annotator):
@@ -192,6 +194,8 @@ class Answers:
         n_new = n_other = 0
         with self.store.transaction():
             self.catch_up()
+            for label in said.values():  # the classes may have changed
+                self._check_label(label_of(label))
             for (sample, name), label in said.items():
                 before = self.history.said_by(sample, name)
                 if before and (before[-1] == label or not overwrite):

@@ -201,6 +201,13 @@ def test_another_process_on_the_same_file_sees_them(tmp_path):
         one.rename_class("beta", "delta")
         one.add_class("omega")
         (question,) = two.ask()
+        one.rename_class("alpha", "first")
+        one.rename_class("first", "alpha")
+        for renamed in ("beta", "first"):
+            with pytest.raises(ValueError, match="Unknown label"):
+                two.answer(question.id, renamed)
+        with pytest.raises(ValueError, match="Unknown label"):
+            two.import_labels([(two._ids[0], "beta", "ann")])
         assert two.progress().counts.keys() == set(one.classes)
         two.answer(question.id, "omega")
         assert two.classes == one.classes == ["alpha", "delta", "gamma", "omega"]
