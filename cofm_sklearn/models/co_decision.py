@@ -297,11 +297,11 @@ class CoDecisionClassifier(BasePriorClassifier):
         nodes = None
         if self.neighbors_ is not None:
             nodes = self.neighbors_.samples_like(X)
-        rows = self._class_rows(X, nodes)
+        rows, weight = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
             self.estimator,
-            TrainingSet(features, codes, classes, given, rows),
+            TrainingSet(features, codes, classes, given, rows, weight),
             None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
             label_noise=self.label_noise,
@@ -330,7 +330,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
 
     def _class_rows(self, X, nodes):
-        """One sample per class, as the prior knows them; None if it cannot tell.
+        """One row per class, as the prior knows them or None, and what it counts.
 
         Its description, and what is typical of the class in the pool: both at once
         where both are there, as a description is not quite like the samples.
@@ -338,11 +338,11 @@ class CoDecisionClassifier(BasePriorClassifier):
         prior = self.prior_
         described = prior.description_rows(X) if is_package_prior(prior) else None
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
-            return described  # raw samples have no mean
+            return described, 1  # raw samples have no mean
         proba = prior_proba_of(prior, nodes, self.classes_)
         seen = np.asarray(features_for_small_model(prior, nodes))
-        typical = typical_rows(seen, proba)
-        return typical if described is None else (described + typical) / 2
+        typical, weight = typical_rows(seen, proba)
+        return (typical if described is None else (described + typical) / 2), weight
 
     def _fit_prior_alone(self, X):
         new = self._begin_without_labels(X)

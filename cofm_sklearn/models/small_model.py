@@ -57,8 +57,11 @@ def typical_rows(X, proba):
 
     Returns
     -------
-    ndarray of shape (n_classes, n_features)
+    rows : ndarray of shape (n_classes, n_features)
         As long as the samples are: a mean of unit vectors is shorter.
+
+    n_typical : int
+        How many samples a row stands for; more if several are equally sure.
 
     Examples
     --------
@@ -67,19 +70,22 @@ def typical_rows(X, proba):
     >>> right = np.linspace(0, 1, 40)
     >>> angles = right * np.pi / 2
     >>> X = np.column_stack([np.cos(angles), np.sin(angles)])
-    >>> typical_rows(X, np.column_stack([1 - right, right])).round(2)
+    >>> rows, n_typical = typical_rows(X, np.column_stack([1 - right, right]))
+    >>> rows.round(2)
     array([[1.  , 0.08],
            [0.08, 1.  ]])
+    >>> n_typical
+    5
     """
+    n_typical = int(np.clip(len(X) // (4 * proba.shape[1]), 1, _TYPICAL))
     # The last digits are not to choose among samples, nor is their order.
     proba = proba.round(6)
-    n_typical = np.clip(len(X) // (4 * proba.shape[1]), 1, _TYPICAL)
     last = len(X) - n_typical
     typical = proba >= np.partition(proba, last, axis=0)[last]
     rows = (typical / typical.sum(axis=0)).T @ X
     length = np.linalg.norm(X, axis=1).mean()
     own = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows * (length / np.where(own > 0, own, 1.0))
+    return rows * (length / np.where(own > 0, own, 1.0)), n_typical
 
 
 class TrainingSet:
