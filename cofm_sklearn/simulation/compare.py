@@ -146,7 +146,7 @@ def compare_strategies(
         for rate in noises:
             for seed, (X_pool, y_pool, held_out) in zip(seeds, data):
                 # Once here, so that no other process needs the foundation model.
-                key = id(model), seed
+                key = id(model), id(X_pool)
                 if key not in fitted:
                     fitted[key] = fit_to_pool(model, X_pool)
                 about = {"strategy": name, "seed": seed, "noise": rate}
