@@ -14,6 +14,7 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
+from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
+    "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
     "StabilizedPredictions",
     "StoppingDecision",
