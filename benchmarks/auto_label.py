@@ -17,12 +17,11 @@ import pandas as pd
 
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import DATASETS, make_split
-from benchmarks.savings.runs import small_model
-from cofm_sklearn import CoDecisionClassifier
+from benchmarks.savings.strategies import co_decision
 from cofm_sklearn.models import label_pool
 
 RESULTS = Path(__file__).parent / "results"
-RUN = ["dataset", "noise", "seed"]
+RUN = ["dataset", "noise", "prior", "seed"]
 CELL = ["dataset", "noise", "n_labels", "n_check"]
 NAMES = (
     *("agnews", "sms", "api_docs", "trec"),
@@ -34,18 +33,18 @@ N_CHECK = (0, 100)
 TARGET = 0.95
 
 
-def measure(dataset, noise, seed, asked, folder, cache):
+def measure(dataset, noise, prior, seed, asked, folder, cache):
     """Return a row per number of answers, without and with a check set."""
-    split = make_split(dataset, noise, "described", seed, folder, cache)
-    truth = make_split(dataset, "0", "described", seed, folder, cache).answers
+    split = make_split(dataset, noise, prior, seed, folder, cache)
+    truth = split.y_pool
     n_pool = len(truth)
     rng = np.random.RandomState(seed)
     rows = []
     for n in N_LABELS:
         taught = asked[:n]
-        model = CoDecisionClassifier(
-            small_model(), split.prior, neighbors=split.neighbors, random_state=seed
-        ).fit(split.Z_pool[taught], split.answers[taught])
+        model = co_decision(split, seed).fit(
+            split.Z_pool[taught], split.answers[taught]
+        )
         others = rng.permutation(np.setdiff1d(np.arange(n_pool), taught))
         for n_check in N_CHECK:
             labeled = np.concatenate([taught, others[:n_check]])
@@ -66,6 +65,7 @@ def measure(dataset, noise, seed, asked, folder, cache):
                 {
                     "dataset": dataset,
                     "noise": noise,
+                    "prior": prior,
                     "seed": seed,
                     "n_labels": n,
                     "n_check": n_check,
@@ -153,7 +153,7 @@ def main():
     parser.add_argument("--results", type=Path, default=RESULTS / "auto_label.csv")
     args = parser.parse_args()
     picks = pd.read_csv(RESULTS / "picks.csv", dtype={"noise": str})
-    picks = picks[(picks["prior"] == "described") & picks["noise"].isin(NOISES)]
+    picks = picks[(picks["prior"] != "shuffled") & picks["noise"].isin(NOISES)]
     done = pd.DataFrame(columns=RUN)
     if args.results.exists():
         done = pd.read_csv(args.results, dtype={"noise": str})
@@ -162,17 +162,15 @@ def main():
         run: np.array(" ".join(rows.sort_values("round")["asked"]).split(), dtype=int)
         for run, rows in picks.groupby(RUN)
     }
+    order = {name: k for k, name in enumerate(NAMES)}
+    runs = sorted(asked, key=lambda run: (run[-1], order[run[0]], run[1]))
     todo = [
         (*run, asked[run], args.data, cache_folder(args.cache))
-        for seed in range(args.seeds)
-        for name in args.datasets
-        for noise in NOISES
-        for run in [(name, noise, seed)]
-        if run not in finished
+        for run in runs
+        if run[0] in args.datasets and run[-1] < args.seeds and run not in finished
     ]
     rows = done.to_dict("records")
     table = record(measure, todo, args.results, args.jobs, rows) if todo else done
-    order = {name: k for k, name in enumerate(NAMES)}
     table = table.sort_values(
         ["dataset", "noise", "n_labels", "n_check", "seed"],
         key=lambda column: column.map(order) if column.name == "dataset" else column,

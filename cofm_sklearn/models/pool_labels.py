@@ -156,6 +156,7 @@ def label_pool(
             Z = step.transform(Z)
         proba, oof_proba = final._without_neighbors(Z), final.oof_proba_
         noise_rate, taught_quality = final.noise_rate_, final.label_quality_
+        noise_rates = final.noise_rate_interval_
         if len(oof_proba) != len(taught):
             raise ValueError(
                 f"The model was fitted on {len(oof_proba)} samples, but {len(taught)} "
@@ -168,9 +169,11 @@ def label_pool(
             model, take_rows(X_pool, taught), classes, answers[~is_check], _N_FOLDS, 0
         )
         noise_rate, taught_quality = 0.0, np.ones(len(taught))
+        noise_rates = (0.0, 1.0)
         if len(taught) and len(classes) > 1:
             noise = estimate_noise(y[~is_check], oof_proba, classes=classes)
             noise_rate, taught_quality = noise.noise_rate, noise.label_quality
+            noise_rates = noise.noise_rate_interval
 
     shares = pool_shares(proba)
     scores = pool_scores(proba, shares, codes)
@@ -229,7 +232,7 @@ def label_pool(
     if in_set.any():
         right = (codes[checked] == answers[is_check])[in_set]
         interval = count_precision(
-            int(right.sum()), int(in_set.sum()), noise_rate, n_classes
+            int(right.sum()), int(in_set.sum()), noise_rates, n_classes
         )
     table.attrs = {
         "target_precision": target_precision,

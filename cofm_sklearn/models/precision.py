@@ -286,7 +286,7 @@ class Precision:
         return -values, mean, np.sqrt(within / total + 1e-12)
 
 
-def count_precision(n_right, n_checked, noise_rate, n_classes, confidence=0.95):
+def count_precision(n_right, n_checked, noise_rates, n_classes, confidence=0.95):
     """Return the interval of a share of right labels, from a random check.
 
     Parameters
@@ -294,8 +294,9 @@ def count_precision(n_right, n_checked, noise_rate, n_classes, confidence=0.95):
     n_right, n_checked : int
         Labels that agree with the answers, of how many.
 
-    noise_rate : float
-        Share of wrong answers.
+    noise_rates : tuple of (float, float)
+        Between these lies the share of wrong answers. Each end of the interval takes
+        the one that makes it wider.
 
     n_classes : int
         Number of classes, at least 2.
@@ -315,20 +316,24 @@ def count_precision(n_right, n_checked, noise_rate, n_classes, confidence=0.95):
     Examples
     --------
     >>> from cofm_sklearn.models.precision import count_precision
-    >>> low, high = count_precision(98, 100, 0.0, 2)
+    >>> low, high = count_precision(98, 100, (0.0, 0.0), 2)
     >>> round(low, 3), round(high, 3)
     (0.93, 0.998)
     """
     if not n_checked:
         return 0.0, 1.0
     found = binomtest(n_right, n_checked).proportion_ci(confidence, method="exact")
-    # Answers agree with right labels if they are right, and by chance with others.
+    low, high = map(_without_noise, found, noise_rates, (n_classes, n_classes))
+    return low, high
+
+
+def _without_noise(agreement, noise_rate, n_classes):
+    """Share of right labels behind a share of labels that wrong answers agree with."""
     slip = noise_rate / (n_classes - 1)
     scale = 1 - noise_rate - slip
-    if scale <= 0:
-        return 0.0, 1.0
-    low, high = (float(np.clip((end - slip) / scale, 0, 1)) for end in found)
-    return low, high
+    if scale <= 0:  # answers say nothing then
+        return 1.0
+    return float(np.clip((agreement - slip) / scale, 0, 1))
 
 
 def _soften(proba):

@@ -111,10 +111,10 @@ def test_weights_give_answers_the_spread_of_the_pool():
 
 
 def test_interval_of_a_check_is_where_such_a_count_is_not_rare():
-    low, high = count_precision(45, 50, 0.0, 2)
+    low, high = count_precision(45, 50, (0.0, 0.0), 2)
     assert binom.sf(44, 50, low) == pytest.approx(0.025)
     assert binom.cdf(45, 50, high) == pytest.approx(0.025)
-    assert count_precision(0, 0, 0.0, 2) == (0.0, 1.0)
+    assert count_precision(0, 0, (0.0, 0.1), 2) == (0.0, 1.0)
 
 
 def test_interval_of_a_check_makes_up_for_wrong_answers():
@@ -122,7 +122,13 @@ def test_interval_of_a_check_makes_up_for_wrong_answers():
     held = 0
     for _ in range(200):
         agree = rng.binomial(80, 0.9 * 0.8 + 0.1 * 0.1)  # .2 wrong, three classes
-        low, high = count_precision(agree, 80, 0.2, 3)
+        low, high = count_precision(agree, 80, (0.2, 0.2), 3)
         held += low <= 0.9 <= high
     assert held >= 185
-    assert count_precision(5, 10, 0.5, 2) == (0.0, 1.0)  # answers by the coin
+    # Not knowing how many answers are wrong makes it wider.
+    surely, unsure = (count_precision(60, 80, r, 3) for r in ((0.2, 0.2), (0.1, 0.3)))
+    assert unsure[0] < surely[0] < surely[1] < unsure[1]
+    # At one end answers are right, at the other by the coin.
+    low, high = count_precision(9, 10, (0.0, 0.5), 2)
+    assert low == count_precision(9, 10, (0.0, 0.0), 2)[0]
+    assert high == 1
