@@ -279,6 +279,11 @@ class CoDecisionClassifier(BasePriorClassifier):
         proba = self._decide_alone(X)
         return proba if self._voice is None else self._voice.fuse(X, proba)
 
+    def _without_neighbors(self, X):
+        """What `oof_proba_` is of samples given to `fit`, of any samples."""
+        check_is_fitted(self, "classes_")
+        return in_blocks(self._decide_alone, self._check_X(X, reset=False))
+
     def _decide_alone(self, X):
         """What prior and small model say together, without neighbours."""
         if self.estimator_ is None:

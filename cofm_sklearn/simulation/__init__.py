@@ -15,6 +15,7 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
+from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
+    "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
     "StabilizedPredictions",
     "StoppingDecision",
