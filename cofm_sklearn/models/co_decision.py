@@ -1,5 +1,6 @@
 """Prior and small model as one classifier."""
 
+import warnings
 from copy import copy
 from dataclasses import replace
 
@@ -42,7 +43,9 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["CoDecisionClassifier"]
 
-_BLOCK = 2**14
+_BLOCK, _BLOCK_CELLS = 2**14, 2**22
+# Samples of the graph times classes over which labels can spread in some seconds.
+_MOST_SPREAD = 10_000_000
 
 
 class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -89,7 +92,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         It is used as it is; put it into ``sklearn.frozen.FrozenEstimator`` where
         clones must keep the fit. ``"auto"`` stands for the graph of the pool where
         the pool is known, as in `ActiveLearningClassifier` and `AnnotationSession`,
-        and for none elsewhere. None does without.
+        and for none elsewhere. None does without. With more than 10 million
+        samples of the graph times classes they are left out, with a warning.
 
     n_folds : int, default=4
         Folds behind the out-of-fold predictions, at least 2.
@@ -279,7 +283,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
-        return _in_blocks(self._decide, X)
+        return _in_blocks(self._decide, X, len(self.classes_))
 
     def predict(self, X):
         """Predict the class that both models together find most probable.
@@ -367,7 +371,9 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._check_X(X, reset=False)
         if self._voice is None:
             return class_proba(None, X, self.classes_)
-        return _in_blocks(lambda X: self._voice.proba(X, self._decide_alone(X)), X)
+        return _in_blocks(
+            lambda X: self._voice.proba(X, self._decide_alone(X)), X, len(self.classes_)
+        )
 
     def _decide(self, X):
         """Probabilities of checked samples."""
@@ -413,15 +419,28 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self.neighbors_ is not None:
             nodes = self.neighbors_.samples_like(X)
             counted = fusion.label_quality * given / given[given > 0].mean()
-            self._voice = fit_neighbors(
-                self.neighbors_,
-                self._decide_alone(nodes),
-                X,
-                self._decide_alone(X),
-                codes,
-                counted,
-            )
+            if self._can_spread(n_rows(nodes)):
+                self._voice = fit_neighbors(
+                    self.neighbors_,
+                    _in_blocks(self._decide_alone, nodes, len(classes), np.float32),
+                    X,
+                    _in_blocks(self._decide_alone, X, len(classes)),
+                    codes,
+                    counted,
+                )
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
+
+    def _can_spread(self, n_nodes):
+        n_classes = len(self.classes_)
+        if n_nodes * n_classes <= _MOST_SPREAD:
+            return True
+        warnings.warn(
+            f"Labels of {n_classes} classes cannot spread over {n_nodes} neighbours in "
+            "reasonable time, so the neighbours are left out. Give neighbors="
+            f"NeighborGraph(max_samples={max(_MOST_SPREAD // n_classes, 3)}).",
+            stacklevel=2,
+        )
+        return False
 
     def _fit_prior_alone(self, X):
         if self.prior is None:
@@ -544,13 +563,15 @@ def _prior_proba(prior, X, classes):
     return check_proba(proba, n_rows(X), len(classes), name=name)
 
 
-def _in_blocks(say, X):
+def _in_blocks(say, X, n_classes, dtype=np.float64):
     """Ask about many samples block by block, which bounds memory."""
-    n_samples = n_rows(X)
-    if n_samples <= _BLOCK:
-        return say(X)
-    starts = range(0, n_samples, _BLOCK)
-    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])
+    n_samples, size = n_rows(X), min(_BLOCK, max(_BLOCK_CELLS // n_classes, 1))
+    if n_samples <= size:
+        return say(X).astype(dtype, copy=False)
+    result = np.empty((n_samples, n_classes), dtype=dtype)
+    for i in range(0, n_samples, size):
+        result[i : i + size] = say(take_rows(X, slice(i, i + size)))
+    return result
 
 
 def _is_auto(value):
