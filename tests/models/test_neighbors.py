@@ -374,7 +374,9 @@ def test_too_many_classes_for_the_graph_are_said(monkeypatch):
 
 def test_blocks_change_no_prediction(monkeypatch):
     X, y = groups()[:2]
-    model = CoDecisionClassifier(LogisticRegression(), neighbors=NeighborGraph().fit(X))
+    model = CoDecisionClassifier(
+        LogisticRegression(), neighbors=NeighborGraph().fit(X), random_state=0
+    )
     at_once = model.fit(X[:40], y[:40]).predict_proba(X)
     monkeypatch.setattr(base, "_BLOCK_CELLS", 7)
     in_blocks = model.fit(X[:40], y[:40]).predict_proba(X)
