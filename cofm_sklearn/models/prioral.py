@@ -201,7 +201,7 @@ class PriorALClassifier(BasePriorClassifier):
         """
         check_is_fitted(self, "classes_")
         say = self.prior_proba if self.estimator_ is None else self.small_model_proba
-        return in_blocks(say, X)
+        return in_blocks(say, X, len(self.classes_))
 
     def _add_clean_set(self, X, features, last):
         """Return positions and pseudo-labels of the clean set, and all features."""
