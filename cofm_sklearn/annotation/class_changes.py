@@ -74,7 +74,7 @@ def classes_after(classes, event):
     """Return the sorted classes after a change of them."""
     content = json.loads(event.label)
     if event.kind == "add":
-        return sorted([*classes, content[0]])
+        return sorted({*classes, content[0]})
     renamed = renamed_by(event)
     texts = [json.dumps(name) for name in classes]
     return sorted({json.loads(renamed.get(text, text)) for text in texts})

@@ -57,7 +57,9 @@ def write_frame(frame, path, format=None):
             # Quoted, as readers take a carriage return for the end of a row.
             frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif format == "parquet":
-            frame.to_parquet(part, index=False)
+            frame.to_parquet(
+                part, engine="pyarrow", index=False, write_page_checksum=True
+            )
         else:
             # Ctrl-C in pandas' own writer ends the process.
             with open(part, "w", encoding="utf-8") as file:
@@ -172,7 +174,9 @@ def _read_frame(path):
     format = _format_of(path, None)
     try:
         if format == "parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(
+                path, engine="pyarrow", page_checksum_verification=True
+            )
         if format == "csv":  # a label "NA" is a label, and digits may be a name
             return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
         frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})

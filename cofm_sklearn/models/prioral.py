@@ -201,7 +201,7 @@ class PriorALClassifier(BasePriorClassifier):
         """
         check_is_fitted(self, "classes_")
         say = self.prior_proba if self.estimator_ is None else self.small_model_proba
-        return in_blocks(say, X)
+        return in_blocks(say, X, len(self.classes_))
 
     def _add_clean_set(self, X, features, last):
         """Return positions and pseudo-labels of the clean set, and all features."""
@@ -252,10 +252,8 @@ def product_of_experts(prior_proba, small_proba):
     >>> product_of_experts(np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])).round(6)
     array([[0.8, 0.2]])
     """
-    experts = (
-        np.log(np.maximum(proba, _FLOOR)) for proba in (prior_proba, small_proba)
-    )
-    return softmax(sum(experts), axis=1)
+    experts = np.maximum([prior_proba, small_proba], _FLOOR)
+    return softmax(np.log(experts).sum(axis=0), axis=1)
 
 
 def imbalance_aware_entropy(prior_proba, small_proba):

@@ -1,5 +1,6 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
+from cofm_sklearn.simulation.compare import compare_strategies
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
     label_savings,
@@ -14,6 +15,7 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
+from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
@@ -23,10 +25,12 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
+    "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
     "StabilizedPredictions",
     "StoppingDecision",
     "SuspectsDisplay",
+    "compare_strategies",
     "label_savings",
     "labels_to_reach",
     "score_predictions",
