@@ -302,9 +302,9 @@ class Labeller {
       this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
-      const with_ = this.alsoWanted() ? one.also.map((other) => other.id) : [];
-      this.send({ type: "answer", id: one.id, label, also: with_ });
-      if (with_.length) this.say(`${with_.length + 1} labels.`);
+      const also = this.alsoWanted() ? one.also.map((other) => other.id) : [];
+      this.send({ type: "answer", id: one.id, label, also });
+      this.queue = this.queue.filter((other) => !also.includes(other.id));
     }
     this.show();
   }
