@@ -13,6 +13,7 @@ function colorOf(label) {
 function field(text, control) {
   const label = make("label", "cofm-field");
   label.append(make("span", "", text), control);
+  control.setAttribute("aria-label", text); // without the text of a list's choices
   return label;
 }
 
