@@ -1,11 +1,12 @@
 """The part of a session that changes its classes."""
 
 from cofm_sklearn.annotation.class_changes import describe, descriptions_of
+from cofm_sklearn.annotation.parts import SessionPart
 
 __all__ = ["Changing"]
 
 
-class Changing:
+class Changing(SessionPart):
     """Add, rename, merge and describe classes while people label."""
 
     @property

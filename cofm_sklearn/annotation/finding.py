@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from cofm_sklearn.annotation.parts import SessionPart
 from cofm_sklearn.annotation.views import make_question
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
@@ -17,7 +18,7 @@ __all__ = ["Finding"]
 _ORDERS = ("pool", "uncertain", "suspects")
 
 
-class Finding:
+class Finding(SessionPart):
     """Search and filter the pool, and label any sample of it."""
 
     def search(self, text=None, *, predicted=None, labeled=None, order="pool", n=20):

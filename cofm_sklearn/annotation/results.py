@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.exchange import labels_frame, write_frame
+from cofm_sklearn.annotation.parts import SessionPart
 from cofm_sklearn.annotation.report import report_html
 from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take_rows
@@ -13,7 +14,7 @@ from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take
 __all__ = ["Results"]
 
 
-class Results:
+class Results(SessionPart):
     """The part of a session that gives its results away."""
 
     def predict(self, X=None):
