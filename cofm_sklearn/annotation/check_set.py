@@ -106,12 +106,14 @@ def score_check_set(counts):
     # Jeffreys' prior, as Wilson's intervals are near those that it gives.
     drawn = rng.beta(right + 0.5, of - right + 0.5, size=(_DRAWS, len(of)))
     low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    found = float(np.mean(right / of))
     return CheckScore(
         n=int(of.sum()),
         accuracy=float(right.sum() / of.sum()),
         accuracy_interval=_wilson(right.sum(), of.sum()),
-        balanced_accuracy=float(np.mean(right / of)),
-        balanced_accuracy_interval=(float(low), float(high)),
+        balanced_accuracy=found,
+        # Where all are right, or none, it would end before what was found.
+        balanced_accuracy_interval=(min(float(low), found), max(float(high), found)),
         recalls={
             label: (k / n, *_wilson(k, n), n) if n else (None, 0.0, 1.0, 0)
             for label, k, n in counts

@@ -174,12 +174,12 @@ def test_scores_by_their_definition(pairs):
     assert score.n == n
     assert score.accuracy == pytest.approx(sum(r for r, _ in there) / n)
     assert score.balanced_accuracy == pytest.approx(np.mean([r / n for r, n in there]))
-    for low, high, inside in [
-        (*score.accuracy_interval, score.accuracy),
-        (*score.balanced_accuracy_interval, 0.5),
+    for (low, high), inside in [
+        (score.accuracy_interval, score.accuracy),
+        (score.balanced_accuracy_interval, score.balanced_accuracy),
     ]:
         assert 0 <= low < high <= 1
-        assert inside == 0.5 or low - 1e-9 <= inside <= high + 1e-9
+        assert low - 1e-9 <= inside <= high + 1e-9
     for k, (right, of) in enumerate(pairs):
         recall, low, high, count = score.recalls[k]
         assert count == of
