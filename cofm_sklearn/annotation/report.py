@@ -142,8 +142,8 @@ def _score(measured, score):
         lines.append(
             f"<p>Out of fold, on the {measured['n_labels']} labels that the model "
             f"learned from: {_percent(measured['accuracy'])} "
-            f"({_interval(*measured['interval'])}). They were chosen for being hard, so "
-            "this is not the accuracy on the pool.</p>"
+            f"({_interval(*measured['interval'])}). They were chosen for being hard, "
+            "so this is not the accuracy on the pool.</p>"
         )
     if measured["noise_rate"]:
         lines.append(
