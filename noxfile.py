@@ -22,7 +22,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")["project"]
 MODAL = {"old": "modAL-python==0.4.1", "new": "modAL-python==0.4.2.1"}
 # What speaks with modAL, by another protocol in each of its releases.
 WITH_MODAL = [
-    "tests/utils",
+    "tests/compat",
     "tests/query/test_in_stock_modal.py",
     "tests/query/test_adapters.py",
     "tests/query/test_checks.py",

@@ -6,7 +6,7 @@ torch nor sentence-transformers, open_clip or matplotlib.
 
 from importlib import import_module
 
-from cofm_sklearn.utils.modal import repair_modal
+from cofm_sklearn.compat.modal import repair_modal
 
 __version__ = "0.1.0.dev0"
 
@@ -30,6 +30,7 @@ _EXPORTS = {
 
 _SUBPACKAGES = {
     "annotation",
+    "compat",
     "datasets",
     "encoders",
     "models",
