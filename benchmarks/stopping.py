@@ -20,7 +20,7 @@ from benchmarks.savings.results import read
 from benchmarks.savings.runs import small_model
 from benchmarks.savings.strategies import OURS
 from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.simulation import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ["dataset", "noise", "seed"]

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from modAL.uncertainty import entropy_sampling, margin_sampling
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -24,6 +23,9 @@ from cofm_sklearn.simulation import (
     NoisyOracle,
     score_predictions,
 )
+from cofm_sklearn.utils import import_optional
+
+_MODAL = import_optional("modAL.uncertainty", needed_by="The comparison")
 
 __all__ = ["OURS", "PRIOR", "STRATEGIES", "compare", "embed"]
 
@@ -47,8 +49,8 @@ class RandomSampling(BaseEstimator):
 
 STRATEGIES = {
     OURS: CoDecisionQuery(),
-    "margin": margin_sampling,
-    "entropy": entropy_sampling,
+    "margin": _MODAL.margin_sampling,
+    "entropy": _MODAL.entropy_sampling,
     "random": RandomSampling(),
 }
 

@@ -7,13 +7,15 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from cofm_sklearn.annotation.history import row_checksum
+
 __all__ = ["salvage"]
 
 _MAX_EVENTS = 10_000_000
 _HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
-def salvage(path, why, aside=None):
+def salvage(path, why, open_store, aside=None):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
@@ -29,6 +31,9 @@ def salvage(path, why, aside=None):
     why : object
         What is wrong with it.
 
+    open_store : callable
+        Opens a store, given its path; a new file is made.
+
     aside : bytes or None, default=None
         What it held before SQLite played back a journal.
 
@@ -41,7 +46,7 @@ def salvage(path, why, aside=None):
         The new file; None if there is nothing to copy.
     """
     try:
-        events, notes, last = _read(path, aside)
+        events, notes, last = _read(path, open_store, aside)
     except OSError as error:
         events, notes, last, why = {}, [], 0, f"{why}; {error}"
     if not events:
@@ -50,7 +55,7 @@ def salvage(path, why, aside=None):
             "it. It was left as it is; use a backup if there is one.",
             None,
         )
-    copy = _copy(path, events, notes)
+    copy = _copy(path, open_store, events, notes)
     missing = [n for n in range(1, max(last, *events) + 1) if n not in events]
     listed = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
     if missing:
@@ -67,10 +72,8 @@ def salvage(path, why, aside=None):
     )
 
 
-def _copy(path, events, notes):
+def _copy(path, open_store, events, notes):
     """Return a file that holds the events: one that is there, or a new one."""
-    from cofm_sklearn.annotation.store import AnnotationStore, StoreError
-
     number = 1
     while True:
         copy = Path(f"{path}.salvaged-{number}")
@@ -80,13 +83,13 @@ def _copy(path, events, notes):
         except FileExistsError:
             number += 1
         try:
-            with AnnotationStore(copy) as store:
+            with open_store(copy) as store:
                 there = {event.seq: vars(event) for event in store.events()}
-        except StoreError:
+        except RuntimeError:  # it is damaged, too, or is no store
             continue
         if all(list(there.get(seq, {}).values()) == row for seq, row in events.items()):
             return copy
-    with AnnotationStore(copy) as store, store.transaction():
+    with open_store(copy) as store, store.transaction():
         # Files of earlier versions have unsealed ones; the next session notes them.
         for row in notes:
             store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
@@ -95,7 +98,7 @@ def _copy(path, events, notes):
     return copy
 
 
-def _read(path, aside):
+def _read(path, open_store, aside):
     """Return events by number, notes, and the number of the last event, 0 if unknown.
 
     SQLite looks at a copy, which it may change: it plays a journal back.
@@ -118,10 +121,12 @@ def _read(path, aside):
                 Path(f"{copy}{ending}").unlink(missing_ok=True)
             if aside is None:
                 shutil.copyfile(path, copy)
-            _renew_header(copy, Path(folder) / "new.sqlite")
+            _renew_header(copy, Path(folder) / "new.sqlite", open_store)
             found.append(_read_copy(copy))
             if not found[0][0]:
-                found.append((_read_leaves(copy, Path(folder)), [], 0, None))
+                found.append(
+                    (_read_leaves(copy, Path(folder), open_store), [], 0, None)
+                )
         events, notes, last, _ = found[0]
         for more, others, latest, _ in found[1:]:
             events, notes = {**more, **events}, notes or others
@@ -144,19 +149,15 @@ def _name(connection):
 
 
 def _tallies(connection):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection, "SELECT events, last, total, version, file, checksum FROM tally"
     )
     return [row for *row, seal in rows if seal == row_checksum(*row)]
 
 
-def _renew_header(path, example):
+def _renew_header(path, example, open_store):
     """Write the header that every file of this kind has."""
-    from cofm_sklearn.annotation.store import AnnotationStore
-
-    AnnotationStore(example).close()
+    open_store(example).close()
     header = bytearray(example.read_bytes()[:_HEADER])
     header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
     with open(path, "r+b") as file:
@@ -164,8 +165,6 @@ def _renew_header(path, example):
 
 
 def _read_copy(path):
-    from cofm_sklearn.annotation.store import row_checksum
-
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         # Without this, SQLite refuses a file that has been cut off.
@@ -181,15 +180,13 @@ def _read_copy(path):
         return events, notes, last, _name(connection)
 
 
-def _read_leaves(path, folder):
+def _read_leaves(path, folder, open_store):
     """Return the events in pages that no table leads to any more.
 
     Each page is read as if it were all of the table, in a new file.
     """
-    from cofm_sklearn.annotation.store import AnnotationStore
-
     example, events = folder / "leaves.sqlite", {}
-    AnnotationStore(example).close()
+    open_store(example).close()
     n_pages = example.stat().st_size // _PAGE
     with closing(sqlite3.connect(example)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -237,8 +234,6 @@ def _largest(connection, last):
 
 
 def _event(connection, number):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection,
         "SELECT seq, time, annotator, kind, sample, label, target, checksum "

@@ -1,6 +1,5 @@
 """The file that keeps what people said: SQLite, no pickle, nothing ever deleted."""
 
-import hashlib
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cofm_sklearn.annotation.history import Event
+from cofm_sklearn.annotation.history import Event, row_checksum
 from cofm_sklearn.annotation.salvage import name_of, salvage
 from cofm_sklearn.utils.forks import take_before_fork
 
@@ -434,7 +433,7 @@ class AnnotationStore:
             if self.path == ":memory:":
                 message, copy = f"The store in memory is damaged: {why}.", None
             else:
-                message, copy = salvage(self.path, why, self._aside)
+                message, copy = salvage(self.path, why, AnnotationStore, self._aside)
             self._damage = DamagedStoreError(message, copy)
         return self._damage
 
@@ -503,12 +502,6 @@ class _Transaction:
 
     def _note(self, number, frame):
         self._interrupted = True
-
-
-def row_checksum(*values):
-    """Checksum over all columns of a row."""
-    text = json.dumps(list(values), ensure_ascii=True, default=repr)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def row_number(checksum):

@@ -11,7 +11,7 @@ from cofm_sklearn.compat import modal_wants_metrics
 from cofm_sklearn.query.learner import view_learner
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy"]
+__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy", "rng_of_round"]
 
 
 def check_strategy(strategy, name="query_strategy"):
@@ -83,6 +83,19 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
             f"{n_pool} samples, {n_instances} of them; got {found!r:.200}."
         )
     return picked.astype(np.int64), others[0] if others else None
+
+
+def rng_of_round(seed, n_labeled):
+    """Draws of a round: the same for the same seed and labels, else new ones.
+
+    modAL 0.4.2 calls a strategy again where the first call raised, so a given
+    RandomState is copied, not used up.
+    """
+    if seed is None:
+        return check_random_state(None)
+    if not isinstance(seed, Integral):
+        seed = deepcopy(check_random_state(seed)).randint(np.iinfo(np.int32).max)
+    return np.random.RandomState([int(seed), n_labeled])
 
 
 class BaseQueryStrategy(BaseEstimator):
@@ -168,14 +181,4 @@ class BaseQueryStrategy(BaseEstimator):
         return check_n_instances(n_instances, n_pool)
 
     def _rng(self, n_labeled):
-        """Draws of this round: the same for the same seed and labels, else new ones.
-
-        modAL 0.4.2 calls a strategy again where the first call raised, so a given
-        RandomState is copied, not used up.
-        """
-        seed = self.random_state
-        if seed is None:
-            return check_random_state(None)
-        if not isinstance(seed, Integral):
-            seed = deepcopy(check_random_state(seed)).randint(np.iinfo(np.int32).max)
-        return np.random.RandomState([int(seed), n_labeled])
+        return rng_of_round(self.random_state, n_labeled)

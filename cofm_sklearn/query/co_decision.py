@@ -4,7 +4,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from cofm_sklearn.pool.blocks import BlockPool, open_pool
+from cofm_sklearn.pool.blocks import BlockPool
+from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import (
     covered_by,

@@ -1,5 +1,6 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
+from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
     label_savings,
@@ -7,14 +8,12 @@ from cofm_sklearn.simulation.curves import (
     score_predictions,
 )
 from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
-from cofm_sklearn.simulation.loop import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import (
     BaseOracle,
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
 )
-from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
     "ActiveLearningClassifier",
@@ -24,8 +23,6 @@ __all__ = [
     "NoiseMatrixDisplay",
     "NoisyOracle",
     "RecordedVotesOracle",
-    "StabilizedPredictions",
-    "StoppingDecision",
     "SuspectsDisplay",
     "label_savings",
     "labels_to_reach",

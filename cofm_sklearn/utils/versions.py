@@ -62,11 +62,8 @@ def _system():
 
 
 def _package():
-    # Imported late: the top of the package imports this folder.
-    import cofm_sklearn
-
-    yield "version", cofm_sklearn.__version__
-    yield "folder", Path(cofm_sklearn.__file__).parent
+    yield "version", _installed("cofm_sklearn")
+    yield "folder", Path(__file__).parents[1]
 
 
 def _requirements():
