@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
 from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import (
     fit_constant_model,
     is_constant,
@@ -227,7 +227,7 @@ class Learner:
     def _train(self, X, y):
         check_takes(self._untrained, X)
         steps, last = split_pipeline(self._untrained)
-        takes_one_class = isinstance(last, CoDecisionClassifier) and not any(
+        takes_one_class = isinstance(last, BasePriorClassifier) and not any(
             map(needs_labels, steps)
         )
         if len(np.unique(y)) == 1 and not takes_one_class:

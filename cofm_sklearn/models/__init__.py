@@ -3,6 +3,7 @@
 from cofm_sklearn.models.cleaning import LabelCleaner
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.nets import NetClassifier
+from cofm_sklearn.models.prioral import PriorALClassifier
 from cofm_sklearn.models.resampling import SafeSampler
 from cofm_sklearn.models.unlabelled import fit_to_pool
 
@@ -10,6 +11,7 @@ __all__ = [
     "CoDecisionClassifier",
     "LabelCleaner",
     "NetClassifier",
+    "PriorALClassifier",
     "SafeSampler",
     "fit_to_pool",
 ]

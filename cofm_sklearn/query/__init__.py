@@ -6,6 +6,7 @@ from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.boundary import DirectQuery, GalaxyQuery
 from cofm_sklearn.query.co_decision import CoDecisionQuery
 from cofm_sklearn.query.herding import UncertaintyHerdingQuery
+from cofm_sklearn.query.prioral import PriorALQuery
 
 __all__ = [
     "AskAgainQuery",
@@ -14,6 +15,7 @@ __all__ = [
     "DirectQuery",
     "GalaxyQuery",
     "ModALQuery",
+    "PriorALQuery",
     "SkactivemlQuery",
     "UncertaintyHerdingQuery",
 ]
