@@ -16,8 +16,9 @@ from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
-from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
+from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 

@@ -19,7 +19,12 @@ from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
-from cofm_sklearn.utils.validation import check_integer, check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_pool,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["AnnotationSession"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.store import StoreError
-from cofm_sklearn.encoders.pictures import MAX_PIXELS, read_rgb
+from cofm_sklearn.encoders.image_reading import MAX_PIXELS, read_rgb
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import is_images
 from cofm_sklearn.utils.validation import check_option

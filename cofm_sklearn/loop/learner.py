@@ -7,7 +7,6 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import (
     fit_constant_model,
@@ -21,6 +20,7 @@ from cofm_sklearn.query.base import (
     rng_of_round,
 )
 from cofm_sklearn.query.co_decision import CoDecisionQuery
+from cofm_sklearn.utils.labels import check_labels
 from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (

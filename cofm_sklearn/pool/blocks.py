@@ -3,7 +3,11 @@
 import numpy as np
 from tqdm.auto import tqdm
 
-from cofm_sklearn.utils.validation import check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_pool,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["BlockPool", "PoolView"]
 

@@ -4,7 +4,11 @@ from scipy import sparse
 
 from cofm_sklearn.pool.blocks import BlockPool
 from cofm_sklearn.pool.distributed import DaskPool
-from cofm_sklearn.utils.validation import check_pool, check_raw, n_rows
+from cofm_sklearn.utils.validation import (
+    check_pool,
+    check_raw,
+    n_rows,
+)
 
 __all__ = ["open_pool"]
 

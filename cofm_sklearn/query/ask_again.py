@@ -11,14 +11,13 @@ from sklearn.base import clone
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.adapters import ModALQuery
 from cofm_sklearn.query.base import BaseQueryStrategy, check_strategy
-from cofm_sklearn.query.weights import class_shares
+from cofm_sklearn.query.worth import class_shares
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.validation import (
-    align_proba,
     check_integer,
     check_n_instances,
     check_option,
-    encode_labels,
     is_share,
     n_rows,
 )

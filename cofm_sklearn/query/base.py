@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from cofm_sklearn.compat import modal_wants_metrics
-from cofm_sklearn.query.learner import view_learner
+from cofm_sklearn.query.view import view_learner
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
 __all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy", "rng_of_round"]

@@ -14,16 +14,16 @@ from cofm_sklearn.query.coverage import (
     similarities,
     to_device,
 )
-from cofm_sklearn.query.learner import LearnerReader, count_labels
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
-from cofm_sklearn.query.weights import learn_weights
+from cofm_sklearn.query.view import LearnerReader, count_labels
+from cofm_sklearn.query.worth import learn_weights
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
     check_auto_or_positive,
     check_numbers,
     check_option,
     check_proba,
     check_unit_embeddings,
-    encode_labels,
     is_share,
     n_rows,
 )

@@ -14,26 +14,24 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.loop.learner import Learner, with_seeds
 from cofm_sklearn.loop.stopping import go_on, look, says_stop
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
-from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
+from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
+from cofm_sklearn.utils.labels import align_proba, check_labels, ravel_labels
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
-    align_proba,
     allows_nan,
     check_integer,
     check_n_instances,
     check_raw,
     is_numeric,
     n_rows,
-    ravel_labels,
     take_rows,
 )
 
