@@ -51,8 +51,8 @@ nox.options.error_on_missing_interpreters = True
 
 
 def run_tests(session, *args):
-    """Run pytest with the arguments, or with those of the command line if any."""
-    session.run("python", "-m", "pytest", *(session.posargs or args))
+    """Run all tests, slow ones too, of the arguments or of the command line."""
+    session.run("python", "-m", "pytest", "-m", "", *(session.posargs or args))
 
 
 @nox.session(python="3.11", tags=["matrix"])
@@ -115,7 +115,7 @@ def coverage(session):
     """Run all tests; 95 % of the lines and 90 % of the branches must have run."""
     session.install("-e", ".[test,baselines]", "coverage>=7.10")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-m", "", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report", success_codes=[0, 2])
     report = Path(session.create_tmp()) / "coverage.json"

@@ -22,9 +22,21 @@ EXTRAS = {
 }
 
 
+BLOCK = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {modules}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
 def run_without(modules, code):
     """Run code in a process that cannot import some modules."""
-    blocked = f"import sys\nsys.modules.update(dict.fromkeys({list(modules)}))\n"
+    blocked = BLOCK.format(modules=list(modules))
     done = subprocess.run(
         [sys.executable, "-c", blocked + textwrap.dedent(code)],
         capture_output=True,

@@ -26,6 +26,7 @@ from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     check_n_instances,
     check_pool,
+    is_fitted,
     is_numeric,
     n_rows,
     stack_rows,
@@ -45,8 +46,8 @@ class Learner:
     ----------
     estimator : classifier
         Trained again on all labels by every `teach`; may be a pipeline on raw samples.
-        A clone is trained, never the given one. To let its prior and neighbours know
-        the pool, give ``fit_to_pool(estimator, X_pool)``.
+        A clone is trained, never the given one; a prior and neighbours that are fitted
+        stay so. ``fit_to_pool(estimator, X_pool)`` fits them to the pool.
 
     query_strategy : callable or None, default=None
         Called as ``strategy(learner, X_pool, n_instances=n)``: a strategy of this
@@ -234,7 +235,7 @@ class Learner:
             model = fit_constant_model(self._untrained, X, y)
         else:
             with few_labels_per_class(), naming_the_cure(self._untrained, X):
-                model = clone(self._untrained).fit(X, y)
+                model = _untrained_copy(self._untrained).fit(X, y)
         self.estimator, self.X_training, self.y_training = model, X, y
         return self
 
@@ -307,6 +308,18 @@ def with_seeds(thing, seed):
         if value is None and (name == "random_state" or name.endswith("__random_state"))
     }
     return thing.set_params(**seeds)
+
+
+def _untrained_copy(estimator):
+    """Clone an estimator, but keep what it has that is fitted and needs no label."""
+    copied = clone(estimator)
+    given, last = split_pipeline(estimator)[1], split_pipeline(copied)[1]
+    if isinstance(given, BasePriorClassifier):
+        for name in ("prior", "neighbors"):
+            part = getattr(given, name, None)
+            if hasattr(part, "fit") and is_fitted(part):
+                setattr(last, name, part)
+    return copied
 
 
 def _check_taught(X, y):

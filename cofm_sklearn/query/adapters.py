@@ -66,7 +66,7 @@ class ModALQuery(BaseQueryStrategy):
         self.arguments = arguments
         self.random_state = random_state
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         check_strategy(self.function, "function")
         X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)

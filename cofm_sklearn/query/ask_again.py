@@ -202,14 +202,14 @@ class AskAgainQuery(BaseQueryStrategy):
         order = np.argsort(-worth, kind="stable")[: max(limit, 0)]
         return order[worth[order] > -np.inf].astype(np.int64)
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         self._check_parameters()
         strategy = self.query_strategy
         if not isinstance(strategy, BaseQueryStrategy):
             strategy = ModALQuery(strategy)
         if strategy.random_state is None and self.random_state is not None:
             strategy = clone(strategy).set_params(random_state=self.random_state)
-        return strategy._choose(learner, X_pool, n_instances)
+        return strategy._select_for(learner, X_pool, n_instances)
 
     def _check_parameters(self):
         check_strategy(self.query_strategy)

@@ -102,8 +102,8 @@ class BaseQueryStrategy(BaseEstimator):
     """Base of query strategies: callables that modAL takes, and estimators.
 
     A subclass stores its parameters, among them `n_instances` and `random_state`,
-    and writes ``_select``, or ``_choose`` if it wants the learner itself. Strategies
-    keep no state: equal input and an equal seed give equal picks.
+    and writes ``_select``, or ``_select_for`` if it wants the learner itself. It keeps
+    no state: equal input and an equal seed give equal picks.
     """
 
     prior = None
@@ -150,14 +150,14 @@ class BaseQueryStrategy(BaseEstimator):
                 f"{type(learner).__name__}."
             )
         n_instances = self._check_n_instances(n_instances, n_rows(X_pool))
-        indices, utilities = self._choose(learner, X_pool, n_instances)
+        indices, utilities = self._select_for(learner, X_pool, n_instances)
         if return_utilities:
             return indices, utilities
         if modal_wants_metrics(learner):
             return indices, utilities[indices]
         return indices
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         """Choose from a learner's pool; returns indices and utilities."""
         view = view_learner(learner, X_pool, self.prior)
         return self._select(view, n_instances, self._rng(len(view.y_labeled)))

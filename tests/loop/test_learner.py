@@ -11,11 +11,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, Learner
+from cofm_sklearn import (
+    CoDecisionClassifier,
+    CoDecisionQuery,
+    Learner,
+    PrecomputedPrior,
+)
 from cofm_sklearn.models.small_model import is_constant
 
 X, Y = make_blobs([60, 30, 8], n_features=4, random_state=0)
 NAMES = np.array(["a", "b", "c"])[Y]
+WITH_PRIOR = np.hstack([X, np.full((len(X), 3), 1 / 3)])
 KINDS = {
     "array": np.asarray,
     "list": lambda X: X.tolist(),
@@ -163,6 +169,17 @@ def test_a_co_decision_keeps_its_classes():
     with pytest.raises(ValueError):
         learner.teach(X[:2, :3], Y[:2])
     np.testing.assert_array_equal(learner.predict_proba(X), proba)
+
+
+def test_a_fitted_prior_stays_fitted_and_an_unfitted_one_is_left_alone():
+    prior = PrecomputedPrior([0, 1, 2], columns=[4, 5, 6]).fit(WITH_PRIOR)
+    model = CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+    learner = Learner(make_pipeline("passthrough", model)).fit(WITH_PRIOR, Y)
+    assert learner.estimator[-1].prior is prior
+    model = CoDecisionClassifier(LogisticRegression(), clone(prior), random_state=0)
+    learner = Learner(model).fit(WITH_PRIOR, Y)
+    assert learner.estimator.prior is not model.prior
+    assert not hasattr(model.prior, "classes_")
 
 
 def test_expected_labels_cover_without_training():

@@ -190,8 +190,8 @@ def batches(dataset, batch_size, shuffle=False, **settings):
 
 def resolve_device(device):
     """Turn ``"auto"`` into the best device there is: cuda, else mps, else cpu."""
-    import_optional("skorch", needed_by="NetClassifier")
     torch = import_optional("torch", needed_by="NetClassifier")
+    import_optional("skorch", needed_by="NetClassifier")
     if not (isinstance(device, str) and device == "auto"):
         return device
     if torch.cuda.is_available():
