@@ -85,7 +85,6 @@ def test_the_core_is_enough_for_embeddings():
         ("anywidget", "AnnotationWidget(session)._repr_mimebundle_()"),
         ("pyarrow", "ParquetEmbeddings('pool.parquet', 'x')"),
         ("skactiveml", "SkactivemlQuery(object())(LogisticRegression(), [[0.0], [1]])"),
-        ("modAL", "from cofm_sklearn._demo import compare"),
     ],
 )
 def test_a_missing_extra_is_named(missing, code):

@@ -29,6 +29,7 @@ __all__ = [
     "Corpus",
     "Split",
     "ask_oracle",
+    "draw",
     "fit_prior",
     "label_counts",
     "load",
@@ -214,22 +215,38 @@ def make_split(dataset, noise, prior, seed, folder, cache):
     Split
     """
     corpus = load(dataset, folder, cache)
-    n_test = min(MAX_TEST, int(TEST_PART * len(corpus.y)))
-    pool, test = train_test_split(
-        np.arange(len(corpus.y)),
-        test_size=n_test,
-        stratify=corpus.y,
-        random_state=seed,
-    )
-    kept = make_long_tail(
-        corpus.y[pool],
-        ratio=DATASETS[dataset].ratio,
-        max_samples=MAX_POOL,
-        random_state=seed,
-    )
-    pool = pool[kept]
+    pool, test = draw(corpus.y, DATASETS[dataset].ratio, seed)
     fitted = fit_prior(corpus, corpus.Z[pool], prior, seed, cache)
     return ask_oracle(corpus, pool, test, noise, fitted, seed)
+
+
+def draw(y, ratio, seed):
+    """Draw pool and test set.
+
+    Parameters
+    ----------
+    y : ndarray of int
+        All labels.
+
+    ratio : float or None
+        Largest class of the pool over its smallest; None keeps them as they are.
+
+    seed : int
+        Draws both, and the order of the tail.
+
+    Returns
+    -------
+    pool, test : ndarray of int
+        Rows.
+    """
+    pool, test = train_test_split(
+        np.arange(len(y)),
+        test_size=min(MAX_TEST, int(TEST_PART * len(y))),
+        stratify=y,
+        random_state=seed,
+    )
+    kept = make_long_tail(y[pool], ratio=ratio, max_samples=MAX_POOL, random_state=seed)
+    return pool[kept], test
 
 
 def ask_oracle(corpus, pool, test, noise, prior, seed):

@@ -118,8 +118,8 @@ def _repair_committee(module):
 
 def _vote(self, X, **predict_kwargs):
     """Collect votes of any label type, where modAL has room for numbers only."""
-    votes = [learner.predict(X, **predict_kwargs) for learner in self.learner_list]
-    votes = np.stack(votes, axis=1)
+    said = [learner.predict(X, **predict_kwargs) for learner in self.learner_list]
+    votes = np.stack(said, axis=1)
     return votes.astype(float) if votes.dtype.kind in "biuf" else votes
 
 

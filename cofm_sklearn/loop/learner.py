@@ -1,6 +1,7 @@
 """A model, its labels, and the strategy that asks for more."""
 
 from copy import copy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,8 +106,8 @@ class Learner:
         self.estimator = estimator
         self.query_strategy = query_strategy
         self.random_state = random_state
-        self.X_training = None
-        self.y_training = None
+        self.X_training: Any = None
+        self.y_training: Any = None
         # `estimator` may be a constant for a while
         self._untrained = estimator
 

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.neighborhood import fit_neighbors
-from cofm_sklearn.models.small_model import TrainingSet, class_proba
+from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
@@ -17,6 +18,7 @@ from cofm_sklearn.utils.validation import (
     check_integer,
     check_weights,
     is_fitted,
+    is_numeric,
     is_share,
     n_rows,
 )
@@ -291,13 +293,15 @@ class CoDecisionClassifier(BasePriorClassifier):
         """Train the small model, weigh it, and let the labels spread."""
         prior, classes = self.prior_, self.classes_
         rng = check_random_state(self.random_state)
-        features, rows = features_for_small_model(prior, X), None
-        if is_package_prior(prior):
-            rows = prior.description_rows(X)
+        features = features_for_small_model(prior, X)
+        nodes = None
+        if self.neighbors_ is not None:
+            nodes = self.neighbors_.samples_like(X)
+        rows, weight = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
             self.estimator,
-            TrainingSet(features, codes, classes, given, rows),
+            TrainingSet(features, codes, classes, given, rows, weight),
             None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
             label_noise=self.label_noise,
@@ -313,8 +317,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         self.estimator_, self._class_counts = model, counts
         self._set_fusion(fusion)
         self._voice = None
-        if self.neighbors_ is not None:
-            nodes = self.neighbors_.samples_like(X)
+        if nodes is not None:
             counted = fusion.label_quality * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
@@ -325,6 +328,21 @@ class CoDecisionClassifier(BasePriorClassifier):
                 counted,
             )
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
+
+    def _class_rows(self, X, nodes):
+        """One row per class, as the prior knows them or None, and what it counts.
+
+        Its description, and what is typical of the class in the pool: both at once
+        where both are there, as a description is not quite like the samples.
+        """
+        prior = self.prior_
+        described = prior.description_rows(X) if is_package_prior(prior) else None
+        if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
+            return described, 1  # raw samples have no mean
+        proba = prior_proba_of(prior, nodes, self.classes_)
+        seen = np.asarray(features_for_small_model(prior, nodes))
+        typical, weight = typical_rows(seen, proba)
+        return (typical if described is None else (described + typical) / 2), weight
 
     def _fit_prior_alone(self, X):
         new = self._begin_without_labels(X)

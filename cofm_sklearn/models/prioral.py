@@ -238,7 +238,9 @@ def product_of_experts(prior_proba, small_proba):
     Parameters
     ----------
     prior_proba, small_proba : ndarray of shape (n_samples, n_classes)
-        Probabilities; one that is 0 counts as 1e-12.
+        Probabilities; one that is 0 counts as 1e-12. A class that the small model
+        gives to no sample is one it has never seen, of which it says nothing: its
+        probability counts as one over the number of classes.
 
     Returns
     -------
@@ -252,10 +254,10 @@ def product_of_experts(prior_proba, small_proba):
     >>> product_of_experts(np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])).round(6)
     array([[0.8, 0.2]])
     """
-    experts = (
-        np.log(np.maximum(proba, _FLOOR)) for proba in (prior_proba, small_proba)
-    )
-    return softmax(sum(experts), axis=1)
+    seen = small_proba.any(axis=0)
+    small_proba = np.where(seen, small_proba, 1 / len(seen))
+    experts = np.maximum([prior_proba, small_proba], _FLOOR)
+    return softmax(np.log(experts).sum(axis=0), axis=1)
 
 
 def imbalance_aware_entropy(prior_proba, small_proba):

@@ -7,6 +7,7 @@ from cofm_sklearn.query.boundary import DirectQuery, GalaxyQuery
 from cofm_sklearn.query.co_decision import CoDecisionQuery
 from cofm_sklearn.query.herding import UncertaintyHerdingQuery
 from cofm_sklearn.query.prioral import PriorALQuery
+from cofm_sklearn.query.uncertainty import RandomQuery, UncertaintyQuery
 
 __all__ = [
     "AskAgainQuery",
@@ -16,6 +17,8 @@ __all__ = [
     "GalaxyQuery",
     "ModALQuery",
     "PriorALQuery",
+    "RandomQuery",
     "SkactivemlQuery",
     "UncertaintyHerdingQuery",
+    "UncertaintyQuery",
 ]

@@ -11,7 +11,13 @@ from cofm_sklearn.compat import modal_wants_metrics
 from cofm_sklearn.query.view import view_learner
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy", "rng_of_round"]
+__all__ = [
+    "BaseQueryStrategy",
+    "ask_strategy",
+    "check_strategy",
+    "rng_of_round",
+    "take_highest",
+]
 
 
 def check_strategy(strategy, name="query_strategy"):
@@ -96,6 +102,12 @@ def rng_of_round(seed, n_labeled):
     if not isinstance(seed, Integral):
         seed = deepcopy(check_random_state(seed)).randint(np.iinfo(np.int32).max)
     return np.random.RandomState([int(seed), n_labeled])
+
+
+def take_highest(utilities, n_instances, rng):
+    """Return the positions of the highest utilities, ties in random order."""
+    order = rng.permutation(len(utilities))
+    return order[np.argsort(-utilities[order], kind="stable")][:n_instances]
 
 
 class BaseQueryStrategy(BaseEstimator):

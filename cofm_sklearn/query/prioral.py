@@ -1,9 +1,7 @@
 """The query of PriorAL."""
 
-import numpy as np
-
 from cofm_sklearn.models.prioral import check_noise_share, in_noise_set
-from cofm_sklearn.query.base import BaseQueryStrategy
+from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
 from cofm_sklearn.query.worth import uncertainty_of
 
 __all__ = ["PriorALQuery"]
@@ -77,15 +75,12 @@ class PriorALQuery(BaseQueryStrategy):
 
     def _select(self, view, n_instances, rng):
         check_noise_share(self.noise_share)
-        n_pool = view.X_pool.shape[0]
         if view.proba is None:
-            utilities = rng.uniform(size=n_pool)
+            utilities = rng.uniform(size=view.X_pool.shape[0])
         else:
             utilities = uncertainty_of(view.proba, "entropy")
             if view.prior_proba is not None:
                 noisy = in_noise_set(view.prior_proba, view.proba, self.noise_share)
                 # An entropy is from 0 to 1: so the clean set comes last.
                 utilities = utilities - 2 * ~noisy
-        order = rng.permutation(n_pool)  # ties are broken at random
-        ranked = order[np.argsort(-utilities[order], kind="stable")]
-        return ranked[:n_instances], utilities
+        return take_highest(utilities, n_instances, rng), utilities

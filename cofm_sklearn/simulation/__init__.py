@@ -1,6 +1,7 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
 from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
+from cofm_sklearn.simulation.compare import compare_strategies
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
     label_savings,
@@ -24,6 +25,7 @@ __all__ = [
     "NoisyOracle",
     "RecordedVotesOracle",
     "SuspectsDisplay",
+    "compare_strategies",
     "label_savings",
     "labels_to_reach",
     "score_predictions",

