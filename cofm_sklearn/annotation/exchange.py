@@ -59,7 +59,9 @@ def write_frame(frame, path, format=None):
             frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif format == "parquet":
             import_optional("pyarrow", needed_by="A Parquet file")
-            frame.to_parquet(part, index=False)
+            frame.to_parquet(
+                part, engine="pyarrow", index=False, write_page_checksum=True
+            )
         else:
             # Ctrl-C in pandas' own writer ends the process.
             with open(part, "w", encoding="utf-8") as file:
@@ -176,7 +178,9 @@ def _read_frame(path):
         import_optional("pyarrow", needed_by="A Parquet file")
     try:
         if format == "parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(
+                path, engine="pyarrow", page_checksum_verification=True
+            )
         if format == "csv":  # a label "NA" is a label, and digits may be a name
             return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
         frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})

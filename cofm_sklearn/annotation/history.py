@@ -1,11 +1,9 @@
 """What was said so far, folded from the events in the order they were written."""
 
-import hashlib
-import json
 from copy import copy
 from dataclasses import dataclass
 
-__all__ = ["Event", "History", "row_checksum"]
+__all__ = ["Event", "History"]
 
 _SAID = {"answer", "relabel", "import"}
 
@@ -147,9 +145,3 @@ class History:
             self.skipped[sample] = skipped
         else:
             self.skipped.pop(sample, None)
-
-
-def row_checksum(*values):
-    """Checksum over all columns of a row."""
-    text = json.dumps(list(values), ensure_ascii=True, default=repr)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()

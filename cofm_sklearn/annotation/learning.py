@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sklearn.base import clone
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
-from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models import fit_to_pool, label_pool
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
@@ -178,6 +178,40 @@ class Learning:
             raise ValueError("There is neither a label nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)
+
+    def label_pool(self, taught, model, ids, target_precision):
+        """Label each row of the pool; equal samples, of one id, are labelled once.
+
+        Parameters
+        ----------
+        taught : Taught
+
+        model : classifier
+            What was learned; the prior alone before any label.
+
+        ids : list of str
+            The sample of each row.
+
+        target_precision : float or None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+        """
+        place = {sample: k for k, sample in enumerate(self.rows)}
+        firsts = np.fromiter(self.rows.values(), dtype=np.int64)
+        position = np.empty(len(ids), dtype=np.int64)
+        position[firsts] = np.arange(len(firsts))
+        with self._lock:
+            table = label_pool(
+                model,
+                take_rows(self.X, firsts),
+                taught.labels,
+                position[taught.rows],
+                target_precision=target_precision,
+            )
+        return table.iloc[[place[sample] for sample in ids]].reset_index(drop=True)
 
     def report(self, taught):
         """Return what is known of the labels and the model, for `progress`."""

@@ -474,6 +474,33 @@ class AnnotationSession:
         model = self._model(X)
         return self._learning.aligned(model, model.predict_proba(X))
 
+    def label_pool(self, *, target_precision=None):
+        """Label the whole pool: by people where they have answered, else by the model.
+
+        Parameters
+        ----------
+        target_precision : float or None, default=None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+            As of `cofm_sklearn.models.label_pool`, a row per row of X. Its `attrs`
+            count equal samples once.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior, or the target is not in (0, 1).
+
+        TypeError
+            If the estimator has no `predict_proba`.
+        """
+        taught = self._learn()
+        return self._learning.label_pool(
+            taught, self._model(self.X), self._ids, target_precision
+        )
+
     @property
     def labeled(self):
         """Rows of X that have a label, in the order of the first answer."""

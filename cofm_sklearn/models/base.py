@@ -29,7 +29,7 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["BasePriorClassifier", "in_blocks", "prior_proba_of"]
 
-_BLOCK = 2**14
+_BLOCK, _BLOCK_CELLS = 2**14, 2**22
 
 
 class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -204,10 +204,12 @@ def prior_proba_of(prior, X, classes):
     return check_proba(proba, n_rows(X), len(classes), name=name)
 
 
-def in_blocks(say, X):
+def in_blocks(say, X, n_classes, dtype=np.float64):
     """Ask about many samples block by block, which bounds memory."""
-    n_samples = n_rows(X)
-    if n_samples <= _BLOCK:
-        return say(X)
-    starts = range(0, n_samples, _BLOCK)
-    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])
+    n_samples, size = n_rows(X), min(_BLOCK, max(_BLOCK_CELLS // n_classes, 1))
+    if n_samples <= size:
+        return say(X).astype(dtype, copy=False)
+    result = np.empty((n_samples, n_classes), dtype=dtype)
+    for i in range(0, n_samples, size):
+        result[i : i + size] = say(take_rows(X, slice(i, i + size)))
+    return result

@@ -15,6 +15,7 @@ from cofm_sklearn.simulation.oracle import (
     NoisyOracle,
     RecordedVotesOracle,
 )
+from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 
 __all__ = [
     "ActiveLearningClassifier",
@@ -23,6 +24,7 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
+    "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
     "SuspectsDisplay",
     "compare_strategies",

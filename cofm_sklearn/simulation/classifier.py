@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
 from cofm_sklearn.loop.stopping import go_on, look, says_stop
-from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models import fit_to_pool, label_pool
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
@@ -361,6 +361,40 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_is_fitted(self)
         proba = self.estimator_.predict_proba(self._check_X(X, reset=False))
         return align_proba(proba, self.estimator_.classes_, self.classes_)
+
+    @available_if(_estimator_has("predict_proba"))
+    def label_pool(self, X, *, target_precision=None):
+        """Label the whole pool: by the oracle where asked, else by the estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            The pool of `fit`.
+
+        target_precision : float or None, default=None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+            As of `cofm_sklearn.models.label_pool`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+
+        ValueError
+            If X is too short to be that pool, or the target is not in (0, 1).
+        """
+        check_is_fitted(self)
+        return label_pool(
+            self.estimator_,
+            self._check_X(X, reset=False),
+            self.labels_,
+            self.labeled_indices_,
+            target_precision=target_precision,
+        )
 
     def _pick(self, learner, X, pool, n, n_initial, seed):
         """Positions in `pool` to ask for next."""

@@ -28,7 +28,7 @@ from cofm_sklearn import (
     ZeroShotPrior,
 )
 from cofm_sklearn.datasets import load_api_docs
-from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models import base, co_decision, fit_to_pool
 from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.noise.estimate import centre_logits
 
@@ -355,6 +355,32 @@ def test_fit_to_pool_finds_what_embeds():
         fit_to_pool(model(NeighborGraph()), X[:2])
     with pytest.raises(ValueError, match="encoder"):
         fit_to_pool(model(NeighborGraph()), ["a", "b", "c"])
+
+
+def test_too_many_classes_for_the_graph_are_said(monkeypatch):
+    X, y = groups()[:2]
+    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
+    alone = model.fit(X[:40], y[:40])
+    graph = NeighborGraph().fit(X)
+    joined = clone(model).set_params(neighbors=FrozenEstimator(graph))
+    monkeypatch.setattr(co_decision, "_MOST_SPREAD", 2 * len(X) - 1)
+    with pytest.warns(UserWarning, match=r"max_samples=299\)"):
+        joined.fit(X[:40], y[:40])
+    assert joined.neighbor_weight_ == 0
+    assert_array_equal(joined.predict_proba(X), alone.predict_proba(X))
+    joined.set_params(neighbors=NeighborGraph(max_samples=299).fit(X))
+    assert joined.fit(X[:40], y[:40]).neighbor_weight_ > 0
+
+
+def test_blocks_change_no_prediction(monkeypatch):
+    X, y = groups()[:2]
+    model = CoDecisionClassifier(
+        LogisticRegression(), neighbors=NeighborGraph().fit(X), random_state=0
+    )
+    at_once = model.fit(X[:40], y[:40]).predict_proba(X)
+    monkeypatch.setattr(base, "_BLOCK_CELLS", 7)
+    in_blocks = model.fit(X[:40], y[:40]).predict_proba(X)
+    assert_allclose(in_blocks, at_once, rtol=1e-5)
 
 
 def test_small_model_knows_classes_without_label_from_the_pool_of_any_prior():
