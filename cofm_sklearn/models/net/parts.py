@@ -7,6 +7,8 @@ from functools import partial
 
 import numpy as np
 
+from cofm_sklearn.utils import import_optional
+
 __all__ = [
     "LOSSES",
     "MODULES",
@@ -188,8 +190,8 @@ def batches(dataset, batch_size, shuffle=False, **settings):
 
 def resolve_device(device):
     """Turn ``"auto"`` into the best device there is: cuda, else mps, else cpu."""
-    import torch
-
+    torch = import_optional("torch", needed_by="NetClassifier")
+    import_optional("skorch", needed_by="NetClassifier")
     if not (isinstance(device, str) and device == "auto"):
         return device
     if torch.cuda.is_available():

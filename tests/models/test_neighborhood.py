@@ -29,7 +29,7 @@ from cofm_sklearn import (
 )
 from cofm_sklearn.datasets import load_api_docs
 from cofm_sklearn.models import base, co_decision, fit_to_pool
-from cofm_sklearn.models.neighbors import fit_neighbors
+from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.noise.estimate import centre_logits
 
 

@@ -16,7 +16,7 @@ from cofm_sklearn import (
     CoDecisionClassifier,
     CoDecisionQuery,
 )
-from cofm_sklearn.simulation import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from cofm_sklearn.simulation import (
     NoisyOracle,
     RecordedVotesOracle,
 )
-from cofm_sklearn.simulation.answers import agree, group_answers
+from cofm_sklearn.simulation.again import agree, group_answers
 
 
 @pytest.fixture

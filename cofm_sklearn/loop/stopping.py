@@ -84,7 +84,7 @@ class StabilizedPredictions(BaseEstimator):
     >>> from sklearn.datasets import make_blobs
     >>> from sklearn.linear_model import LogisticRegression
     >>> from cofm_sklearn import ActiveLearningClassifier, CoDecisionQuery
-    >>> from cofm_sklearn.simulation import StabilizedPredictions
+    >>> from cofm_sklearn.loop import StabilizedPredictions
     >>> X, y = make_blobs([200, 200, 20], n_features=4, random_state=0)
     >>> loop = ActiveLearningClassifier(
     ...     LogisticRegression(), CoDecisionQuery(), n_instances=5, budget=200,

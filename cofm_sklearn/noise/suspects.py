@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
-from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.utils.validation import check_numbers, ravel_labels
+from cofm_sklearn.utils.labels import check_labels, ravel_labels
+from cofm_sklearn.utils.validation import check_numbers
 
 __all__ = ["find_suspects"]
 

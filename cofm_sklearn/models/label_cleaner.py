@@ -8,9 +8,13 @@ from sklearn.utils.validation import validate_data
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.resampling import check_labelled
-from cofm_sklearn.noise.cleaning import check_cleaning, find_suspects
+from cofm_sklearn.noise.suspects import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.validation import check_option, is_numeric, take_rows
+from cofm_sklearn.utils.validation import (
+    check_option,
+    is_numeric,
+    take_rows,
+)
 
 __all__ = ["LabelCleaner"]
 

@@ -15,22 +15,20 @@ from sklearn.utils.validation import check_is_fitted
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.labels import align_proba, encode_labels, ravel_labels
 from cofm_sklearn.utils.pipelines import (
     check_takes,
     fit_without_labels,
     split_pipeline,
 )
 from cofm_sklearn.utils.validation import (
-    align_proba,
     allows_nan,
     check_pool,
     check_unit_embeddings,
-    encode_labels,
     is_finite,
     is_fitted,
     is_numeric,
     n_rows,
-    ravel_labels,
     take_rows,
 )
 

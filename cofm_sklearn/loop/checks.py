@@ -2,7 +2,7 @@
 
 Beside `sklearn.utils.estimator_checks`, which knows nothing of queries::
 
-    from cofm_sklearn.query.checks import parametrize_strategies_with_checks
+    from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 
     @parametrize_strategies_with_checks([MyQuery(random_state=0)])
     def test_strategy(strategy, check):
@@ -20,21 +20,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
+from cofm_sklearn.loop.learner import Learner
+
 __all__ = ["STRATEGY_CHECKS", "parametrize_strategies_with_checks"]
 
 
-class _Learner:
-    """The least a learner has to be."""
-
-    def __init__(self, estimator, X_training=None, y_training=None):
-        self.estimator = estimator
-        self.X_training = X_training
-        self.y_training = y_training
-        if X_training is not None:
-            estimator.fit(X_training, y_training)
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
+def _learner(estimator, X, y):
+    return Learner(estimator).fit(X, y)
 
 
 def _data(n_pool=40, n_labeled=12, n_features=5):
@@ -81,7 +73,7 @@ def check_is_an_estimator(strategy):
 def check_valid_picks(strategy):
     """Distinct positions in the pool, as many as asked for, up to all."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     for n_instances in (1, 2, 7, len(pool)):
         _valid(strategy(learner, pool, n_instances), len(pool), n_instances)
 
@@ -90,20 +82,20 @@ def check_own_n_instances(strategy):
     """Without an argument, the strategy's own number counts."""
     X, y, pool = _data()
     strategy = clone(strategy).set_params(n_instances=3)
-    _valid(strategy(_Learner(LogisticRegression(), X, y), pool), len(pool), 3)
+    _valid(strategy(_learner(LogisticRegression(), X, y), pool), len(pool), 3)
 
 
 def check_cold_start(strategy):
     """An unfitted learner without labels can be asked."""
     _, _, pool = _data()
-    _valid(strategy(_Learner(LogisticRegression()), pool, 4), len(pool), 4)
+    _valid(strategy(Learner(LogisticRegression()), pool, 4), len(pool), 4)
     _valid(strategy(LogisticRegression(), pool, 4), len(pool), 4)
 
 
 def check_repeatable(strategy):
     """Equal seeds give equal picks; asking changes nothing."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     before = {k: repr(v) for k, v in vars(strategy).items()}
     for seed in (0, np.random.RandomState(3)):
         strategy = clone(strategy).set_params(random_state=seed)
@@ -119,7 +111,7 @@ def check_repeatable(strategy):
 def check_no_global_random_state(strategy):
     """The global generator of numpy is neither used nor moved."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     strategy = clone(strategy).set_params(random_state=0)
     before = np.random.get_state(legacy=False)  # noqa: NPY002 - it is what is checked
     strategy(learner, pool, 5)
@@ -136,7 +128,7 @@ def check_inputs_unchanged(strategy):
     for array in (X, y, pool):
         array.flags.writeable = False
     copies = X.copy(), y.copy(), pool.copy()
-    strategy(_Learner(LogisticRegression(), X, y), pool, 5)
+    strategy(_learner(LogisticRegression(), X, y), pool, 5)
     for array, copy in zip((X, y, pool), copies):
         np.testing.assert_array_equal(array, copy)
 
@@ -144,7 +136,7 @@ def check_inputs_unchanged(strategy):
 def check_bad_n_instances(strategy):
     """Numbers that make no sense are named."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     for n_instances in (0, -1, len(pool) + 1):
         _raises(ValueError, "n_instances", strategy, learner, pool, n_instances)
     for no_integer in (1.5, "2", True):
@@ -154,7 +146,7 @@ def check_bad_n_instances(strategy):
 def check_bad_pool(strategy):
     """An empty pool, NaN, inf and a wrong width are errors."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     _raises(ValueError, "X_pool", strategy, learner, pool[:0], 1)
     for value in (np.nan, np.inf):
         bad = pool.copy()
@@ -166,19 +158,19 @@ def check_bad_pool(strategy):
 def check_duplicates_and_constants(strategy):
     """Equal rows, constant and zero columns are no obstacle."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     _valid(strategy(learner, np.repeat(pool[:3], 5, axis=0), 10), 15, 10)
     X, pool = X.copy(), pool.copy()
     X[:, 0], pool[:, 0], X[:, 1], pool[:, 1] = 1, 1, 0, 0
-    _valid(strategy(_Learner(LogisticRegression(), X, y), pool, 5), len(pool), 5)
-    _valid(strategy(_Learner(LogisticRegression(), X, y), 0 * pool, 5), len(pool), 5)
+    _valid(strategy(_learner(LogisticRegression(), X, y), pool, 5), len(pool), 5)
+    _valid(strategy(_learner(LogisticRegression(), X, y), 0 * pool, 5), len(pool), 5)
 
 
 def check_two_classes_and_strings(strategy):
     """Binary problems and labels that are strings."""
     X, y, pool = _data()
     for labels in (y > 0, np.array(["rare", "common", "other"])[y]):
-        learner = _Learner(LogisticRegression(), X, labels)
+        learner = _learner(LogisticRegression(), X, labels)
         _valid(strategy(learner, pool, 5), len(pool), 5)
 
 
@@ -193,7 +185,7 @@ def check_pool_kinds(strategy):
         (np.float32, LogisticRegression()),
         (np.asarray, pipeline),
     ):
-        learner = _Learner(estimator, convert(X), y)
+        learner = _learner(estimator, convert(X), y)
         _valid(strategy(learner, convert(pool), 5), len(pool), 5)
     _valid(strategy(clone(pipeline), pool, 5), len(pool), 5)
 
@@ -201,7 +193,7 @@ def check_pool_kinds(strategy):
 def check_utilities(strategy):
     """Utilities have one value per sample, and do not change the picks."""
     X, y, pool = _data()
-    learner = _Learner(LogisticRegression(), X, y)
+    learner = _learner(LogisticRegression(), X, y)
     strategy = clone(strategy).set_params(random_state=0)
     indices, utilities = strategy(learner, pool, 5, return_utilities=True)
     np.testing.assert_array_equal(indices, strategy(learner, pool, 5))
@@ -209,12 +201,24 @@ def check_utilities(strategy):
     assert np.isfinite(utilities[indices]).all(), "a chosen sample has no utility"
 
 
+def check_in_learner(strategy):
+    """Rounds of asking and teaching, from no label on."""
+    _, _, pool = _data()
+    learner = Learner(LogisticRegression(), strategy)
+    for n_instances in (2, 1, 3):
+        indices = learner.query(pool, n_instances)
+        _valid(indices, len(pool), n_instances)
+        learner.teach(pool[indices], np.resize([0, 1], n_instances))
+    assert len(learner.y_training) == 6
+
+
 def check_in_modal(strategy):
     """The stock learner of modAL asks and learns, one and two at a time."""
-    from modAL.models import ActiveLearner
+    import pytest
 
+    modal = pytest.importorskip("modAL.models")
     X, y, pool = _data()
-    learner = ActiveLearner(LogisticRegression(), strategy, X, y)
+    learner = modal.ActiveLearner(LogisticRegression(), strategy, X, y)
     for n_instances in (1, 2):
         indices, rows = learner.query(pool, n_instances=n_instances)
         _valid(np.asarray(indices), len(pool), n_instances)
@@ -237,6 +241,7 @@ STRATEGY_CHECKS = (
     check_two_classes_and_strings,
     check_pool_kinds,
     check_utilities,
+    check_in_learner,
     check_in_modal,
 )
 

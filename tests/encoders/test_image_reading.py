@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cofm_sklearn.encoders.pictures import picture_key, read_rgb
+from cofm_sklearn.encoders.image_reading import picture_key, read_rgb
 
 Image = pytest.importorskip("PIL.Image")
 LIMIT = 10_000

@@ -11,16 +11,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from cofm_sklearn.datasets.make import check_labels
-from cofm_sklearn.models.nets_data import (
+from cofm_sklearn.models.net.data import (
     channels_first,
     class_weights,
     fit_scaling,
     soft_targets,
     stratified_split,
 )
-from cofm_sklearn.models.nets_parts import resolve_device
-from cofm_sklearn.models.nets_training import (
+from cofm_sklearn.models.net.parts import resolve_device
+from cofm_sklearn.models.net.training import (
     PREFIXES,
     check_parameters,
     few_threads,
@@ -29,8 +28,9 @@ from cofm_sklearn.models.nets_training import (
     seeded,
     train,
 )
+from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import check_weights, encode_labels
+from cofm_sklearn.utils.validation import check_weights
 
 __all__ = ["NetClassifier"]
 

@@ -204,8 +204,8 @@ def test_balanced_weights_are_those_of_scikit_learn(blobs):
     ],
 )
 def test_losses_follow_their_formulas(name, setting, by_hand):
-    from cofm_sklearn.models.nets_data import soft_targets
-    from cofm_sklearn.models.nets_parts import LOSSES
+    from cofm_sklearn.models.net.data import soft_targets
+    from cofm_sklearn.models.net.parts import LOSSES
 
     rng = np.random.RandomState(0)
     logits = torch.tensor(rng.randn(5, 3), dtype=torch.float64, requires_grad=True)
@@ -219,8 +219,8 @@ def test_losses_follow_their_formulas(name, setting, by_hand):
 
 
 def test_label_smoothing_is_that_of_torch():
-    from cofm_sklearn.models.nets_data import soft_targets
-    from cofm_sklearn.models.nets_parts import LOSSES
+    from cofm_sklearn.models.net.data import soft_targets
+    from cofm_sklearn.models.net.parts import LOSSES
 
     logits = torch.tensor(np.random.RandomState(0).randn(4, 3))
     codes = np.array([0, 1, 2, 1])
@@ -284,7 +284,7 @@ def test_early_stopping_survives_tiny_classes(blobs):
 
 
 def test_splits_have_each_class_on_both_sides():
-    from cofm_sklearn.models.nets_data import stratified_split
+    from cofm_sklearn.models.net.data import stratified_split
 
     rng = np.random.RandomState(0)
     found = 0

@@ -74,7 +74,7 @@ def picture_key(picture, where, max_pixels):
     --------
     >>> import numpy as np
     >>> from PIL import Image
-    >>> from cofm_sklearn.encoders.pictures import picture_key
+    >>> from cofm_sklearn.encoders.image_reading import picture_key
     >>> pixels = np.zeros((4, 4, 3), dtype=np.uint8)
     >>> key = picture_key(pixels, "X[0]", 100)
     >>> key == picture_key(Image.fromarray(pixels), "X[0]", 100)
@@ -131,7 +131,7 @@ def read_rgb(picture, where, max_pixels):
     Examples
     --------
     >>> import numpy as np
-    >>> from cofm_sklearn.encoders.pictures import read_rgb
+    >>> from cofm_sklearn.encoders.image_reading import read_rgb
     >>> grey = np.array([[0, 65535]], dtype=np.uint16)
     >>> np.asarray(read_rgb(grey, "X[0]", 100))[..., 0]
     array([[  0, 255]], dtype=uint8)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cofm_sklearn.query import BaseQueryStrategy, CoDecisionQuery
-from cofm_sklearn.query.checks import (
+from cofm_sklearn.loop.checks import (
     STRATEGY_CHECKS,
     parametrize_strategies_with_checks,
 )
+from cofm_sklearn.query import BaseQueryStrategy, CoDecisionQuery
 
 STRATEGIES = [
     CoDecisionQuery(random_state=0),

@@ -2,13 +2,11 @@
 
 import warnings
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -16,52 +14,28 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
-from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.loop.learner import Learner, with_seeds
+from cofm_sklearn.loop.stopping import go_on, look, says_stop
 from cofm_sklearn.models import fit_to_pool, label_pool
-from cofm_sklearn.models.base import BasePriorClassifier
-from cofm_sklearn.models.small_model import (
-    fit_constant_model,
-    is_constant,
-    naming_the_cure,
-)
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.base import ask_strategy, check_strategy
-from cofm_sklearn.simulation.answers import agree, ask, group_answers, pick_again
+from cofm_sklearn.query.base import check_strategy
+from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
-from cofm_sklearn.simulation.stopping import go_on, look, says_stop
-from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
-from cofm_sklearn.utils.quiet import few_labels_per_class
+from cofm_sklearn.utils.labels import align_proba, check_labels, ravel_labels
+from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
-    align_proba,
     allows_nan,
     check_integer,
     check_n_instances,
     check_raw,
     is_numeric,
     n_rows,
-    ravel_labels,
     take_rows,
 )
 
 __all__ = ["ActiveLearningClassifier"]
-
-
-@dataclass
-class _Learner:
-    """What query strategies get to see; shaped like modAL's ActiveLearner."""
-
-    estimator: Any
-    X_training: Any = None
-    y_training: Any = None
-    on_transformed: bool = False  # read by modAL's ranked batches
-
-    def predict(self, X):
-        return self.estimator.predict(X)
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
 
 
 def _estimator_has(method):
@@ -262,15 +236,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        strategy = _with_seeds(self.query_strategy, seed)
-        estimator = fit_to_pool(_with_seeds(self.estimator, seed + 1), X)
-        oracle = _with_seeds(self.oracle or ExactOracle(), seed + 2)
+        strategy = with_seeds(self.query_strategy, seed)
+        estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
+        oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         evaluate = seen._evaluator(X, y, eval_set)
 
-        stopping = _with_seeds(self.stopping, seed + 3)
+        stopping = with_seeds(self.stopping, seed + 3)
 
-        asked, answers, curve, learner = [], [], [], _Learner(estimator)
+        asked, answers, curve = [], [], []
+        learner = Learner(estimator, strategy, random_state=seed)
         if self.warm_start and hasattr(self, "queried_indices_"):
             if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
                 raise ValueError(
@@ -281,7 +256,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
-            learner = _train(estimator, X, self.labeled_indices_, self.labels_)
+            learner.fit(take_rows(X, self.labeled_indices_), self.labels_)
             stopping = go_on(stopping, self.stopping_)
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
@@ -295,16 +270,13 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     new = pool[:0]
                     n = min(n - len(again), len(pool))
                     if n:
-                        positions = self._pick(
-                            strategy, learner, X, pool, n, n_initial, seed
-                        )
-                        new = pool[positions]
+                        new = pool[self._pick(learner, X, pool, n, n_initial, seed)]
                     picked = np.concatenate([new, again])
                     if not len(picked):
                         break  # nothing is left that is worth a question
                     answers = [*answers, *ask(oracle, picked, asked).tolist()]
                     asked = [*asked, *picked.tolist()]
-                    learner = _teach(estimator, X, asked, answers, y.dtype, learner)
+                    _teach(learner, X, asked, answers, y.dtype)
                     row = {
                         "strategy": _name_of(strategy),
                         "seed": seed,
@@ -424,19 +396,17 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             target_precision=target_precision,
         )
 
-    def _pick(self, strategy, learner, X, pool, n, n_initial, seed):
+    def _pick(self, learner, X, pool, n, n_initial, seed):
         """Positions in `pool` to ask for next."""
         n_asked = 0 if learner.y_training is None else len(learner.y_training)
-        native = isinstance(strategy, BaseQueryStrategy)
-        untrained = n_asked == 0 or is_constant(learner.estimator)
-        if n_asked < n_initial or (untrained and not native):
-            if n_asked < n_initial:
-                n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
+        if n_asked < n_initial:
+            n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
             rng = np.random.RandomState([seed, n_asked])
             return rng.choice(len(pool), size=n, replace=False)
         is_table = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2
+        native = isinstance(learner.query_strategy, BaseQueryStrategy)
         view = PoolView if native and is_table else take_rows
-        return ask_strategy(strategy, learner, view(X, pool), n)[0]
+        return learner.query(view(X, pool), n)
 
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
@@ -524,25 +494,12 @@ def _digest(X, y, rows):
     return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
-def _teach(estimator, X, asked, answers, dtype, learner):
-    """Train a clone on the labels that the answers so far amount to."""
+def _teach(learner, X, asked, answers, dtype):
+    """Train on the labels that the answers so far amount to."""
     samples, matrix = group_answers(asked, answers)
-    labels = agree(matrix, learner, take_rows(X, samples))
-    return _train(estimator, X, samples, np.array(labels.tolist(), dtype=dtype))
-
-
-def _train(estimator, X, samples, labels):
-    X_train = take_rows(X, samples)
-    steps, last = split_pipeline(estimator)
-    knows_classes = isinstance(last, BasePriorClassifier) and not any(
-        map(needs_labels, steps)
-    )
-    if len(np.unique(labels)) == 1 and not knows_classes:
-        model = fit_constant_model(estimator, X_train, labels)
-    else:
-        with few_labels_per_class(), naming_the_cure(estimator, X_train):
-            model = clone(estimator).fit(X_train, labels)
-    return _Learner(model, X_train, labels)
+    X = take_rows(X, samples)
+    labels = agree(matrix, learner, X)
+    learner.fit(X, np.array(labels.tolist(), dtype=dtype))
 
 
 def _label_quality(estimator):
@@ -552,19 +509,6 @@ def _label_quality(estimator):
     if quality is None or not len(quality):
         return {}
     return {"label_quality": float(np.mean(quality)), "noise_rate": model.noise_rate_}
-
-
-def _with_seeds(thing, seed):
-    """Clone, and seed what has no seed of its own; functions stay as they are."""
-    if not hasattr(thing, "get_params"):
-        return thing
-    thing = clone(thing)
-    seeds = {
-        name: seed
-        for name, value in thing.get_params(deep=True).items()
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    }
-    return thing.set_params(**seeds)
 
 
 def _name_of(strategy):

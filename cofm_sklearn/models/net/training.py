@@ -7,7 +7,7 @@ from threading import RLock
 
 import numpy as np
 
-from cofm_sklearn.models.nets_parts import LOSSES, MODULES, batches
+from cofm_sklearn.models.net.parts import LOSSES, MODULES, batches
 from cofm_sklearn.utils.validation import check_integer
 
 __all__ = [
