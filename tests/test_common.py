@@ -23,6 +23,7 @@ from cofm_sklearn import (
     SentenceTransformerEncoder,
     ZeroShotPrior,
 )
+from cofm_sklearn.loop import StabilizedPredictions
 from cofm_sklearn.models import PriorALClassifier
 from cofm_sklearn.query import (
     AskAgainQuery,
@@ -39,7 +40,6 @@ from cofm_sklearn.simulation import (
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
-    StabilizedPredictions,
 )
 
 FROM_TABLES = [

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
-from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
+from cofm_sklearn.encoders.image_reading import MAX_PIXELS, open_picture
+from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.tables import read_csv
 from cofm_sklearn.utils.texts import is_missing, is_text
@@ -57,6 +58,7 @@ def write_frame(frame, path, format=None):
             # Quoted, as readers take a carriage return for the end of a row.
             frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif format == "parquet":
+            import_optional("pyarrow", needed_by="A Parquet file")
             frame.to_parquet(
                 part, engine="pyarrow", index=False, write_page_checksum=True
             )
@@ -172,6 +174,8 @@ def _is_blank(value):
 
 def _read_frame(path):
     format = _format_of(path, None)
+    if format == "parquet":
+        import_optional("pyarrow", needed_by="A Parquet file")
     try:
         if format == "parquet":
             return pd.read_parquet(

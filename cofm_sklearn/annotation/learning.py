@@ -13,17 +13,16 @@ from sklearn.base import clone
 
 from cofm_sklearn.annotation.class_changes import classes_after, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
+from cofm_sklearn.loop.learner import Learner, with_seeds
 from cofm_sklearn.models import fit_to_pool, label_pool
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.base import ask_strategy
-from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
-from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
+from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 
@@ -100,11 +99,11 @@ class Learning:
         self.ids = {row: sample for sample, row in rows.items()}
         self.classes = np.array(classes)
         self.seed = seed
-        self.strategy = _with_seeds(query_strategy, seed)
+        self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
         self.n_known = 0  # changes of the classes that the estimator knows already
         self._n_done = 0  # changes that were made for it
-        self._unfrozen = _with_seeds(estimator, seed + 1)
+        self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
         self._surroundings = None
         self._lock = threading.RLock()
@@ -166,9 +165,9 @@ class Learning:
             labels = self.classes[:0]
             if samples:
                 labels = self._agree([history.answers[s] for s in samples], rows)
-            learner = _Learner(self.estimator)
+            learner = Learner(self.estimator, self.strategy)
             if not checks.all():
-                learner = _train(self.estimator, self.X, rows[~checks], labels[~checks])
+                learner.fit(take_rows(self.X, rows[~checks]), labels[~checks])
             return Taught(learner, self, rows, labels, checks)
 
     def choose(self, taught, candidates, pending, n):
@@ -388,20 +387,16 @@ class Learning:
     def _pick(self, taught, candidates, pending, n):
         """Positions in candidates, and their utilities."""
         learner = taught.learner
-        untrained = not len(taught.rows) or is_constant(learner.estimator)
         native = isinstance(self.strategy, BaseQueryStrategy)
-        if untrained and not native:
+        if not native and not learner.knows_classes:
             rng = np.random.RandomState([self.seed, len(taught.rows), len(pending)])
             picked = rng.choice(len(candidates), size=n, replace=False)
             return picked, np.full(n, np.nan)
         if len(pending):
             learner = self._believing(taught, pending)
         X_pool = take_rows(self.X, candidates)
-        options = {"return_utilities": True} if native else {}
-        picked, utilities = ask_strategy(self.strategy, learner, X_pool, n, **options)
-        if not native:
-            return picked, np.full(n, np.nan)
-        return picked, np.asarray(utilities)[picked]
+        picked, utilities = learner.query(X_pool, n, return_utilities=True)
+        return picked, utilities[picked]
 
     def _believing(self, taught, pending):
         """Let the strategy see open questions as if they had been answered."""
@@ -409,9 +404,7 @@ class Learning:
         if found[0]["proba"] is None:
             return taught.learner
         expected = self.classes[[int(np.argmax(one["proba"])) for one in found]]
-        rows = np.concatenate([taught.rows, pending])
-        labels = np.concatenate([taught.labels, expected])
-        return _Learner(taught.learner.estimator, take_rows(self.X, rows), labels)
+        return taught.learner.expecting(take_rows(self.X, pending), expected)
 
     def _out_of_fold(self, rows, codes):
         X = take_rows(self.X, rows)

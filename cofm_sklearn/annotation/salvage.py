@@ -7,13 +7,19 @@ import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from cofm_sklearn.annotation.damage import (
+    DamagedStoreError,
+    StoreError,
+    row_checksum,
+)
+
 __all__ = ["plays_back", "salvage"]
 
 _MAX_EVENTS = 10_000_000
 _HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
-def salvage(path, why, aside=None):
+def salvage(path, why, open_store, aside=None):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
@@ -30,6 +36,9 @@ def salvage(path, why, aside=None):
     why : object
         What is wrong with it.
 
+    open_store : callable
+        Opens a store, given its path; a new file is made.
+
     aside : bytes or None, default=None
         What it held before SQLite played back a journal.
 
@@ -41,10 +50,8 @@ def salvage(path, why, aside=None):
     copy : Path or None
         The new file; None if it could not be written.
     """
-    from cofm_sklearn.annotation.store import StoreError
-
     try:
-        events, notes, last = _read(path, aside)
+        events, notes, last = _read(path, open_store, aside)
     except OSError as error:
         events, notes, last, why = {}, [], 0, f"{why}; {error}"
     missing = [n for n in range(1, max(last, *events, 0) + 1) if n not in events]
@@ -65,19 +72,17 @@ def salvage(path, why, aside=None):
         cure = "Use a backup if there is one, or begin again with that file"
     said = f"The store {path} is damaged ({why}). It was left as it is; {found}"
     try:
-        copy = _copy(path, events, notes, lost)
+        copy = _copy(path, open_store, events, notes, lost)
     except (OSError, StoreError) as error:
         return f"{said} no copy, as it cannot be written ({error}); {lost}.", None
     return f"{said} {copy}, {lost}. {cure}.", copy
 
 
-def _copy(path, events, notes, lost):
+def _copy(path, open_store, events, notes, lost):
     """Return a file that holds the events: one that is there, or a new one."""
-    from cofm_sklearn.annotation.store import AnnotationStore, StoreError
-
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "made.sqlite"
-        with AnnotationStore(made) as store, store.transaction():
+        with open_store(made) as store, store.transaction():
             # Earlier versions left unsealed ones; the next session notes them.
             for row in notes:
                 store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
@@ -99,7 +104,7 @@ def _copy(path, events, notes, lost):
         except FileExistsError:
             number += 1
         try:
-            with AnnotationStore(copy) as store:
+            with open_store(copy) as store:
                 there = {
                     event.seq: list(vars(event).values()) for event in store.events()
                 }
@@ -110,7 +115,7 @@ def _copy(path, events, notes, lost):
             return copy
 
 
-def _read(path, aside):
+def _read(path, open_store, aside):
     """Return events by number, notes, and the number of the last event, 0 if unknown.
 
     SQLite looks at a copy, which it may change: it plays a journal back.
@@ -133,10 +138,12 @@ def _read(path, aside):
                 Path(f"{copy}{ending}").unlink(missing_ok=True)
             if aside is None:
                 shutil.copyfile(path, copy)
-            _renew_header(copy, Path(folder) / "new.sqlite")
+            _renew_header(copy, Path(folder) / "new.sqlite", open_store)
             found.append(_read_copy(copy))
             if not found[0][0]:
-                found.append((_read_leaves(copy, Path(folder)), [], 0, None))
+                found.append(
+                    (_read_leaves(copy, Path(folder), open_store), [], 0, None)
+                )
         events, notes, last, _ = found[0]
         for more, others, latest, _ in found[1:]:
             events, notes = {**more, **events}, notes or others
@@ -144,7 +151,7 @@ def _read(path, aside):
     return events, notes, last
 
 
-def plays_back(content, journal):
+def plays_back(content, journal, open_store):
     """Tell whether a journal leads back to a sound file, and to the same one.
 
     Parameters
@@ -152,12 +159,13 @@ def plays_back(content, journal):
     content, journal : bytes
         Of a file, and of the journal that SQLite would play back when it opens it.
 
+    open_store : callable
+        As for `salvage`.
+
     Returns
     -------
     bool
     """
-    from cofm_sklearn.annotation.store import AnnotationStore, DamagedStoreError
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.sqlite"
         beside, names = Path(f"{path}-journal"), set()
@@ -170,7 +178,7 @@ def plays_back(content, journal):
         if len(names - {None}) == 2:
             return False
         try:
-            AnnotationStore(path).close()
+            open_store(path).close()
         except DamagedStoreError:
             return False
         return True
@@ -182,19 +190,15 @@ def _name(connection):
 
 
 def _tallies(connection):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection, "SELECT events, last, total, version, file, checksum FROM tally"
     )
     return [row for *row, seal in rows if seal == row_checksum(*row)]
 
 
-def _renew_header(path, example):
+def _renew_header(path, example, open_store):
     """Write the header that every file of this kind has."""
-    from cofm_sklearn.annotation.store import AnnotationStore
-
-    AnnotationStore(example).close()
+    open_store(example).close()
     header = bytearray(example.read_bytes()[:_HEADER])
     header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
     with open(path, "r+b") as file:
@@ -202,8 +206,6 @@ def _renew_header(path, example):
 
 
 def _read_copy(path):
-    from cofm_sklearn.annotation.store import row_checksum
-
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         # Without this, SQLite refuses a file that has been cut off.
@@ -219,15 +221,13 @@ def _read_copy(path):
         return events, notes, last, _name(connection)
 
 
-def _read_leaves(path, folder):
+def _read_leaves(path, folder, open_store):
     """Return the events in pages that no table leads to any more.
 
     Each page is read as if it were all of the table, in a new file.
     """
-    from cofm_sklearn.annotation.store import AnnotationStore
-
     example, events = folder / "leaves.sqlite", {}
-    AnnotationStore(example).close()
+    open_store(example).close()
     n_pages = example.stat().st_size // _PAGE
     with closing(sqlite3.connect(example)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -275,8 +275,6 @@ def _largest(connection, last):
 
 
 def _event(connection, number):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection,
         "SELECT seq, time, annotator, kind, sample, label, target, checksum "

@@ -22,7 +22,11 @@ from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
-from cofm_sklearn.utils.validation import check_integer, check_pool, is_share
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_pool,
+    is_share,
+)
 
 __all__ = ["AnnotationSession"]
 

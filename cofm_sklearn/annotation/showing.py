@@ -4,7 +4,7 @@ import base64
 import io
 from os import PathLike
 
-from cofm_sklearn.encoders.pictures import MAX_PIXELS, read_rgb
+from cofm_sklearn.encoders.image_reading import MAX_PIXELS, read_rgb
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import is_images
 

@@ -1,6 +1,5 @@
 """The file that keeps what people said: SQLite, no pickle, nothing ever deleted."""
 
-import hashlib
 import json
 import os
 import signal
@@ -10,6 +9,11 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cofm_sklearn.annotation.damage import (
+    DamagedStoreError,
+    StoreError,
+    row_checksum,
+)
 from cofm_sklearn.annotation.history import Event
 from cofm_sklearn.annotation.salvage import plays_back, salvage
 from cofm_sklearn.utils.forks import take_before_fork
@@ -83,25 +87,6 @@ _STEPS = [
     # and not know the other.
     "UPDATE tally SET version = 4;",
 ]
-
-
-class StoreError(RuntimeError):
-    """The file of annotations cannot be used as it is; the message says why."""
-
-
-class DamagedStoreError(StoreError):
-    """The file of annotations is damaged; what could be read was copied.
-
-    Attributes
-    ----------
-    salvaged : Path or None
-        The copy, which can be opened like any other; None if it cannot be written.
-        Its note ``"salvaged"`` says what is missing.
-    """
-
-    def __init__(self, message, salvaged=None):
-        super().__init__(message)
-        self.salvaged = salvaged
 
 
 class AnnotationStore:
@@ -337,7 +322,7 @@ class AnnotationStore:
     def _check_journal(self):
         """Refuse a journal that SQLite would play back to no good, before it does."""
         held = self._file_and_journal()
-        while held is not None and not plays_back(*held):
+        while held is not None and not plays_back(*held, AnnotationStore):
             self._aside = held[0]
             held = self._file_and_journal()
             if held is not None and held[0] == self._aside:  # no one is writing
@@ -474,7 +459,7 @@ class AnnotationStore:
             if self.path == ":memory:":
                 message, copy = f"The store in memory is damaged: {why}.", None
             else:
-                message, copy = salvage(self.path, why, self._aside)
+                message, copy = salvage(self.path, why, AnnotationStore, self._aside)
             self._damage = DamagedStoreError(message, copy)
         return self._damage
 
@@ -543,12 +528,6 @@ class _Transaction:
 
     def _note(self, number, frame):
         self._interrupted = True
-
-
-def row_checksum(*values):
-    """Checksum over all columns of a row."""
-    text = json.dumps(list(values), ensure_ascii=True, default=repr)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def row_number(checksum):

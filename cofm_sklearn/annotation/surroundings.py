@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from cofm_sklearn.query.learner import LearnerReader
+from cofm_sklearn.query.view import LearnerReader
 from cofm_sklearn.utils.validation import n_rows
 
 __all__ = ["Surroundings"]

@@ -13,16 +13,15 @@ from sklearn.utils import get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import features_for_small_model
+from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
     check_raw,
-    encode_labels,
     is_fitted,
     n_rows,
     take_rows,

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
-from cofm_sklearn.models.neighbors import fit_neighbors
+from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.noise.estimate import check_label_noise

@@ -14,10 +14,10 @@ from cofm_sklearn.models.precision import (
 )
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.noise.estimate import estimate_noise
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import (
     check_pool,
-    encode_labels,
     is_share,
     n_rows,
     take_rows,

@@ -12,10 +12,10 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from cofm_sklearn.models.resampling import SafeSampler, is_about_sizes
+from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
-    align_proba,
     is_numeric,
     n_rows,
     stack_rows,

@@ -7,7 +7,6 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import beta
 from sklearn.utils.validation import column_or_1d
 
-from cofm_sklearn.datasets.make import check_classes, check_labels
 from cofm_sklearn.noise.quality import (
     CONFUSIONS,
     fit_label_channels,
@@ -15,10 +14,10 @@ from cofm_sklearn.noise.quality import (
     speakers,
     true_class,
 )
+from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
 from cofm_sklearn.utils.validation import (
     check_proba,
     check_weights,
-    encode_labels,
     is_share,
 )
 

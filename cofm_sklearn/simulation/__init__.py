@@ -1,5 +1,6 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
+from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
 from cofm_sklearn.simulation.compare import compare_strategies
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
@@ -8,7 +9,6 @@ from cofm_sklearn.simulation.curves import (
     score_predictions,
 )
 from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
-from cofm_sklearn.simulation.loop import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import (
     BaseOracle,
     ExactOracle,
@@ -16,7 +16,6 @@ from cofm_sklearn.simulation.oracle import (
     RecordedVotesOracle,
 )
 from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
-from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
 
 __all__ = [
     "ActiveLearningClassifier",
@@ -27,8 +26,6 @@ __all__ = [
     "NoisyOracle",
     "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
-    "StabilizedPredictions",
-    "StoppingDecision",
     "SuspectsDisplay",
     "compare_strategies",
     "label_savings",

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from cofm_sklearn.annotation import AnnotationSession, AnnotationWidget
-from cofm_sklearn.simulation import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
 
 TEXTS = [f"{'cheap pills' if i % 3 == 0 else 'lunch'} number {i}" for i in range(60)]
 CLASSES = ["ham", "spam"]
