@@ -246,20 +246,23 @@ def render(table, machine=None, n_draws=100):
             "-100 %. Interval: bootstrap over seeds, 95 %.",
             _markdown(_headline_cells(figures)),
         ]
-    for name, text, found in (
+    for mark, name, text, found in (
         (
+            "priors",
             "How good the priors are",
             "The prior alone, beside the labels that the whole system saves against "
             "the best baseline, without wrong labels.",
             describe_priors(table),
         ),
         (
+            "trust",
             "How trust goes",
             "Trust in the prior, mean over seeds, without wrong labels. Data sets of "
             "more than 20 classes have as many labels in place of each 20.",
             describe_trust(table),
         ),
         (
+            "rare",
             "Rare classes",
             "Recall of the smallest third of the classes after 120 labels (six times "
             "the classes where there are more than 20), without wrong labels.",
@@ -267,7 +270,6 @@ def render(table, machine=None, n_draws=100):
         ),
     ):
         if not found.empty:
-            mark = name.split()[-1].lower()
             table_of = _markdown(found.fillna(""))
             parts.append(
                 f"## {name}\n\n{text}\n\n<!-- {mark} -->\n{table_of}\n<!-- /{mark} -->"

@@ -190,6 +190,7 @@ def test_what_a_stopping_rule_says_is_shown():
         classes=CLASSES,
         n_instances=6,
         background=False,
+        check_share=0,
         stopping=rule,
     ) as session:
         widget = AnnotationWidget(session)
