@@ -30,6 +30,7 @@ HEAVY = {
     "skorch",
     "sentence_transformers",
     "transformers",
+    "openai",
     "huggingface_hub",
     "safetensors",
     "open_clip",

@@ -1,9 +1,19 @@
 """What all priors share."""
 
+from collections.abc import Mapping
+
+import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
-__all__ = ["BasePrior", "features_for_small_model", "is_package_prior"]
+from cofm_sklearn.utils.texts import check_texts
+
+__all__ = [
+    "BasePrior",
+    "check_descriptions",
+    "features_for_small_model",
+    "is_package_prior",
+]
 
 
 class BasePrior(ClassifierMixin, BaseEstimator):
@@ -61,3 +71,54 @@ def is_package_prior(prior):
 def features_for_small_model(prior, X):
     """Return what a small model should see of X beside this prior, or None."""
     return prior.features(X) if is_package_prior(prior) else X
+
+
+def check_descriptions(class_descriptions):
+    """Validate a dict of label -> description, or list of descriptions.
+
+    Returns
+    -------
+    labels : list
+        Sorted.
+
+    texts : list of list of str
+        The descriptions of each.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping, its keys cannot be sorted, or a description is no text.
+
+    ValueError
+        If there are fewer than two classes, or a description is empty.
+    """
+    if not isinstance(class_descriptions, Mapping):
+        raise TypeError(
+            "class_descriptions must be a dict of label -> description, got "
+            f"{type(class_descriptions).__name__}."
+        )
+    if len(class_descriptions) < 2:
+        raise ValueError(
+            "class_descriptions must describe 2 classes or more, got "
+            f"{len(class_descriptions)}."
+        )
+    try:
+        labels = sorted(class_descriptions)
+    except TypeError as error:
+        raise TypeError(
+            "class_descriptions must have keys of one type, for example all str."
+        ) from error
+    if np.ndim(labels) != 1:
+        raise TypeError("class_descriptions must have keys of str, int or bool.")
+    texts = []
+    for label in labels:
+        given = class_descriptions[label]
+        given = [given] if isinstance(given, str) else given
+        texts.append(
+            check_texts(
+                given,
+                name=f"class_descriptions[{label!r}]",
+                allow_empty_strings=False,
+            ).tolist()
+        )
+    return labels, texts
