@@ -17,6 +17,7 @@ _EXPORTS = {
     "ZeroShotPrior": "cofm_sklearn.priors",
     "PrecomputedPrior": "cofm_sklearn.priors",
     "LanguageModelPrior": "cofm_sklearn.priors",
+    "TransformersPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",
     "LabelCleaner": "cofm_sklearn.models",
     "NeighborGraph": "cofm_sklearn.pool",

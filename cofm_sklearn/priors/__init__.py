@@ -4,6 +4,7 @@ from cofm_sklearn.priors.answers import PROMPT
 from cofm_sklearn.priors.base import BasePrior
 from cofm_sklearn.priors.language_model import LanguageModelPrior
 from cofm_sklearn.priors.precomputed import PrecomputedPrior
+from cofm_sklearn.priors.transformers_model import TransformersPrior
 from cofm_sklearn.priors.zero_shot import ZeroShotPrior
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "BasePrior",
     "LanguageModelPrior",
     "PrecomputedPrior",
+    "TransformersPrior",
     "ZeroShotPrior",
 ]

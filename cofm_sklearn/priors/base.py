@@ -6,12 +6,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
-from cofm_sklearn.utils.texts import check_texts
+from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
     "BasePrior",
     "check_descriptions",
     "features_for_small_model",
+    "first_descriptions",
     "is_package_prior",
 ]
 
@@ -122,3 +123,10 @@ def check_descriptions(class_descriptions):
             ).tolist()
         )
     return labels, texts
+
+
+def first_descriptions(descriptions, X):
+    """Return the first description of each class as texts; None where X is no text."""
+    if not is_text(X):
+        return None
+    return np.array([texts[0] for texts in descriptions], dtype=object)

@@ -11,8 +11,12 @@ from tqdm.auto import tqdm
 from cofm_sklearn.encoders.cache import EmbeddingCache, content_key
 from cofm_sklearn.priors.answers import PROMPT, Questionnaire, combine_answers
 from cofm_sklearn.priors.asking import Endpoint, ask_all, check_base_url, read_key
-from cofm_sklearn.priors.base import BasePrior, check_descriptions
-from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.priors.base import (
+    BasePrior,
+    check_descriptions,
+    first_descriptions,
+)
+from cofm_sklearn.utils.texts import check_texts
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_option,
@@ -331,10 +335,7 @@ class LanguageModelPrior(BasePrior):
         ndarray of shape (n_classes,), dtype object, or None
         """
         check_is_fitted(self, "classes_")
-        if not is_text(X):
-            return None
-        first = [texts[0] for texts in self._questionnaire.descriptions]
-        return np.array(first, dtype=object)
+        return first_descriptions(self._questionnaire.descriptions, X)
 
     def _answers(self, questions):
         """Rows of the answers to pairs of a prompt and the number of the vote.
