@@ -16,6 +16,7 @@ _EXPORTS = {
     "OpenCLIPEncoder": "cofm_sklearn.encoders",
     "ZeroShotPrior": "cofm_sklearn.priors",
     "PrecomputedPrior": "cofm_sklearn.priors",
+    "CombinedPrior": "cofm_sklearn.priors",
     "LanguageModelPrior": "cofm_sklearn.priors",
     "TransformersPrior": "cofm_sklearn.priors",
     "CoDecisionClassifier": "cofm_sklearn.models",

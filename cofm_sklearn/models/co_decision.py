@@ -4,13 +4,8 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    clone,
-)
-from sklearn.utils import check_random_state, get_tags
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
@@ -22,9 +17,13 @@ from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.neighbors import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba
-from cofm_sklearn.models.training import train_co_decision
+from cofm_sklearn.models.training import train_co_decision, weigh_priors
 from cofm_sklearn.noise.estimate import check_label_noise
-from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.priors.base import (
+    features_for_small_model,
+    fitted_prior,
+    is_package_prior,
+)
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
@@ -70,7 +69,8 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         not know all classes.
 
     prior : prior or None, default=None
-        `ZeroShotPrior`, `PrecomputedPrior`, or any classifier with `predict_proba`.
+        `ZeroShotPrior`, `LanguageModelPrior`, `PrecomputedPrior`, several as a
+        `CombinedPrior`, or any classifier with `predict_proba`.
         A fitted one is used as it is; an unfitted one is cloned and fitted on the
         labelled samples, without their labels. Best is a prior that was fitted on
         the pool, put into ``sklearn.frozen.FrozenEstimator`` where clones must keep
@@ -110,7 +110,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         The fitted small model; None if there was no label.
 
     prior_ : prior or None
-        The fitted prior.
+        The fitted prior; of a `CombinedPrior`, one with weights from the labels.
 
     neighbors_ : NeighborGraph or None
         The graph of the pool; None without one.
@@ -247,7 +247,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(y))
-        new.prior_ = self._fitted_prior(X)
+        new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
         new.neighbors_ = self._fitted_neighbors()
         new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
         codes = encode_labels(
@@ -386,7 +386,10 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _learn(self, X, codes, sample_weight):
         """Train the small model, weigh it, and let the labels spread."""
-        prior, classes = self.prior_, self.classes_
+        self.prior_ = prior = weigh_priors(
+            self.prior_, X, codes, self.label_noise, sample_weight
+        )
+        classes = self.classes_
         rng = check_random_state(self.random_state)
         features, rows = features_for_small_model(prior, X), None
         if is_package_prior(prior):
@@ -431,7 +434,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         new = copy(self)
         X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
-        new.prior_ = self._fitted_prior(X)
+        new.prior_ = fitted_prior(self.prior, X)
         new.neighbors_, new._voice = self._fitted_neighbors(), None
         new.neighbor_weight_ = 0.0
         new.classes_ = new.prior_.classes_
@@ -483,16 +486,6 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "cloned."
             )
         return self.neighbors
-
-    def _fitted_prior(self, X):
-        if self.prior is None or is_fitted(self.prior):
-            return self.prior
-        if get_tags(self.prior).target_tags.required:
-            raise ValueError(
-                f"prior={self.prior!r} is not fitted and learns from labels only. "
-                "Fit it on other data first, or take ZeroShotPrior or PrecomputedPrior."
-            )
-        return clone(self.prior).fit(X)
 
     def _small_proba(self, X):
         return class_proba(

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 
 from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.utils.validation import is_fitted
 
 __all__ = [
     "BasePrior",
     "check_descriptions",
     "features_for_small_model",
     "first_descriptions",
+    "fitted_prior",
     "is_package_prior",
 ]
 
@@ -72,6 +75,24 @@ def is_package_prior(prior):
 def features_for_small_model(prior, X):
     """Return what a small model should see of X beside this prior, or None."""
     return prior.features(X) if is_package_prior(prior) else X
+
+
+def fitted_prior(prior, X):
+    """Return a prior that is fitted; a clone that was fitted on X, if it was not.
+
+    Raises
+    ------
+    ValueError
+        If it is not fitted, and needs labels.
+    """
+    if is_fitted(prior):
+        return prior
+    if get_tags(prior).target_tags.required:
+        raise ValueError(
+            f"prior={prior!r} is not fitted and learns from labels only. "
+            "Fit it on other data first, or take ZeroShotPrior or PrecomputedPrior."
+        )
+    return clone(prior).fit(X)
 
 
 def check_descriptions(class_descriptions):
