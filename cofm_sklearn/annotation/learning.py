@@ -10,7 +10,7 @@ from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
-from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models import fit_to_pool, review_descriptions
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
@@ -19,6 +19,7 @@ from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import ask_strategy
 from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
 from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
+from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
@@ -179,6 +180,34 @@ class Learning:
             raise ValueError("There is neither a label nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)
+
+    def review_descriptions(self, taught, candidates):
+        """Review the descriptions of the prior; see the function of that name.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior.
+        """
+        with self._lock:
+            model = taught.learner.estimator
+            if not len(taught.rows):
+                model = self.prior_alone(take_rows(self.X, np.arange(1)))
+            steps, final = split_pipeline(model)
+            prior = getattr(final, "prior_", None)
+            if prior is None:
+                raise ValueError("There is no prior whose descriptions to review.")
+            X = self.X
+            for step in steps:
+                X = step.transform(X)
+            return review_descriptions(
+                prior,
+                X,
+                take_rows(X, taught.rows),
+                taught.labels,
+                candidates=candidates,
+                samples=self.X if is_text(self.X) else None,
+            )
 
     def report(self, taught):
         """Return what is known of the labels and the model, for `progress`."""

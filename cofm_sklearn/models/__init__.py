@@ -2,14 +2,20 @@
 
 from cofm_sklearn.models.cleaning import LabelCleaner
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.descriptions import (
+    DescriptionReview,
+    review_descriptions,
+)
 from cofm_sklearn.models.nets import NetClassifier
 from cofm_sklearn.models.resampling import SafeSampler
 from cofm_sklearn.models.unlabelled import fit_to_pool
 
 __all__ = [
     "CoDecisionClassifier",
+    "DescriptionReview",
     "LabelCleaner",
     "NetClassifier",
     "SafeSampler",
     "fit_to_pool",
+    "review_descriptions",
 ]

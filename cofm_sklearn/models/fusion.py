@@ -22,6 +22,7 @@ from cofm_sklearn.noise.quality import fit_label_channels
 
 __all__ = [
     "Fusion",
+    "compare_priors",
     "fit_fusion",
     "fit_prior_weights",
     "smooth_by_fold",
@@ -301,6 +302,35 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
     >>> weights.round(1)
     array([1., 0.])
     """
+    grid = _weight_grid(len(probas))
+    n_counting = np.count_nonzero(grid, axis=1)
+    log_belief = -np.log(np.bincount(n_counting)[n_counting])
+    post, scales = _average(probas, y, grid, log_belief, label_noise, sample_weight)
+    return post @ grid, scales
+
+
+def compare_priors(probas, y):
+    """Return how likely each of several priors is the one that predicts labels best.
+
+    Parameters
+    ----------
+    probas : ndarray of shape (n_priors, n_samples, n_classes)
+        What each prior says of the labelled samples.
+
+    y : ndarray of shape (n_samples,), dtype int
+        Labels, as positions of columns.
+
+    Returns
+    -------
+    ndarray of shape (n_priors,)
+        Probabilities, of sum 1.
+    """
+    grid = np.eye(len(probas))
+    return _average(probas, y, grid, np.zeros(len(grid)), "auto", None)[0]
+
+
+def _average(probas, y, grid, log_belief, label_noise, sample_weight):
+    """Posterior probability of each row of weights, and the scales of the priors."""
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     weighed = w > 0
     w = w / w[weighed].mean()
@@ -309,9 +339,6 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
     scaled = np.array([Z / scale for Z, scale in zip(logits, scales)])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(weighed))
     penalty = np.array([hypothesis.penalty for hypothesis in hypotheses])
-    grid = _weight_grid(len(probas))
-    n_counting = np.count_nonzero(grid, axis=1)
-    log_belief = -np.log(np.bincount(n_counting)[n_counting])
     shape = (len(grid), len(SHARPNESS_GRID), len(hypotheses), len(y))
     ll, rarity = np.empty(shape), np.empty(shape)
     for i, weights in enumerate(grid):
@@ -324,7 +351,7 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
     log_belief = log_belief[:, None, None] - penalty
     rarity = np.tensordot(_normalised(ll @ w + log_belief), rarity, axes=3)
     post = _normalised(ll @ _balanced(w, rarity) + log_belief)
-    return post.sum(axis=(1, 2)) @ grid, scales
+    return post.sum(axis=(1, 2)), scales
 
 
 def _weight_grid(n_priors):

@@ -13,6 +13,7 @@ from cofm_sklearn.utils.validation import is_fitted
 __all__ = [
     "BasePrior",
     "check_descriptions",
+    "closeness",
     "features_for_small_model",
     "first_descriptions",
     "fitted_prior",
@@ -24,7 +25,7 @@ class BasePrior(ClassifierMixin, BaseEstimator):
     """Base of priors: classifiers whose `fit` needs no label.
 
     A subclass implements ``fit(X, y=None)``, which learns `classes_`, and
-    ``predict_proba(X)``. The three methods below tell a co-decision what else the
+    ``predict_proba(X)``. The methods below tell a co-decision what else the
     prior has to offer; their defaults offer nothing.
     """
 
@@ -52,6 +53,24 @@ class BasePrior(ClassifierMixin, BaseEstimator):
         """Return embeddings of X of shape (n_samples, d), or None if it has none."""
         return None
 
+    def closeness(self, X):
+        """Return how close samples are to each class by itself.
+
+        Here the log-odds of `predict_proba`; a prior that knows better, since these
+        compare the classes with each other, says so.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Any numbers, larger for closer.
+        """
+        return _log_odds(self.predict_proba(X))
+
     def description_rows(self, X):
         """Return one sample per class of the same kind as X, or None.
 
@@ -75,6 +94,18 @@ def is_package_prior(prior):
 def features_for_small_model(prior, X):
     """Return what a small model should see of X beside this prior, or None."""
     return prior.features(X) if is_package_prior(prior) else X
+
+
+def closeness(prior, X):
+    """Return `BasePrior.closeness` of any prior."""
+    if is_package_prior(prior):
+        return prior.closeness(X)
+    return _log_odds(prior.predict_proba(X))
+
+
+def _log_odds(proba):
+    proba = np.clip(proba, 1e-6, 1 - 1e-6)
+    return np.log(proba / (1 - proba))
 
 
 def fitted_prior(prior, X):

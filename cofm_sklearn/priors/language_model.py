@@ -111,6 +111,9 @@ class LanguageModelPrior(BasePrior):
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
 
+    descriptions_ : list of list of str
+        The descriptions of each class, in the order of `classes_`.
+
     n_requests_, n_tokens_ : int
         What answers have taken since `fit`, repeats included. Tokens are estimated
         where the server does not count them.
@@ -236,7 +239,7 @@ class LanguageModelPrior(BasePrior):
             examples,
             self.probabilities == "stated",
         )
-        self.classes_ = classes
+        self.classes_, self.descriptions_ = classes, texts
         self.n_requests_ = self.n_tokens_ = 0
         return self
 
@@ -335,7 +338,7 @@ class LanguageModelPrior(BasePrior):
         ndarray of shape (n_classes,), dtype object, or None
         """
         check_is_fitted(self, "classes_")
-        return first_descriptions(self._questionnaire.descriptions, X)
+        return first_descriptions(self.descriptions_, X)
 
     def _answers(self, questions):
         """Rows of the answers to pairs of a prompt and the number of the vote.

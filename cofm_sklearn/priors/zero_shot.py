@@ -209,6 +209,28 @@ default=None
         )
         return Z.toarray() if sparse.issparse(Z) else Z
 
+    def closeness(self, X):
+        """Return the cosine of centred samples with each description.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, d) or raw samples of length n_samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Unlike in `predict_proba`, descriptions are not compared with each other.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self, "center_")
+        Z = normalize(self.embed(X) - self.center_, copy=False)
+        return (Z @ self.description_embeddings_.T).astype(np.float64)
+
     def description_rows(self, X):
         """Return the descriptions as samples: one per class, of the same kind as X.
 

@@ -6,6 +6,7 @@ from cofm_sklearn.simulation.curves import (
     labels_to_reach,
     score_predictions,
 )
+from cofm_sklearn.simulation.description_display import DescriptionsDisplay
 from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
 from cofm_sklearn.simulation.loop import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import (
@@ -19,6 +20,7 @@ from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDeci
 __all__ = [
     "ActiveLearningClassifier",
     "BaseOracle",
+    "DescriptionsDisplay",
     "ExactOracle",
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
