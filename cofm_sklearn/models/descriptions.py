@@ -69,23 +69,17 @@ class DescriptionReview:
 
     @property
     def ranked(self):
-        """All classes by what the labels say of their description, the weakest first.
-
-        None without labels.
-        """
+        """Classes with labels by what these say of the description, weakest first."""
         if "strength" not in self.descriptions:
-            return None
-        return self.descriptions.sort_values("strength", kind="stable").index.tolist()
+            return []
+        table = self.descriptions[self.descriptions["n_labels"] > 0]
+        return table.sort_values("strength", kind="stable").index.tolist()
 
     @property
     def weak(self):
-        """Classes with labels that speak against the description, the weakest first."""
-        table = self.descriptions
-        return [
-            label
-            for label in self.ranked or ()
-            if table.loc[label, "helps"] < _WEAK and table.loc[label, "n_labels"]
-        ]
+        """Those of them where the labels speak against the description."""
+        helps = self.descriptions.get("helps")
+        return [label for label in self.ranked if helps[label] < _WEAK]
 
     def _repr_html_(self):
         parts = {
@@ -319,7 +313,7 @@ def _note(row, n_classes):
         notes.append("no label yet")
     elif getattr(row, "helps", 1.0) < _WEAK:
         verb = "misleads" if row.misleads > 0.5 else "says little"
-        taken = f": taken for {row.taken_for}" if row.taken_for is not None else ""
+        taken = f": taken for {row.taken_for}" if pd.notna(row.taken_for) else ""
         notes.append(verb + taken)
     if row.likeness > _NEAR:
         notes.append(f"near to {row.nearest}")

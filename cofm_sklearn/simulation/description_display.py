@@ -3,6 +3,7 @@
 import textwrap
 
 import numpy as np
+import pandas as pd
 
 from cofm_sklearn.models import review_descriptions
 from cofm_sklearn.utils import import_optional
@@ -111,7 +112,7 @@ class DescriptionsDisplay:
             start += shares[verdict].to_numpy()
         for i, row in enumerate(table.itertuples()):
             words = f"{row.n_right} of {row.n_labels} right"
-            if row.taken_for is not None:
+            if pd.notna(row.taken_for):
                 words += f", else {row.taken_for}"
             ax.text(0.02, i, words, va="center", fontsize=7)
         ax.set(xlim=(0, 1), xlabel="the labels say: it")
