@@ -19,8 +19,7 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
-from benchmarks.savings.runs import small_model
-from benchmarks.savings.strategies import OURS
+from benchmarks.savings.strategies import OURS, small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models import fusion
 from cofm_sklearn.noise import estimate

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.recording import cache_folder
 from benchmarks.savings.data import fit_prior, load
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.noise import combine_annotators, spread_answers
 from cofm_sklearn.simulation import RecordedVotesOracle
@@ -82,7 +82,7 @@ def measure(corpus, seed, n_samples, cache):
     order = np.random.RandomState(seed).permutation(len(corpus.y))
     test, pool = order[:N_TEST], order[N_TEST : 2 * N_TEST]
     classes = np.arange(len(corpus.descriptions))
-    prior = fit_prior(corpus, corpus.Z[pool], "described", seed, cache)
+    prior = fit_prior(corpus, corpus.Z[pool], "sentences", seed, cache)
     oracle = RecordedVotesOracle(random_state=seed)
     oracle.fit(corpus.y[pool], votes=corpus.votes[pool], classes=classes)
     samples = np.arange(n_samples)

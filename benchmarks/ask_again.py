@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.recording import cache_folder
 from benchmarks.savings.data import make_split
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
@@ -41,7 +41,7 @@ WAYS = {
 def measure(dataset, noise, way, seed, budget, batch, folder, cache):
     """Run one loop; one row per round."""
     # Without noise, what the oracle of the split answers is the truth.
-    split = make_split(dataset, "0", "described", seed, folder, cache)
+    split = make_split(dataset, "0", "sentences", seed, folder, cache)
     loop = ActiveLearningClassifier(
         CoDecisionClassifier(small_model(), split.prior),
         WAYS[way],

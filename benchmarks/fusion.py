@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.recording import cache_folder, record
-from benchmarks.savings.data import NOISES, OTHERS, PRIORS, TEXTS, make_split
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.data import FOUND, NOISES, make_split, priors_of
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
 from cofm_sklearn.priors.base import features_for_small_model
@@ -94,7 +94,7 @@ def report(table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder of the .npz files")
-    parser.add_argument("--datasets", nargs="+", default=[*TEXTS, *OTHERS])
+    parser.add_argument("--datasets", nargs="+", default=list(FOUND))
     parser.add_argument(
         "--noise", nargs="+", default=["0", "0.2", "0.4"], choices=NOISES
     )
@@ -107,7 +107,7 @@ def main():
         for seed in range(args.seeds)
         for dataset in args.datasets
         for noise in args.noise
-        for prior in PRIORS
+        for prior in priors_of(dataset)
     ]
     table = record(measure, todo, args.results, args.jobs)
     text = report(table)

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.recording import cache_folder
 from benchmarks.savings.data import make_split
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models.small_model import (
     TrainingSet,
@@ -43,8 +43,8 @@ RESULTS = Path(__file__).parent / "results" / "label_noise.csv"
 
 def measure(dataset, noise, n_labels, seed, folder, cache):
     """Return one row for one draw of labels."""
-    split = make_split(dataset, noise, "described", seed, folder, cache)
-    right = make_split(dataset, "0", "described", seed, folder, cache).answers
+    split = make_split(dataset, noise, "sentences", seed, folder, cache)
+    right = make_split(dataset, "0", "sentences", seed, folder, cache).answers
     drawn = np.random.RandomState(seed).permutation(len(right))[:n_labels]
     Z, y = split.Z_pool[drawn], split.answers[drawn]
     wrong = y != right[drawn]

@@ -20,7 +20,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models import neighbors as voices
 
@@ -119,9 +119,12 @@ def report(table):
         f"{table.groupby(RUN).size().max()} rounds from the first to the last.",
         "",
     ]
-    for prior, part in gains.groupby(level="prior", sort=False):
+    shuffled = gains.index.get_level_values("prior") == "shuffled"
+    for kind, part in (("described", gains[~shuffled]), ("shuffled", gains[shuffled])):
+        if part.empty:
+            continue
         lines.append(
-            f"{prior}: mean gain {part['gain'].mean():+.4f}, lowest "
+            f"{kind}: mean gain {part['gain'].mean():+.4f}, lowest "
             f"{part['gain'].min():+.4f} ({', '.join(part['gain'].idxmin()[1:])})"
         )
         lines.append("")

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pandas as pd
 
 from benchmarks.recording import cache_folder, record
-from benchmarks.savings.data import TEXTS, make_split
+from benchmarks.savings.data import FOUND, make_split
 from benchmarks.savings.runs import Run, execute
 from benchmarks.savings.strategies import OURS
 from cofm_sklearn.query import co_decision, coverage
@@ -44,7 +44,7 @@ def measure(dataset, noise, change, seed, n_rounds, folder, cache):
     def width(*args, **kwargs):
         return factor * coverage.kernel_width(*args, **kwargs)
 
-    run = Run(dataset, noise, "described", OURS, seed, n_rounds, fused_every=1)
+    run = Run(dataset, noise, "sentences", OURS, seed, n_rounds, fused_every=1)
     with patch.object(co_decision, "kernel_width", width):
         rounds = execute(run, folder, cache, params=params)
     return [
@@ -90,9 +90,9 @@ def report(table):
 
 def run_all(args, cache):
     """Make all runs."""
-    datasets = [name for name, setting in TEXTS.items() if setting.development]
+    datasets = [name for name, setting in FOUND.items() if setting.development]
     for dataset in datasets:  # embeds once, whatever the processes do
-        make_split(dataset, "0", "described", 0, args.data, cache)
+        make_split(dataset, "0", "sentences", 0, args.data, cache)
     todo = [
         (dataset, noise, change, seed, args.rounds, args.data, cache)
         for seed in range(args.seeds)

@@ -17,8 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
-from benchmarks.savings.runs import small_model
-from benchmarks.savings.strategies import OURS
+from benchmarks.savings.strategies import OURS, small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.simulation import StabilizedPredictions
 
@@ -37,7 +36,7 @@ RULES = {
 
 def watch(picks, dataset, noise, seed, folder, cache):
     """Return one row per round: what the rules see, and the truth."""
-    split = make_split(dataset, noise, "described", seed, folder, cache)
+    split = make_split(dataset, noise, "sentences", seed, folder, cache)
     kappa = StabilizedPredictions(window=1, random_state=seed)
     rows, asked = [], np.empty(0, dtype=np.int64)
     for picked in picks:
@@ -164,7 +163,7 @@ def main():
     cache = cache_folder(args.cache)
     if not args.report:
         runs = read(RESULTS / "savings.csv")
-        runs = runs[(runs["strategy"] == OURS) & (runs["prior"] == "described")]
+        runs = runs[(runs["strategy"] == OURS) & (runs["prior"] == "sentences")]
         runs = runs[(runs["seed"] < args.seeds) & runs["noise"].isin(args.noises)]
         todo = []
         for key, rows in runs.groupby(["seed", "dataset", "noise"], sort=False):

@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings import data
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery
 from cofm_sklearn.simulation import ActiveLearningClassifier
 
@@ -50,8 +50,8 @@ def measure(pool, dataset, noise, seed, mode, folder, cache):
     ):
         # Past its cache, which knows nothing of the patches.
         make_split = data.make_split.__wrapped__
-        split = make_split(dataset, noise, "described", seed, folder, cache)
-    batch = data.DATASETS[dataset].batch
+        split = make_split(dataset, noise, "sentences", seed, folder, cache)
+    batch = max(20, setting.n_classes)
     loop = ActiveLearningClassifier(
         CoDecisionClassifier(small_model(), split.prior, random_state=seed),
         CoDecisionQuery(

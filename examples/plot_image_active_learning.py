@@ -25,7 +25,6 @@ import numpy as np
 import open_clip
 import pandas as pd
 import torch
-from modAL.uncertainty import margin_sampling
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -41,8 +40,12 @@ from cofm_sklearn import (
     ZeroShotPrior,
 )
 from cofm_sklearn.datasets import make_long_tail
-from cofm_sklearn.query import ModALQuery
-from cofm_sklearn.simulation import LearningCurveDisplay, NoisyOracle
+from cofm_sklearn.query import RandomQuery, UncertaintyQuery
+from cofm_sklearn.simulation import (
+    LearningCurveDisplay,
+    NoisyOracle,
+    compare_strategies,
+)
 
 WORDS = np.array(
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -121,37 +124,25 @@ alone = make_pipeline(encoder, small_model)
 # %%
 # Three ways to spend 120 labels, of which every fifth is wrong.
 
-
-def random_sampling(learner, X_pool, n_instances=1):
-    """Pick anything."""
-    generator = np.random.RandomState(len(X_pool))
-    return generator.choice(len(X_pool), n_instances, replace=False)
-
-
 ways = {
     "co-decision": (together, CoDecisionQuery()),
-    "margin": (alone, ModALQuery(margin_sampling)),
-    "random": (alone, ModALQuery(random_sampling)),
+    "margin": (alone, UncertaintyQuery()),
+    "random": (alone, RandomQuery()),
 }
-records, loops = [], {}
-for name, (model, strategy) in ways.items():
-    for seed in range(3):
-        loop = ActiveLearningClassifier(
-            model,
-            strategy,
-            n_instances=10,
-            budget=120,
-            oracle=NoisyOracle(0.2),
-            random_state=seed,
-        ).fit(X_pool, y_pool, eval_set=(X_test, y_test))
-        records.append(loop.learning_curve_.assign(strategy=name, seed=seed))
-        loops.setdefault(name, loop)
-records = pd.concat(records, ignore_index=True)
+records = compare_strategies(
+    ways,
+    X_pool,
+    y_pool,
+    eval_set=(X_test, y_test),
+    noise=0.2,
+    n_instances=10,
+    budget=120,
+)
 print(records.groupby(["strategy", "n_labels"])["balanced_accuracy"].mean().unstack(0))
 
 # %%
-# The curves, and what the first loop asked: the images of the first rounds with the
-# answers they got. Answers that both models find unlikely are red.
+# The curves, and what a loop of the co-decision asks: the images of the first rounds
+# with the answers they got. Answers that both models find unlikely are red.
 #
 # The prior is worth more than 120 answers here, and nearly all of the co-decision's
 # lead is the prior's. The first answers even cost something: ten of them, some wrong,
@@ -166,7 +157,15 @@ left.axhline(prior_alone, color="grey", linestyle=":", linewidth=1)
 left.annotate("prior alone", (15, prior_alone), (0, 4), textcoords="offset points")
 left.set_title("Balanced accuracy on test images")
 
-loop = loops["co-decision"]
+loop = ActiveLearningClassifier(
+    together,
+    CoDecisionQuery(),
+    n_instances=10,
+    budget=120,
+    oracle=NoisyOracle(0.2, random_state=0),
+    scoring=[],
+    random_state=0,
+).fit(X_pool, y_pool)
 quality = loop.estimator_[-1].label_quality_
 n_columns, n_rows = 10, 4
 mosaic = np.full((n_rows * 13, n_columns * 10), 255, dtype=np.uint8)

@@ -19,7 +19,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
-from modAL.uncertainty import margin_sampling
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
@@ -31,7 +30,7 @@ from cofm_sklearn import (
     ZeroShotPrior,
 )
 from cofm_sklearn.datasets import load_api_docs
-from cofm_sklearn.query import ModALQuery
+from cofm_sklearn.query import RandomQuery, UncertaintyQuery
 from cofm_sklearn.simulation import LearningCurveDisplay
 
 docs = load_api_docs()
@@ -42,22 +41,15 @@ print(sizes.to_dict())
 # %%
 # Three ways to ask
 # -----------------
-# Functions of modAL take part as they are. ``ModALQuery`` shuffles the pool before it
-# calls one, so that the first samples are random samples.
-
-
-def first_ones(learner, X_pool, n_instances=1):
-    """Random samples, as the pool is shuffled."""
-    return np.arange(n_instances)
-
+# The co-decision, its query without the prior, and the two that everybody knows.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(docs.class_descriptions)
 ways = {
     "co-decision": (CoDecisionClassifier(small_model, prior), CoDecisionQuery()),
     "co-decision's query, no prior": (small_model, CoDecisionQuery()),
-    "margin": (small_model, ModALQuery(margin_sampling)),
-    "random": (small_model, ModALQuery(first_ones)),
+    "margin": (small_model, UncertaintyQuery()),
+    "random": (small_model, RandomQuery()),
 }
 
 # %%

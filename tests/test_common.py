@@ -26,13 +26,17 @@ from cofm_sklearn import (
     TransformersPrior,
     ZeroShotPrior,
 )
+from cofm_sklearn.models import PriorALClassifier
 from cofm_sklearn.query import (
     AskAgainQuery,
     DirectQuery,
     GalaxyQuery,
     ModALQuery,
+    PriorALQuery,
+    RandomQuery,
     SkactivemlQuery,
     UncertaintyHerdingQuery,
+    UncertaintyQuery,
 )
 from cofm_sklearn.simulation import (
     ExactOracle,
@@ -44,6 +48,7 @@ from cofm_sklearn.simulation import (
 FROM_TABLES = [
     CoDecisionClassifier(LogisticRegression()),
     CoDecisionClassifier(DecisionTreeClassifier(random_state=0)),
+    PriorALClassifier(LogisticRegression()),
     ActiveLearningClassifier(
         LogisticRegression(),
         CoDecisionQuery(),
@@ -72,6 +77,9 @@ FROM_ELSEWHERE = [
     UncertaintyHerdingQuery(),
     GalaxyQuery(),
     DirectQuery(),
+    PriorALQuery(),
+    RandomQuery(),
+    UncertaintyQuery(),
     ModALQuery(print),
     AskAgainQuery(print),
     SkactivemlQuery(None),

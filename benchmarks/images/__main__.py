@@ -38,7 +38,7 @@ def parse(arguments=None):
     )
     parser.add_argument("--results", metavar="FILE", type=Path, default=RESULTS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=19)
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--noise", nargs="+", choices=NOISES, default=list(NOISES))
     parser.add_argument(
@@ -63,7 +63,7 @@ def parse(arguments=None):
 def zero_shot_accuracy(dataset, folder, cache):
     """Accuracy of the prior on the balanced half of the benchmark."""
     corpus = load_images(dataset, folder, cache)
-    prior = fit_prior(corpus, corpus.Z, "described", 0, cache)
+    prior = fit_prior(corpus, corpus.Z, "sentences", 0, cache)
     return float(np.mean(prior.predict(corpus.Z) == corpus.y))
 
 

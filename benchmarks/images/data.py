@@ -99,4 +99,4 @@ def load_images(dataset, folder, cache):
     """
     images, y, names = read_half(folder, "test")
     encoder = make_encoder(dataset, folder, cache)
-    return Corpus(encoder.transform(images), y, names, None, encoder, TEMPLATES)
+    return Corpus(encoder.transform(images), y, names, names, None, encoder, TEMPLATES)

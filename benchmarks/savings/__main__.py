@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.savings.data import NOISES, TEXTS
+from benchmarks.savings.data import FOUND, NOISES
 from benchmarks.savings.matrix import plan, run_all
 from benchmarks.savings.report import first_line, update_readme, write
 from benchmarks.savings.results import read
@@ -32,9 +32,9 @@ def parse(arguments=None):
     parser.add_argument("--data", metavar="FOLDER", help="where <data set>.npz are")
     parser.add_argument("--results", metavar="FILE", type=Path, help="CSV file")
     parser.add_argument("--seeds", type=int, help="default 5, quick 2")
-    parser.add_argument("--rounds", type=int, help="default 15, quick 8")
+    parser.add_argument("--rounds", type=int, help="default 19, quick 9")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--datasets", nargs="+", choices=list(TEXTS))
+    parser.add_argument("--datasets", nargs="+", choices=list(FOUND))
     parser.add_argument("--noise", nargs="+", choices=list(NOISES))
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES))
     parser.add_argument(
@@ -67,16 +67,19 @@ def parse(arguments=None):
     quick = options.quick
     folder = options.data
     options.seeds = options.seeds or (2 if quick else 5)
-    options.rounds = options.rounds or (8 if quick else 15)
+    options.rounds = options.rounds or (9 if quick else 19)
     options.results = options.results or RESULTS / (
         "savings_quick.csv" if quick else "savings.csv"
     )
     options.noise = options.noise or (QUICK_NOISES if quick else list(NOISES))
     if options.datasets is None:
-        has_file = [d for d in TEXTS if folder and (Path(folder) / f"{d}.npz").exists()]
-        options.datasets = (
-            [*has_file[:1], "api_docs"] if quick else [*has_file, "api_docs"]
-        )
+        there = [
+            dataset
+            for dataset in FOUND
+            if dataset == "api_docs"
+            or (folder and (Path(folder) / f"{dataset}.npz").exists())
+        ]
+        options.datasets = [*there[:1], "api_docs"] if quick else there
     installed = available()
     wanted = options.strategies or (QUICK_STRATEGIES if quick else list(STRATEGIES))
     options.missing = [name for name in wanted if name not in installed]

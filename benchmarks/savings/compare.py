@@ -8,37 +8,70 @@ import numpy as np
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from benchmarks.savings.strategies import BASELINES, OURS, OURS_ALONE
+from benchmarks.savings.data import DATASETS
+from benchmarks.savings.strategies import (
+    BASELINES,
+    OURS,
+    OURS_ALONE,
+    PRIOR_ALONE,
+    STRATEGIES,
+)
 from cofm_sklearn.simulation import label_savings
 
 __all__ = [
     "COMPARISONS",
+    "TASKS",
     "best_single",
     "bootstrap",
+    "by_worth",
     "cell_records",
     "cells",
+    "judged_by",
     "mean_curves",
+    "n_baselines",
     "never_worse",
     "ranks",
     "savings",
 ]
 
-# name -> (our strategy, model it is judged by, model the baselines are judged by)
-COMPARISONS = {
-    "system": (OURS, "fused", "small"),
-    "query only": (OURS_ALONE, "small", "small"),
-    "given the prior": (OURS, "fused", "fused"),
-}
+# What is compared -> our strategy in it.
+COMPARISONS = {"system": OURS, "query only": OURS_ALONE, "given the prior": OURS}
+# What the labels are for -> its score: a model for new samples, or labels for the pool.
+TASKS = {"model": "balanced_accuracy", "annotate": "pool_balanced_accuracy"}
 CELL = ["dataset", "noise"]
 
 
-def cells(table):
+def judged_by(comparison):
+    """Return the strategies of a comparison, each with the model that it is judged by.
+
+    A system is judged by its own model, where it has one. Where queries are compared,
+    all are judged by the same model, and a system's query takes part by itself.
+    """
+    names = [COMPARISONS[comparison], *BASELINES]
+    if comparison == "system":
+        return {
+            name: "fused" if STRATEGIES[name].model else "small"
+            for name in names
+            if not STRATEGIES[name].prior
+        }
+    model = "small" if comparison == "query only" else "fused"
+    return {n: model for n in names if n == OURS or not STRATEGIES[n].model}
+
+
+def n_baselines(table):
+    """Count the baselines that systems have been compared with."""
+    return len(set(judged_by("system")) & set(table["strategy"]) - {OURS})
+
+
+def cells(table, prior="sentences"):
     """Return the cells of a table as a list of (data set, noise)."""
-    found = table.loc[table["prior"] == "described", CELL].drop_duplicates()
-    return list(found.itertuples(index=False, name=None))
+    ours = table["strategy"].ne(PRIOR_ALONE) & table["prior"].eq(prior)
+    return list(table.loc[ours, CELL].drop_duplicates().itertuples(False, None))
 
 
-def cell_records(table, cell, comparison, metric="balanced_accuracy"):
+def cell_records(
+    table, cell, comparison, metric="balanced_accuracy", prior="sentences"
+):
     """Take the records of one cell for one comparison.
 
     Parameters
@@ -55,27 +88,27 @@ def cell_records(table, cell, comparison, metric="balanced_accuracy"):
     metric : str, default="balanced_accuracy"
         Score.
 
+    prior : str, default="sentences"
+        What the prior reads; strategies that do not use it are the same for all.
+
     Returns
     -------
     DataFrame
         ``strategy``, ``seed``, ``n_labels`` and `metric`, as `label_savings` takes
         them. Rounds in which the score was not measured are left out.
     """
-    ours, our_model, their_model = COMPARISONS[comparison]
-    rows = table[
-        (table["dataset"] == cell[0])
-        & (table["noise"] == cell[1])
-        & (table["prior"] == "described")
-    ]
+    rows = table[(table["dataset"] == cell[0]) & (table["noise"] == cell[1])]
     parts = []
-    for names, model in (([ours], our_model), (BASELINES, their_model)):
-        part = rows.loc[rows["strategy"].isin(names), ["strategy", "seed", "n_labels"]]
-        part = part.assign(**{metric: rows.loc[part.index, f"{model}_{metric}"]})
-        parts.append(part.dropna())
-    if our_model == their_model and len(parts[1]):
+    for name, model in judged_by(comparison).items():
+        kind = prior if STRATEGIES[name].model else "sentences"
+        part = rows[(rows["strategy"] == name) & (rows["prior"] == kind)]
+        part = part[["strategy", "seed", "n_labels", f"{model}_{metric}"]].dropna()
+        parts.append(part.set_axis(["strategy", "seed", "n_labels", metric], axis=1))
+    theirs = pd.concat(parts[1:])
+    if comparison == "given the prior" and len(theirs):
         # A curve measured more often would have a higher running maximum.
-        parts[0] = parts[0][parts[0]["n_labels"].isin(parts[1]["n_labels"])]
-    return pd.concat(parts, ignore_index=True)
+        parts[0] = parts[0][parts[0]["n_labels"].isin(theirs["n_labels"])]
+    return pd.concat([parts[0], theirs], ignore_index=True)
 
 
 def mean_curves(records, metric="balanced_accuracy"):
@@ -117,7 +150,13 @@ def ranks(table, comparison, metric="balanced_accuracy"):
     return areas.rank(ascending=False).mean(axis=1).sort_values()
 
 
-def savings(table, comparison, baselines=None, metric="balanced_accuracy"):
+def savings(
+    table,
+    comparison,
+    baselines=None,
+    metric="balanced_accuracy",
+    prior="sentences",
+):
     """Compute the saving of each cell.
 
     Parameters
@@ -134,6 +173,9 @@ def savings(table, comparison, baselines=None, metric="balanced_accuracy"):
     metric : str, default="balanced_accuracy"
         Score.
 
+    prior : str, default="sentences"
+        What the prior reads.
+
     Returns
     -------
     DataFrame
@@ -141,10 +183,11 @@ def savings(table, comparison, baselines=None, metric="balanced_accuracy"):
         ``saving`` (mean over the levels), ``worst_level``, ``rival`` (whom most
         levels were compared with) and ``budget``.
     """
-    ours = COMPARISONS[comparison][0]
+    ours = COMPARISONS[comparison]
     rows = []
-    for cell in cells(table):
-        records = mean_curves(cell_records(table, cell, comparison, metric), metric)
+    for cell in cells(table, prior):
+        records = cell_records(table, cell, comparison, metric, prior)
+        records = mean_curves(records, metric)
         present = set(records["strategy"])
         rivals = [name for name in (baselines or BASELINES) if name in present]
         if ours not in present or not rivals:
@@ -184,38 +227,70 @@ def never_worse(table, metric="balanced_accuracy"):
         worst; negative where we never do), ``n_labels`` and ``rival`` of that round.
     """
     rows = []
-    small = f"small_{metric}"
-    for cell in cells(table):
-        here = table[(table["dataset"] == cell[0]) & (table["noise"] == cell[1])]
-        theirs = here[here["strategy"].isin(BASELINES)]
-        if theirs.empty:
-            continue
-        groups = theirs.groupby(["n_labels", "strategy"])[small]
-        stats = pd.DataFrame({"mean": groups.mean(), "error": groups.sem()}).fillna(0.0)
-        best = stats.loc[stats.groupby(level="n_labels")["mean"].idxmax()]
-        best = best.reset_index().set_index("n_labels")
-        bound = best["mean"] - best["error"]
-        for prior, ours in here[here["strategy"] == OURS].groupby("prior"):
-            mean = ours.groupby("n_labels")[f"fused_{metric}"].mean()
-            shortfall = (bound - mean).dropna()
+    for prior in table["prior"].unique():
+        for cell in cells(table, prior):
+            records = cell_records(table, cell, "system", metric, prior)
+            is_ours = records["strategy"] == OURS
+            groups = records[~is_ours].groupby(["n_labels", "strategy"])[metric]
+            stats = pd.DataFrame({"mean": groups.mean(), "error": groups.sem()})
+            stats = stats.fillna(0.0)
+            best = stats.loc[stats.groupby(level="n_labels")["mean"].idxmax()]
+            best = best.reset_index().set_index("n_labels")
+            mean = records[is_ours].groupby("n_labels")[metric].mean()
+            shortfall = (best["mean"] - best["error"] - mean).dropna()
             if shortfall.empty:
                 continue
             at = shortfall.idxmax()
-            rows.append(
-                {
-                    "dataset": cell[0],
-                    "noise": cell[1],
-                    "prior": prior,
-                    "shortfall": shortfall[at],
-                    "n_labels": at,
-                    "rival": best.loc[at, "strategy"],
-                }
-            )
+            rows.append((*cell, prior, shortfall[at], at, best.loc[at, "strategy"]))
     columns = [*CELL, "prior", "shortfall", "n_labels", "rival"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def bootstrap(table, comparison, baselines=None, *, n_draws=100, level=0.95, seed=0):
+def by_worth(table, metric="balanced_accuracy"):
+    """Set the saving of each cell beside what its prior is worth.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    metric : str, default="balanced_accuracy"
+        Score.
+
+    Returns
+    -------
+    DataFrame
+        One row per cell and prior: ``dataset``, ``noise``, ``prior``, ``saving``, and
+        ``worth``, the prior's score as a share of the way from chance to the best score
+        that anybody reaches in the cell.
+    """
+    alone = table[table["strategy"] == PRIOR_ALONE]
+    alone = alone.groupby(["dataset", "prior"])[f"fused_{metric}"].mean()
+    rows = []
+    for prior in table["prior"].unique():
+        found = savings(table, "system", metric=metric, prior=prior)
+        for row in found.itertuples():
+            if (row.dataset, prior) not in alone:
+                continue
+            cell = (row.dataset, row.noise)
+            records = cell_records(table, cell, "system", metric, prior)
+            best = mean_curves(records, metric)[metric].max()
+            chance = 1 / DATASETS[row.dataset].n_classes
+            worth = (alone[row.dataset, prior] - chance) / (best - chance)
+            rows.append((*cell, prior, worth, row.saving))
+    return pd.DataFrame(rows, columns=[*CELL, "prior", "worth", "saving"])
+
+
+def bootstrap(
+    table,
+    comparison,
+    baselines=None,
+    metric="balanced_accuracy",
+    *,
+    n_draws=100,
+    level=0.95,
+    seed=0,
+):
     """Estimate an interval of the mean saving over cells, by resampling seeds.
 
     Parameters
@@ -223,7 +298,7 @@ def bootstrap(table, comparison, baselines=None, *, n_draws=100, level=0.95, see
     table : DataFrame
         Rounds.
 
-    comparison, baselines
+    comparison, baselines, metric
         As for `savings`.
 
     n_draws : int, default=100
@@ -245,13 +320,13 @@ def bootstrap(table, comparison, baselines=None, *, n_draws=100, level=0.95, see
     seeds = np.sort(table["seed"].unique())
     if n_draws == 0 or len(seeds) < 2:
         return float("nan"), float("nan")
-    ours = COMPARISONS[comparison][0]
+    ours = COMPARISONS[comparison]
     cubes = []
     for cell in cells(table):
-        records = cell_records(table, cell, comparison)
+        records = cell_records(table, cell, comparison, metric)
         names = [n for n in (baselines or BASELINES) if n in set(records["strategy"])]
         if names and ours in set(records["strategy"]):
-            cubes.append(_cube(records, [ours, *names], seeds))
+            cubes.append(_cube(records, [ours, *names], seeds, metric))
     means = []
     for _ in range(n_draws):
         drawn = rng.randint(len(seeds), size=len(seeds))
@@ -260,7 +335,7 @@ def bootstrap(table, comparison, baselines=None, *, n_draws=100, level=0.95, see
     return tuple(np.quantile(means, [tail, 1 - tail]))
 
 
-def _cube(records, names, seeds, metric="balanced_accuracy"):
+def _cube(records, names, seeds, metric):
     """Return label counts, and scores of shape (strategies, seeds, counts)."""
     index = pd.MultiIndex.from_product([names, seeds])
     grid = records.pivot(

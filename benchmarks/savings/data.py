@@ -1,5 +1,6 @@
 """Data sets of the benchmark: embeddings, labels, descriptions, and their splits."""
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,16 +22,20 @@ from cofm_sklearn.utils.validation import check_unit_embeddings
 
 __all__ = [
     "DATASETS",
+    "FOUND",
     "IMAGES",
     "NOISES",
-    "OTHERS",
     "PRIORS",
-    "TEXTS",
     "Corpus",
     "Split",
+    "ask_oracle",
+    "draw",
+    "fit_prior",
+    "label_counts",
     "load",
     "make_split",
     "noises_of",
+    "priors_of",
 ]
 
 MAX_POOL = 3000
@@ -43,31 +48,28 @@ class Setting:
     """What the protocol fixes for one data set."""
 
     ratio: float | None  # largest class over smallest; None keeps them as they are
-    batch: int
+    n_classes: int
     development: bool  # whether parameters of the method were chosen on it
 
 
-TEXTS = {
-    "agnews": Setting(ratio=50, batch=20, development=True),
-    "sms": Setting(ratio=None, batch=20, development=True),
-    "banking77": Setting(ratio=20, batch=77, development=False),
-    "hate": Setting(ratio=None, batch=20, development=False),
-    "api_docs": Setting(ratio=None, batch=20, development=True),
+# Text, and images with a prior that was found, not made.
+FOUND = {
+    "agnews": Setting(ratio=50, n_classes=4, development=True),
+    "sms": Setting(ratio=None, n_classes=2, development=True),
+    "api_docs": Setting(ratio=None, n_classes=16, development=True),
+    "trec": Setting(ratio=20, n_classes=6, development=True),
+    "hate": Setting(ratio=None, n_classes=3, development=False),
+    "banking77": Setting(ratio=20, n_classes=77, development=False),
+    "sst2": Setting(ratio=10, n_classes=2, development=False),
+    "cifar10_lite0": Setting(ratio=50, n_classes=10, development=False),
 }
 # The same images three times: the prior is made weak, made as good as it gets, or is
 # that of a model from a hub. See benchmarks/images.
 IMAGES = {
-    f"cifar10 {prior}": Setting(ratio=50, batch=20, development=False)
+    f"cifar10 {prior}": Setting(ratio=50, n_classes=10, development=False)
     for prior in ("weak", "best", "hub")
 }
-# Measured without baselines, on what our own query asks for: question types and
-# sentiment, which the embeddings do not group by, and images with a found prior.
-OTHERS = {
-    "trec": Setting(ratio=20, batch=20, development=True),
-    "sst2": Setting(ratio=10, batch=20, development=False),
-    "cifar10_lite0": Setting(ratio=50, batch=20, development=False),
-}
-DATASETS = TEXTS | OTHERS | IMAGES
+DATASETS = FOUND | IMAGES
 
 NOISES = {
     "0": {"noise": 0.0},
@@ -77,13 +79,19 @@ NOISES = {
     "votes": None,  # answers as recorded from annotators
 }
 
-# With shuffled descriptions the prior is useless.
-PRIORS = ("described", "shuffled")
+# What the prior reads of each class: a sentence, or whatever there is; the bare name;
+# the sentence of another class, which makes it useless.
+PRIORS = ("sentences", "names", "shuffled")
+_HAVE_NAMES = ("agnews", "sms", "hate", "trec", "sst2", "api_docs")
+
+# Shares and multiples of max(20, number of classes): first batches are small, so that
+# savings can be seen where the data is easy.
+_COUNTS = (0.25, 0.5, 0.75, 1, 1.5, *range(2, 16))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set: embeddings, labels 0, 1, ..., a description per class.
+    """A data set: embeddings, labels 0, 1, ..., a description and a name per class.
 
     With `has_proba`, the first columns of Z are the probabilities of a prior.
     """
@@ -91,7 +99,8 @@ class Corpus:
     Z: np.ndarray
     y: np.ndarray
     descriptions: tuple
-    votes: np.ndarray | None
+    names: tuple
+    votes: np.ndarray | None = None
     encoder: BaseEstimator | None = None  # of the descriptions; None is that of texts
     prompts: tuple = ("{}",)
     has_proba: bool = False
@@ -102,17 +111,30 @@ class Split:
     """Pool and test set of one seed, and the answers that the oracle would give."""
 
     Z_pool: np.ndarray
+    y_pool: np.ndarray
     answers: np.ndarray
     Z_test: np.ndarray
     y_test: np.ndarray
     classes: np.ndarray
     prior: FrozenEstimator
     neighbors: FrozenEstimator
+    n_proba: int = 0  # first columns of Z that only a prior may see
 
 
 def noises_of(dataset):
     """Return the kinds of noise that a data set is run with."""
     return [noise for noise in NOISES if noise != "votes" or dataset == "hate"]
+
+
+def priors_of(dataset):
+    """Return the kinds of prior that a data set is run with."""
+    return [kind for kind in PRIORS if kind != "names" or dataset in _HAVE_NAMES]
+
+
+def label_counts(n_classes, n_rounds):
+    """Return how many labels there are after each round; equal for all strategies."""
+    unit = max(20, n_classes)
+    return [int(share * unit) for share in _COUNTS[:n_rounds]]
 
 
 @lru_cache(maxsize=2)
@@ -144,7 +166,7 @@ def load(dataset, folder, cache):
         y = np.searchsorted(docs.target_names, docs.target)
         texts = tuple(docs.class_descriptions[name] for name in docs.target_names)
         Z = SentenceTransformerEncoder(cache_dir=cache).transform(docs.data)
-        return Corpus(check_unit_embeddings(Z), y, texts, None)
+        return Corpus(check_unit_embeddings(Z), y, texts, tuple(docs.target_names))
     if dataset in IMAGES:
         # Imported late: it takes torch and open_clip.
         from benchmarks.images.data import load_images
@@ -156,17 +178,21 @@ def load(dataset, folder, cache):
             f"{path.name} is not there. Name its folder with --data, or choose "
             "--datasets api_docs, which needs no file."
         )
+    texts = path.with_name("descriptions.json")
+    described = json.loads(texts.read_text()) if texts.exists() else {}
     with np.load(path) as file:
-        names = tuple(str(name) for name in file["class_names"])
+        words = described.get(dataset, {"names": file["class_names"].tolist()})
+        names = tuple(words["names"])
+        descriptions = tuple(words.get("sentences", names))
         y = file["y"].astype(np.int64)
         if "prior" in file.files:
             Z = check_unit_embeddings(file["features"].astype(np.float32))
             proba = file["prior"].astype(np.float64)
             proba /= proba.sum(axis=1, keepdims=True)  # half precision
-            return Corpus(np.hstack([proba, Z]), y, names, None, has_proba=True)
+            return Corpus(np.hstack([proba, Z]), y, descriptions, names, has_proba=True)
         votes = file["votes"] if "votes" in file.files else None
         Z = check_unit_embeddings(file["minilm"].astype(np.float32))
-        return Corpus(Z, y, names, votes)
+        return Corpus(Z, y, descriptions, names, votes)
 
 
 @lru_cache(maxsize=4)
@@ -189,38 +215,84 @@ def make_split(dataset, noise, prior, seed, folder, cache):
     Split
     """
     corpus = load(dataset, folder, cache)
-    n_test = min(MAX_TEST, int(TEST_PART * len(corpus.y)))
+    pool, test = draw(corpus.y, DATASETS[dataset].ratio, seed)
+    fitted = fit_prior(corpus, corpus.Z[pool], prior, seed, cache)
+    return ask_oracle(corpus, pool, test, noise, fitted, seed)
+
+
+def draw(y, ratio, seed):
+    """Draw pool and test set.
+
+    Parameters
+    ----------
+    y : ndarray of int
+        All labels.
+
+    ratio : float or None
+        Largest class of the pool over its smallest; None keeps them as they are.
+
+    seed : int
+        Draws both, and the order of the tail.
+
+    Returns
+    -------
+    pool, test : ndarray of int
+        Rows.
+    """
     pool, test = train_test_split(
-        np.arange(len(corpus.y)),
-        test_size=n_test,
-        stratify=corpus.y,
+        np.arange(len(y)),
+        test_size=min(MAX_TEST, int(TEST_PART * len(y))),
+        stratify=y,
         random_state=seed,
     )
-    kept = make_long_tail(
-        corpus.y[pool],
-        ratio=DATASETS[dataset].ratio,
-        max_samples=MAX_POOL,
-        random_state=seed,
-    )
-    pool = pool[kept]
+    kept = make_long_tail(y[pool], ratio=ratio, max_samples=MAX_POOL, random_state=seed)
+    return pool[kept], test
+
+
+def ask_oracle(corpus, pool, test, noise, prior, seed):
+    """Put a split together, with the answers to all questions.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The data set.
+
+    pool, test : ndarray of int
+        Rows of it.
+
+    noise : str
+        A key of `NOISES`.
+
+    prior : prior
+        Fitted.
+
+    seed : int
+        Draws the wrong answers.
+
+    Returns
+    -------
+    Split
+    """
+    Z, y = corpus.Z, corpus.y
     classes = np.arange(len(corpus.descriptions))
     if NOISES[noise] is None:
         if corpus.votes is None:
-            raise ValueError(f"{dataset} has no recorded votes.")
+            raise ValueError("This data set has no recorded votes.")
         oracle = RecordedVotesOracle(random_state=seed)
         votes = corpus.votes[pool]
     else:
         oracle, votes = NoisyOracle(**NOISES[noise], random_state=seed), None
-    oracle.fit(corpus.y[pool], X=corpus.Z[pool], votes=votes, classes=classes)
-    fitted = fit_prior(corpus, corpus.Z[pool], prior, seed, cache)
+    oracle.fit(y[pool], X=Z[pool], votes=votes, classes=classes)
     return Split(
-        Z_pool=corpus.Z[pool],
+        Z_pool=Z[pool],
+        y_pool=y[pool],
         answers=oracle.answer(np.arange(len(pool))),
-        Z_test=corpus.Z[test],
-        y_test=corpus.y[test],
+        Z_test=Z[test],
+        y_test=y[test],
         classes=classes,
-        prior=fitted,
-        neighbors=FrozenEstimator(NeighborGraph(fitted).fit(corpus.Z[pool])),
+        prior=prior,
+        neighbors=FrozenEstimator(NeighborGraph(prior).fit(Z[pool])),
+        n_proba=len(classes) if corpus.has_proba else 0,
     )
 
 
@@ -235,7 +307,8 @@ def fit_prior(corpus, Z_pool, kind, seed, cache):
     if corpus.has_proba:
         columns = PrecomputedPrior(np.argsort(assigned), columns=range(n_classes))
         return FrozenEstimator(columns.fit())
-    described = {k: corpus.descriptions[assigned[k]] for k in range(n_classes)}
+    texts = corpus.names if kind == "names" else corpus.descriptions
+    described = {k: texts[assigned[k]] for k in range(n_classes)}
     encoder = corpus.encoder or SentenceTransformerEncoder(cache_dir=cache)
     prior = ZeroShotPrior(described, encoder, prompts=corpus.prompts)
     return FrozenEstimator(prior.fit(Z_pool))

@@ -1,4 +1,6 @@
-"""Figures of the report: learning curves of every cell, heat maps of savings."""
+"""Figures of the report: curves and savings of every cell, savings by the prior."""
+
+from itertools import product
 
 import matplotlib
 
@@ -7,18 +9,22 @@ matplotlib.use("Agg")  # files only, wherever it runs
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import PercentFormatter
 
 from benchmarks.savings.compare import (
     COMPARISONS,
+    TASKS,
     area,
+    by_worth,
     cell_records,
     cells,
+    n_baselines,
     savings,
 )
 from benchmarks.savings.strategies import BASELINES, OURS, OURS_ALONE
 from cofm_sklearn.simulation import LearningCurveDisplay
 
-__all__ = ["draw", "draw_curves", "draw_savings"]
+__all__ = ["draw", "draw_curves", "draw_savings", "draw_worth"]
 
 N_CURVES = 5  # baselines with a line of their own
 _OURS_STYLE = ("black", "o")
@@ -26,7 +32,7 @@ _MARKERS = "s^DvPX*"
 
 
 def draw(table, path):
-    """Draw all figures beside a results file, as PNG and SVG.
+    """Draw all figures beside a results file.
 
     Parameters
     ----------
@@ -40,21 +46,59 @@ def draw(table, path):
     -------
     list of Path
     """
-    made = []
-    for comparison in COMPARISONS:
-        figure = draw_curves(table, comparison)
-        made.append((f"curves_{comparison.replace(' ', '_')}", figure))
-    made.append(("heatmap", draw_savings(table)))
+    made = {
+        f"curves_{comparison.replace(' ', '_')}": draw_curves(table, comparison)
+        for comparison in COMPARISONS
+    }
+    made["curves_annotate"] = draw_curves(table, "system", TASKS["annotate"])
+    made["heatmap"] = draw_savings(table)
+    made["worth"] = draw_worth(table)
     files = []
-    for name, figure in made:
+    for name, figure in made.items():
         if figure is None:
             continue
-        for suffix in (".png", ".svg"):
-            file = path.with_name(f"{path.stem}_{name}{suffix}")
-            figure.savefig(file, dpi=120)
-            files.append(file)
+        file = path.with_name(f"{path.stem}_{name}.png")
+        figure.savefig(file, dpi=100)
+        files.append(file)
         plt.close(figure)
     return files
+
+
+def draw_worth(table):
+    """Draw the saving of each cell against what its prior is worth, per task.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    Returns
+    -------
+    Figure or None
+        None if there is no cell to draw.
+    """
+    found = {task: by_worth(table, metric) for task, metric in TASKS.items()}
+    found = {task: rows for task, rows in found.items() if not rows.empty}
+    if not found:
+        return None
+    figure, axes = plt.subplots(
+        1,
+        len(found),
+        figsize=(5 * len(found), 4),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, (task, rows) in zip(axes[0], found.items()):
+        for marker, (prior, part) in zip("osx", rows.groupby("prior", sort=False)):
+            ax.scatter(part["worth"], part["saving"], marker=marker, label=prior, s=28)
+        ax.axhline(0, color="grey", linewidth=0.8)
+        ax.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.set(title=task.capitalize(), xlabel="Worth of the prior (1 = best score)")
+    axes[0, 0].set_ylabel("Labels saved against the best baseline")
+    axes[0, 0].legend(title="Prior reads")
+    return figure
 
 
 def draw_curves(table, comparison, metric="balanced_accuracy"):
@@ -76,7 +120,7 @@ def draw_curves(table, comparison, metric="balanced_accuracy"):
     Figure or None
         None if there is no cell to draw.
     """
-    ours = COMPARISONS[comparison][0]
+    ours = COMPARISONS[comparison]
     found = {}
     for cell in cells(table):
         records = cell_records(table, cell, comparison, metric)
@@ -108,8 +152,9 @@ def draw_curves(table, comparison, metric="balanced_accuracy"):
             _restyle(display)
             ax.set_title(f"{dataset}, noise {noise}", fontsize=10)
             ax.legend(fontsize=7)
+    task = next(task for task, name in TASKS.items() if name == metric)
     figure.suptitle(
-        f"{comparison.capitalize()}: ours and the best {N_CURVES} baselines"
+        f"{comparison.capitalize()}, {task}: ours and the best {N_CURVES} baselines"
     )
     return figure
 
@@ -127,7 +172,10 @@ def draw_savings(table):
     Figure or None
         None if there is no cell to draw.
     """
-    found = {name: savings(table, name) for name in COMPARISONS}
+    found = {
+        f"{comparison}, {task}": savings(table, comparison, metric=metric)
+        for comparison, (task, metric) in product(COMPARISONS, TASKS.items())
+    }
     found = {name: rows for name, rows in found.items() if not rows.empty}
     if not found:
         return None
@@ -155,7 +203,7 @@ def draw_savings(table):
                 text = f"{100 * saving:.0f} %"
                 ax.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
     figure.colorbar(image, ax=axes[0].tolist(), label="Labels saved")
-    figure.suptitle(f"Against the best of {_n_baselines(table)} baselines of each cell")
+    figure.suptitle(f"Against the best of {n_baselines(table)} baselines of each cell")
     return figure
 
 
@@ -170,7 +218,3 @@ def _restyle(display):
         line.set(color=color, marker=marker, linestyle="-", markersize=4)
         if name in display.bands_:
             display.bands_[name].set_facecolor(color)
-
-
-def _n_baselines(table):
-    return table.loc[table["strategy"].isin(BASELINES), "strategy"].nunique()

@@ -3,17 +3,17 @@
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
-from benchmarks.savings.data import DATASETS, make_split, noises_of
+from benchmarks.savings.data import DATASETS, make_split, noises_of, priors_of
 from benchmarks.savings.results import ResultsFile, describe_machine
 from benchmarks.savings.runs import Run, execute
-from benchmarks.savings.strategies import OURS, OURS_ALONE, SLOW_SEEDS, STRATEGIES
+from benchmarks.savings.strategies import (
+    OURS_ALONE,
+    PRIOR_ALONE,
+    SLOW_SEEDS,
+    STRATEGIES,
+)
 
 __all__ = ["plan", "run_all"]
-
-# The noise under which the useless prior is tried.
-SHUFFLED_NOISES = ("0", "0.2")
-# Our system is its co-decision; our query alone is judged by the small model only.
-_FUSED_EVERY = {OURS: 1, OURS_ALONE: 0}
 
 
 def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
@@ -41,18 +41,24 @@ def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
     runs = []
     for seed in range(n_seeds):
         for dataset in datasets:
+            kinds = priors_of(dataset)
+            runs += [
+                Run(dataset, "0", kind, PRIOR_ALONE, seed, n_rounds, 1)
+                for kind in kinds
+            ]
             for noise in [n for n in noises_of(dataset) if n in noises]:
                 for name in strategies:
-                    if STRATEGIES[name].slow and seed >= SLOW_SEEDS:
+                    entry = STRATEGIES[name]
+                    if entry.slow and seed >= SLOW_SEEDS:
                         continue
-                    every = _FUSED_EVERY.get(name, fused_every)
-                    runs.append(
-                        Run(dataset, noise, "described", name, seed, n_rounds, every)
-                    )
-                if OURS in strategies and noise in SHUFFLED_NOISES:
-                    runs.append(
-                        Run(dataset, noise, "shuffled", OURS, seed, n_rounds, 1)
-                    )
+                    # A model of its own is what it is judged by, in every round; our
+                    # query alone is judged by the small model only.
+                    own = entry.model is not None
+                    every = 1 if own else 0 if name == OURS_ALONE else fused_every
+                    runs += [
+                        Run(dataset, noise, kind, name, seed, n_rounds, every)
+                        for kind in (kinds if own else kinds[:1])
+                    ]
     return runs
 
 
@@ -79,8 +85,9 @@ def run_all(
         Strategies whose runs are taken out first.
 
     judge_again : bool, default=False
-        Whether to measure our own runs, and the co-decision of all others, anew. What
-        the baselines asked for is taken from the file, as it does not change.
+        Whether to measure the runs that ask with a model of their own, and the
+        co-decision of all others, anew. What the others asked for is taken from the
+        file, as it does not change.
 
     quiet : bool, default=False
         Whether to hide the progress bar.
@@ -91,24 +98,26 @@ def run_all(
         How many runs were made.
     """
     results = ResultsFile(path)
+    own = [name for name, entry in STRATEGIES.items() if entry.model]
     if forget:
         results.forget(forget)
     if judge_again:
-        results.forget([OURS, OURS_ALONE])
+        results.forget([OURS_ALONE, *own])
         results.forget_co_decision()
     done, recorded = results.done(), results.recorded()
     missing = []
     for run in runs:
         key = (run.dataset, run.noise, run.prior, run.strategy, run.seed, run.n_rounds)
         if done.get(key) != run.fused_every:
-            missing.append((run, recorded.get(key) if run.strategy != OURS else None))
+            missing.append((run, None if run.strategy in own else recorded.get(key)))
     describe_machine(path)
     if not missing:
         return 0
     # Loads the foundation model once; the processes find its vectors in the cache.
     for dataset in DATASETS:
         if any(run.dataset == dataset for run, _ in missing):
-            make_split(dataset, "0", "described", 0, folder, cache)
+            for kind in priors_of(dataset):
+                make_split(dataset, "0", kind, 0, folder, cache)
     jobs = (
         delayed(_execute)(run, results, folder, cache, rows) for run, rows in missing
     )

@@ -2,14 +2,18 @@
 
 import json
 import textwrap
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.savings.compare import (
     COMPARISONS,
+    TASKS,
     best_single,
     bootstrap,
+    by_worth,
+    n_baselines,
     never_worse,
     ranks,
     savings,
@@ -23,7 +27,7 @@ _MARKS = ("<!-- savings -->", "<!-- /savings -->")
 
 
 def headline(table, n_draws=100):
-    """Compute the figures that belong together, one row per comparison and part.
+    """Compute the figures that belong together: one row per comparison, task and part.
 
     Parameters
     ----------
@@ -36,22 +40,22 @@ def headline(table, n_draws=100):
     Returns
     -------
     DataFrame
-        ``comparison``, ``against`` (``"best of each cell"`` or the name of the best
-        single baseline), ``data`` (``"all"``, ``"development"`` or ``"held out"``),
-        ``cells``, ``mean``, ``worst``, ``worst_cell``, ``low`` and ``high`` (bootstrap
-        interval of the mean, for all data).
+        ``comparison``, ``task``, ``against`` (``"best of each cell"`` or the name of
+        the best single baseline), ``data`` (``"all"``, ``"development"`` or
+        ``"held out"``), ``cells``, ``mean``, ``worst``, ``worst_cell``, ``low`` and
+        ``high`` (bootstrap interval of the mean, for all data).
     """
     rows = []
-    for comparison in COMPARISONS:
-        if savings(table, comparison).empty:
+    for comparison, (task, metric) in product(COMPARISONS, TASKS.items()):
+        if savings(table, comparison, metric=metric).empty:
             continue  # the co-decision of the baselines may not be measured yet
         rivals = {"best of each cell": None}
         if comparison != "system":
-            single = best_single(table, comparison)
+            single = best_single(table, comparison, metric)
             rivals = {single: [single], **rivals}
         for against, baselines in rivals.items():
-            found = savings(table, comparison, baselines)
-            low, high = bootstrap(table, comparison, baselines, n_draws=n_draws)
+            found = savings(table, comparison, baselines, metric)
+            low, high = bootstrap(table, comparison, baselines, metric, n_draws=n_draws)
             development = found["dataset"].map(lambda d: DATASETS[d].development)
             parts = {
                 "all": found,
@@ -65,6 +69,7 @@ def headline(table, n_draws=100):
                 rows.append(
                     {
                         "comparison": comparison,
+                        "task": task,
                         "against": against,
                         "data": data,
                         "cells": len(part),
@@ -76,6 +81,41 @@ def headline(table, n_draws=100):
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def summarise_worth(table):
+    """Put the savings together by what the prior reads, and by what it is worth.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``prior`` (``"all"`` in the rows by worth), ``worth`` (``"any"``,
+        ``"half or more"`` or ``"less than half"``), ``cells``, ``mean``, ``worst`` and
+        ``worst_cell``.
+    """
+    rows = []
+    for task, metric in TASKS.items():
+        found = by_worth(table, metric)
+        half = found["worth"] >= 0.5
+        parts = {
+            (p, "any"): found[found["prior"] == p] for p in found["prior"].unique()
+        }
+        parts["all", "half or more"] = found[half]
+        parts["all", "less than half"] = found[~half]
+        for (prior, worth), part in parts.items():
+            if part.empty:
+                continue
+            worst = part.loc[part["saving"].idxmin()]
+            where = f"{worst['dataset']}, {worst['noise']}, {worst['prior']}"
+            mean = part["saving"].mean()
+            rows.append((task, prior, worth, len(part), mean, worst["saving"], where))
+    columns = ["task", "prior", "worth", "cells", "mean", "worst", "worst_cell"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def render(table, machine=None, n_draws=100):
@@ -105,8 +145,21 @@ def render(table, machine=None, n_draws=100):
             "-100 %. Interval: bootstrap over seeds, 95 %.",
             _markdown(_headline_cells(figures)),
         ]
-    for comparison in COMPARISONS:
-        found = savings(table, comparison)
+    worth = summarise_worth(table)
+    if not worth.empty:
+        parts += [
+            "## By what the prior is worth\n\nSystem against the best baseline of each "
+            "cell. The worth of a prior is its own score as a share of the way from "
+            "chance to the best score that anybody reaches in the cell; shuffled "
+            "descriptions make it useless.",
+            _markdown(
+                worth.assign(
+                    mean=worth["mean"].map(_percent), worst=worth["worst"].map(_percent)
+                )
+            ),
+        ]
+    for comparison, (task, metric) in product(COMPARISONS, TASKS.items()):
+        found = savings(table, comparison, metric=metric)
         if found.empty:
             continue
         found = found.assign(
@@ -114,21 +167,23 @@ def render(table, machine=None, n_draws=100):
             worst_level=found["worst_level"].map(_percent),
             budget=found["budget"].map("{:.0f}".format),
         )
-        places = ranks(table, comparison).map("{:.2f}".format)
+        places = ranks(table, comparison, metric).map("{:.2f}".format)
         parts += [
-            f"## {comparison.capitalize()}: each cell against its best baseline",
+            f"## {comparison.capitalize()}, {task}: against the best of each cell",
             _markdown(found),
             "Mean rank by area under the curve: "
             + ", ".join(f"{name} {rank}" for name, rank in places.items())
             + ".",
         ]
-    worse = never_worse(table)
-    if not worse.empty:
+    for task, metric in TASKS.items():
+        worse = never_worse(table, metric)
+        if worse.empty:
+            continue
         worst = worse.loc[worse["shortfall"].idxmax()]
         parts += [
-            "## Never worse\n\nShortfall = best baseline's mean minus its standard "
-            "error, minus our mean, in the worst round; below 0 where we are never "
-            "worse. With shuffled descriptions the prior is useless.",
+            f"## Never worse, {task}\n\nShortfall = best baseline's mean minus its "
+            "standard error, minus our mean, in the worst round; below 0 where we are "
+            "never worse.",
             f"Largest shortfall: {worst['shortfall']:.3f} ({worst['dataset']}, "
             f"{worst['noise']}, {worst['prior']}).",
             _markdown(worse.assign(shortfall=worse["shortfall"].map("{:.3f}".format))),
@@ -179,12 +234,11 @@ def write(table, path, n_draws=100):
 
 
 def _scope(table):
-    strategies = [name for name in table["strategy"].unique() if name in BASELINES]
     seeds = table.groupby("strategy")["seed"].nunique()
     fewer = seeds[seeds < seeds.max()]
     every = table.loc[table["strategy"].isin(BASELINES), "fused_every"].max()
     text = (
-        f"{table['dataset'].nunique()} data sets, {len(strategies)} baselines, "
+        f"{table['dataset'].nunique()} data sets, {n_baselines(table)} baselines, "
         f"{seeds.max()} seeds, co-decision of baselines "
         + (f"measured every {every} rounds." if every > 0 else "not measured yet.")
     )
@@ -238,7 +292,6 @@ def first_line(table):
         found.loc[at] for at in (found["saving"].idxmax(), found["saving"].idxmin())
     )
     ours = table[table["strategy"] == OURS]
-    n_baselines = len(set(table["strategy"]) & set(BASELINES))
 
     def cell(row):
         return f"{_percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
@@ -246,7 +299,7 @@ def first_line(table):
     return (
         f"{OURS} saves {_percent(found['saving'].mean())} of the labels in the mean "
         f"over {len(found)} cells of {found['dataset'].nunique()} data sets, against "
-        f"the best of {n_baselines} baselines in each "
+        f"the best of {n_baselines(table)} baselines in each "
         f"({ours['seed'].nunique()} seeds): from {cell(best)} to {cell(worst)}."
     )
 

@@ -1,26 +1,36 @@
-"""One run: a strategy spends the budget on one split, both models are scored."""
+"""One run: a strategy spends the budget on one split, the models are scored.
+
+Scores are those on the test set; those with "pool" in their name are of the labels that
+the whole pool ends up with: answers where asked, the model's elsewhere.
+"""
 
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-from benchmarks.savings.data import DATASETS, make_split
-from benchmarks.savings.strategies import OURS, STRATEGIES, make
-from cofm_sklearn import CoDecisionClassifier
+from benchmarks.savings.data import label_counts, make_split
+from benchmarks.savings.strategies import (
+    PRIOR_ALONE,
+    STRATEGIES,
+    co_decision,
+    make,
+    small_model,
+)
 from cofm_sklearn.models.small_model import TrainingSet, fit_small_model
 from cofm_sklearn.simulation import score_predictions
 
-__all__ = ["COLUMNS", "Run", "execute"]
+__all__ = ["COLUMNS", "Run", "execute", "spend"]
 
 SCORES = ("balanced_accuracy", "macro_f1", "rare_class_recall")
+TASKS = ("", "pool_")
 COLUMNS = (
     *("dataset", "noise", "prior", "strategy", "seed", "n_rounds", "fused_every"),
     *("round", "last", "n_labels"),
-    *(f"small_{score}" for score in SCORES),
-    *(f"fused_{score}" for score in SCORES),
+    # What the strategy's own model, or the co-decision of the same labels, reaches.
+    *(f"{m}_{task}{s}" for m in ("small", "fused") for task in TASKS for s in SCORES),
     *("trust", "noise_rate", "query_seconds", "fit_seconds", "asked"),
 )
 
@@ -53,9 +63,22 @@ class _Learner:
         return self.estimator.predict_proba(X)
 
 
-def small_model():
-    """Return the small model that all strategies retrain."""
-    return LogisticRegression(C=1.0, class_weight="balanced", max_iter=300)
+class _Blind(ClassifierMixin, BaseEstimator):
+    """A fitted model that does not see the first columns, which only a prior may."""
+
+    def __init__(self, model, n_hidden):
+        self.model = model
+        self.n_hidden = n_hidden
+
+    @property
+    def classes_(self):
+        return self.model.classes_
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return self.model.predict_proba(X[:, self.n_hidden :])
 
 
 def execute(run, folder, cache, recorded=None, params=None):
@@ -83,67 +106,116 @@ def execute(run, folder, cache, recorded=None, params=None):
         rounds in which they were not measured; `asked` are the rows of the pool.
     """
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
-    batch = DATASETS[run.dataset].batch
-    strategy = make(run.strategy, run.seed).set_params(**(params or {}))
-    unfitted = CoDecisionClassifier(
-        small_model(),
-        split.prior,
-        neighbors=split.neighbors,
-        random_state=run.seed,
+    counts = label_counts(len(split.classes), run.n_rounds)
+    rows = spend(
+        split,
+        run.strategy,
+        counts,
+        run.seed,
+        fused_every=run.fused_every,
+        recorded=recorded,
+        params=params,
     )
-    learner, asked, rows = None, np.empty(0, dtype=np.int64), []
-    if run.strategy == OURS:
-        learner = _Learner(unfitted, None, None)
-    elif STRATEGIES[run.strategy].cold_start:
-        learner = _Learner(small_model(), None, None)
-    for k in range(run.n_rounds):
-        pool = np.setdiff1d(np.arange(len(split.Z_pool)), asked)
-        n = min(batch, len(pool))
-        last = k == run.n_rounds - 1 or len(pool) == n
+    return [row | asdict(run) for row in rows]
+
+
+def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=None):
+    """Let a strategy ask for labels of a split until the budget is spent.
+
+    Parameters
+    ----------
+    split : Split
+        Pool, answers and test set.
+
+    name : str
+        A key of `STRATEGIES`, or `PRIOR_ALONE`.
+
+    counts : list of int
+        How many labels there are after each round.
+
+    seed : int
+        Seed of all draws.
+
+    fused_every, recorded, params
+        As in `execute`, or as in `Run`.
+
+    Returns
+    -------
+    list of dict
+        One row per round, with those of the keys `COLUMNS` that do not identify the
+        run.
+    """
+    nothing = np.empty(0, dtype=np.int64)
+    if name == PRIOR_ALONE:
+        row = {"round": 0, "last": 1, "n_labels": 0}
+        row |= _scores("small", None, split, nothing)
+        return [row | _scores("fused", split.prior, split, nothing)]
+    entry = STRATEGIES[name]
+    strategy = make(name, seed).set_params(**(params or {}))
+    if entry.prior:
+        strategy.set_params(prior=split.prior)
+    # What the prior reads is not for those that work without.
+    hidden = split.n_proba
+    seen = split.Z_pool if entry.model or entry.prior else split.Z_pool[:, hidden:]
+    fused = (entry.model or co_decision)(split, seed)
+    learner, asked, rows = None, nothing, []
+    if entry.cold_start:
+        learner = _Learner(clone(fused) if entry.model else small_model(), None, None)
+    for k, count in enumerate(counts):
+        pool = np.setdiff1d(np.arange(len(seen)), asked)
+        n = min(count - len(asked), len(pool))
+        last = count == counts[-1] or len(pool) == n
         start = perf_counter()
         if recorded is not None:
             picked = np.array(recorded[k]["asked"].split(), dtype=np.int64)
         elif learner is None:
-            rng = np.random.RandomState(run.seed)
+            rng = np.random.RandomState(seed)
             picked = pool[rng.choice(len(pool), size=n, replace=False)]
         else:
-            picked = pool[strategy(learner, split.Z_pool[pool], n_instances=n)]
+            picked = pool[strategy(learner, seen[pool], n_instances=n)]
         queried = perf_counter()
         asked = np.concatenate([asked, picked])
         Z, y = split.Z_pool[asked], split.answers[asked]
-        small = fused = None
+        small = None
         if recorded is None:
             row = {"round": k, "last": int(last), "n_labels": len(asked)}
             row["asked"] = " ".join(map(str, picked))
-            small = fit_small_model(small_model(), TrainingSet(Z, y, split.classes))
-            row |= _scores("small", small, split)
+            training = TrainingSet(Z[:, hidden:], y, split.classes)
+            small = fit_small_model(small_model(), training)
+            row |= _scores("small", small, split, asked, hidden)
             row["query_seconds"] = round(queried - start, 4)
         else:
             row = dict(recorded[k])
-        row |= asdict(run)
-        if run.strategy == OURS or _measures_fused(run, k, last):
-            # A copy of the settings; the frozen parts are shared.
-            fused = CoDecisionClassifier(**unfitted.get_params(deep=False)).fit(Z, y)
-        row |= _scores("fused", fused, split)
-        row["trust"] = None if fused is None else round(fused.trust_, 4)
-        row["noise_rate"] = None if fused is None else round(fused.noise_rate_, 4)
+        measured = entry.model or (fused_every and (k % fused_every == 0 or last))
+        if measured:
+            fused.fit(Z, y)
+        row |= _scores("fused", fused if measured else None, split, asked)
+        for value in ("trust", "noise_rate"):
+            learned = getattr(fused, f"{value}_", None) if measured else None
+            row[value] = None if learned is None else round(learned, 4)
         row["fit_seconds"] = round(perf_counter() - queried, 4)
         rows.append(row)
-        learner = _Learner(fused if run.strategy == OURS else small, Z, y)
+        if entry.model:
+            learner = _Learner(fused, Z, y)
+        else:
+            if entry.prior:
+                small = _Blind(small, hidden)
+            learner = _Learner(small, seen[asked], y)
         if last:
             break
     return rows
 
 
-def _measures_fused(run, k, last):
-    every = run.fused_every
-    return bool(every) and (k % every == 0 or last)
-
-
-def _scores(name, model, split):
+def _scores(name, model, split, asked, hidden=0):
     if model is None:
-        return {f"{name}_{score}": None for score in SCORES}
-    scores = score_predictions(
-        split.y_test, model.predict(split.Z_test), classes=split.classes
-    )
-    return {f"{name}_{score}": round(scores[score], 6) for score in SCORES}
+        return {f"{name}_{task}{score}": None for task in TASKS for score in SCORES}
+    labels = model.predict(split.Z_pool[:, hidden:])
+    labels[asked] = split.answers[asked]
+    found = {}
+    for task, truth, said in (
+        ("", split.y_test, model.predict(split.Z_test[:, hidden:])),
+        ("pool_", split.y_pool, labels),
+    ):
+        scores = score_predictions(truth, said, classes=split.classes)
+        found |= {f"{name}_{task}{score}": round(scores[score], 6) for score in SCORES}
+    return found

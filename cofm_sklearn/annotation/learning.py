@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sklearn.base import clone
 
 from cofm_sklearn.models import fit_to_pool, review_descriptions
-from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
@@ -95,7 +95,7 @@ class Learning:
     def has_prior(self):
         """Whether there is an opinion before the first label."""
         steps, final = split_pipeline(self.estimator)
-        has_prior = isinstance(final, CoDecisionClassifier) and final.prior is not None
+        has_prior = isinstance(final, BasePriorClassifier) and final.prior is not None
         return has_prior and not any(map(needs_labels, steps))
 
     def teach(self, history):
@@ -152,7 +152,7 @@ class Learning:
                 if self.has_prior:
                     fitted = self.prior_alone(X)
                     both = prior = self.aligned(fitted, fitted.predict_proba(X))
-            elif isinstance(final, CoDecisionClassifier):
+            elif isinstance(final, BasePriorClassifier):
                 seen = X
                 for step in split_pipeline(model)[0]:
                     seen = step.transform(seen)

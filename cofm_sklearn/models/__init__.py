@@ -7,6 +7,7 @@ from cofm_sklearn.models.descriptions import (
     review_descriptions,
 )
 from cofm_sklearn.models.nets import NetClassifier
+from cofm_sklearn.models.prioral import PriorALClassifier
 from cofm_sklearn.models.resampling import SafeSampler
 from cofm_sklearn.models.unlabelled import fit_to_pool
 
@@ -15,6 +16,7 @@ __all__ = [
     "DescriptionReview",
     "LabelCleaner",
     "NetClassifier",
+    "PriorALClassifier",
     "SafeSampler",
     "fit_to_pool",
     "review_descriptions",

@@ -1,50 +1,32 @@
 """Prior and small model as one classifier."""
 
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
-from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.neighbors import fit_neighbors
-from cofm_sklearn.models.small_model import TrainingSet, class_proba
+from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
 from cofm_sklearn.noise.estimate import check_label_noise
-from cofm_sklearn.priors.base import (
-    features_for_small_model,
-    fitted_prior,
-    is_package_prior,
-)
-from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.quiet import few_labels_per_class
+from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.validation import (
-    allows_nan,
     check_integer,
-    check_proba,
-    check_raw,
     check_weights,
-    encode_labels,
     is_fitted,
+    is_numeric,
     is_share,
     n_rows,
-    take_rows,
 )
 
 __all__ = ["CoDecisionClassifier"]
 
-_BLOCK = 2**14
 
-
-class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CoDecisionClassifier(BasePriorClassifier):
     """A foundation model's prior and a small model, weighed by the labels so far.
 
     `fit` trains the small model on the labelled samples and on the class
@@ -237,22 +219,11 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self._check_parameters()
         if y is None or n_rows(y) == 0:
             return self._fit_prior_alone(X)
-        # All is learned by a copy, since what follows may fail.
-        new = copy(self)
-        X = new._check_X(X, reset=True)
-        y = check_labels(column_or_1d(y, warn=True))
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        new, X, codes = self._begin(X, y)
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, len(y))
-        new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
+            sample_weight = check_weights(sample_weight, len(codes))
+        new.prior_ = weigh_priors(new.prior_, X, codes, self.label_noise, sample_weight)
         new.neighbors_ = self._fitted_neighbors()
-        new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
-        codes = encode_labels(
-            y, new.classes_, cure="Describe it, or correct the label."
-        )
         new._learn(X, codes, sample_weight)
         return self._take_over(new)
 
@@ -279,71 +250,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
-        return _in_blocks(self._decide, X)
-
-    def predict(self, X):
-        """Predict the class that both models together find most probable.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or raw samples
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As in `predict_proba`.
-        """
-        proba = self.predict_proba(X)
-        return self.classes_[proba.argmax(axis=1)]
-
-    def small_model_proba(self, X):
-        """Return what the small model alone says.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or raw samples
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities; 0 for classes it has not seen, equal ones before any label.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As in `predict_proba`.
-        """
-        check_is_fitted(self, "classes_")
-        return self._small_proba(self._check_X(X, reset=False))
-
-    def prior_proba(self, X):
-        """Return what the prior alone says.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or raw samples
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities; equal ones without prior.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As in `predict_proba`.
-        """
-        check_is_fitted(self, "classes_")
-        X = self._check_X(X, reset=False)
-        return _prior_proba(self.prior_, X, self.classes_)
+        return in_blocks(self._decide, X)
 
     def neighbors_proba(self, X):
         """Return what the neighbours alone say.
@@ -367,7 +274,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._check_X(X, reset=False)
         if self._voice is None:
             return class_proba(None, X, self.classes_)
-        return _in_blocks(lambda X: self._voice.proba(X, self._decide_alone(X)), X)
+        return in_blocks(lambda X: self._voice.proba(X, self._decide_alone(X)), X)
 
     def _decide(self, X):
         """Probabilities of checked samples."""
@@ -377,28 +284,27 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _decide_alone(self, X):
         """What prior and small model say together, without neighbours."""
         if self.estimator_ is None:
-            return _prior_proba(self.prior_, X, self.classes_)
+            return prior_proba_of(self.prior_, X, self.classes_)
         small = smooth_proba(self._small_proba(X), self._class_counts)
         prior = small
         if self.prior_ is not None:
-            prior = _prior_proba(self.prior_, X, self.classes_)
+            prior = prior_proba_of(self.prior_, X, self.classes_)
         return self._fusion.proba(prior, small)
 
     def _learn(self, X, codes, sample_weight):
         """Train the small model, weigh it, and let the labels spread."""
-        self.prior_ = prior = weigh_priors(
-            self.prior_, X, codes, self.label_noise, sample_weight
-        )
-        classes = self.classes_
+        prior, classes = self.prior_, self.classes_
         rng = check_random_state(self.random_state)
-        features, rows = features_for_small_model(prior, X), None
-        if is_package_prior(prior):
-            rows = prior.description_rows(X)
+        features = features_for_small_model(prior, X)
+        nodes = None
+        if self.neighbors_ is not None:
+            nodes = self.neighbors_.samples_like(X)
+        rows, weight = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
             self.estimator,
-            TrainingSet(features, codes, classes, given, rows),
-            None if prior is None else _prior_proba(prior, X, classes),
+            TrainingSet(features, codes, classes, given, rows, weight),
+            None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
             label_noise=self.label_noise,
             sample_weight=sample_weight,
@@ -413,8 +319,7 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator_, self._class_counts = model, counts
         self._set_fusion(fusion)
         self._voice = None
-        if self.neighbors_ is not None:
-            nodes = self.neighbors_.samples_like(X)
+        if nodes is not None:
             counted = fusion.label_quality * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
@@ -426,20 +331,27 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
 
+    def _class_rows(self, X, nodes):
+        """One row per class, as the prior knows them or None, and what it counts.
+
+        Its description, and what is typical of the class in the pool: both at once
+        where both are there, as a description is not quite like the samples.
+        """
+        prior = self.prior_
+        described = prior.description_rows(X) if is_package_prior(prior) else None
+        if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
+            return described, 1  # raw samples have no mean
+        proba = prior_proba_of(prior, nodes, self.classes_)
+        seen = np.asarray(features_for_small_model(prior, nodes))
+        typical, weight = typical_rows(seen, proba)
+        return (typical if described is None else (described + typical) / 2), weight
+
     def _fit_prior_alone(self, X):
-        if self.prior is None:
-            raise ValueError(
-                "This CoDecisionClassifier requires y to be passed, but the target y "
-                "is None or empty. Without labels it needs a prior to decide alone."
-            )
-        new = copy(self)
-        X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
-        new.prior_ = fitted_prior(self.prior, X)
+        new = self._begin_without_labels(X)
         new.neighbors_, new._voice = self._fitted_neighbors(), None
         new.neighbor_weight_ = 0.0
-        new.classes_ = new.prior_.classes_
         n_classes = len(new.classes_)
-        new.estimator_, new._class_counts = None, np.zeros(n_classes, dtype=int)
+        new._class_counts = np.zeros(n_classes, dtype=int)
         new.noise_matrix_, new.oof_proba_ = np.eye(n_classes), np.empty((0, n_classes))
         new._set_fusion(
             Fusion(
@@ -464,13 +376,6 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.noise_rate_interval_ = fusion.noise_rate_interval
         self.label_quality_ = fusion.label_quality
 
-    def _take_over(self, new):
-        """Become what a copy has learned, when nothing can fail any more."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-        self.__dict__.update(new.__dict__)
-        return self
-
     def _fitted_neighbors(self):
         if self.neighbors is None or _is_auto(self.neighbors):
             return None
@@ -487,33 +392,6 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return self.neighbors
 
-    def _small_proba(self, X):
-        return class_proba(
-            self.estimator_, features_for_small_model(self.prior_, X), self.classes_
-        )
-
-    def _check_X(self, X, *, reset):
-        if reset:
-            # Texts and mixed frames set none of these.
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
-        raw = check_raw(X)
-        if raw is not None:
-            return raw
-        # In the precision that they have: times would be rounded to float32.
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype="numeric",
-            ensure_all_finite="allow-nan" if self._takes_gaps() else True,
-        )
-
-    def _takes_gaps(self):
-        steps, model = split_pipeline(self.estimator)
-        return self.prior is None and allows_nan(steps[0] if steps else model)
-
     def _check_parameters(self):
         if not (_is_auto(self.trust) or is_share(self.trust)):
             raise ValueError(
@@ -521,29 +399,6 @@ class CoDecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         check_label_noise(self.label_noise)
         check_integer("n_folds", self.n_folds, 2)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.string = True
-        tags.input_tags.allow_nan = self._takes_gaps()
-        return tags
-
-
-def _prior_proba(prior, X, classes):
-    """Ask the prior, and make sure that these are probabilities; None knows nothing."""
-    proba = class_proba(prior, X, classes)
-    name = f"{type(prior).__name__}.predict_proba(X)"
-    return check_proba(proba, n_rows(X), len(classes), name=name)
-
-
-def _in_blocks(say, X):
-    """Ask about many samples block by block, which bounds memory."""
-    n_samples = n_rows(X)
-    if n_samples <= _BLOCK:
-        return say(X)
-    starts = range(0, n_samples, _BLOCK)
-    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])
 
 
 def _is_auto(value):

@@ -30,6 +30,7 @@ __all__ = [
     "fit_constant_model",
     "fit_small_model",
     "is_constant",
+    "typical_rows",
 ]
 
 
@@ -37,6 +38,54 @@ __all__ = [
 # mean: nearest neighbours gain from a farther neighbour once this one is less likely
 # to be right than most.
 _ENOUGH = 0.75
+
+
+# Samples that show what a class is like; fewer where classes are small.
+_TYPICAL = 10
+
+
+def typical_rows(X, proba):
+    """Return one row per class: the mean of the samples that are surest to be of it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Samples.
+
+    proba : ndarray of shape (n_samples, n_classes)
+        A prior's opinion of them.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_classes, n_features)
+        As long as the samples are: a mean of unit vectors is shorter.
+
+    n_typical : int
+        How many samples a row stands for; more if several are equally sure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.small_model import typical_rows
+    >>> right = np.linspace(0, 1, 40)
+    >>> angles = right * np.pi / 2
+    >>> X = np.column_stack([np.cos(angles), np.sin(angles)])
+    >>> rows, n_typical = typical_rows(X, np.column_stack([1 - right, right]))
+    >>> rows.round(2)
+    array([[1.  , 0.08],
+           [0.08, 1.  ]])
+    >>> n_typical
+    5
+    """
+    n_typical = int(np.clip(len(X) // (4 * proba.shape[1]), 1, _TYPICAL))
+    # The last digits are not to choose among samples, nor is their order.
+    proba = proba.round(6)
+    last = len(X) - n_typical
+    typical = proba >= np.partition(proba, last, axis=0)[last]
+    rows = (typical / typical.sum(axis=0)).T @ X
+    length = np.linalg.norm(X, axis=1).mean()
+    own = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows * (length / np.where(own > 0, own, 1.0)), n_typical
 
 
 class TrainingSet:

@@ -24,6 +24,9 @@ __all__ = ["train_co_decision", "weigh_priors"]
 
 # Labels this likely to be right are not worth another round of cleaning.
 _CLEAN_ENOUGH = 0.9
+# Power of the evidence in the weight of the prior's rows: in doubt, the rows of a bad
+# prior must not outweigh the first labels.
+_CAUTION = 3
 # Up to here, more threads of BLAS cost more than they give: with 1,000 rows of 384
 # features, two threads took 9 times as long as one.
 _ONE_THREAD_ROWS = 20_000
@@ -49,7 +52,8 @@ def train_co_decision(
         The small model; a clone is fitted.
 
     data : TrainingSet
-        Labelled samples; its extra rows are the class descriptions.
+        Labelled samples; its extra rows are the classes as the prior knows them, with
+        the weight that they have where the prior is certain to be of use.
 
     prior_proba : ndarray of shape (n_samples, n_classes) or None
         The prior of the labelled samples.
@@ -94,16 +98,14 @@ def train_co_decision(
 
 
 def _train(estimator, data, prior_proba, trust, fusing, folds):
-    descriptions = data.extra
-
     def build(quality, evidence):
         return TrainingSet(
             data.X,
             data.codes,
             data.classes,
             data.weight * quality,
-            descriptions,
-            evidence,
+            data.extra,
+            data.extra_weight * evidence**_CAUTION,
         )
 
     def weigh(training, evidence):
@@ -125,11 +127,11 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         return fusion, proba
 
     evidence = 0.0
-    if descriptions is not None and isinstance(trust, str):
-        # Descriptions are the prior in another form, so they count as far as the
+    if data.extra is not None and isinstance(trust, str):
+        # These rows are the prior in another form, so they count as far as the
         # prior is any good; that is judged by a model that lacks them.
         evidence = weigh(build(1.0, 0.0), 0.0)[0].prior_evidence
-    elif descriptions is not None:
+    elif data.extra is not None:
         evidence = float(trust > 0)
     training = build(1.0, evidence)
     fusion, proba = weigh(training, evidence)

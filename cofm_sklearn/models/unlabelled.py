@@ -4,7 +4,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
-from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool import NeighborGraph
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
@@ -22,17 +22,19 @@ __all__ = ["fit_to_pool"]
 def fit_to_pool(estimator, X):
     """Clone an estimator, and fit what needs no label in it to unlabelled samples.
 
-    These are the prior and the neighbours of a co-decision: the prior would otherwise
-    be fitted on the few labelled samples, and ``neighbors="auto"`` would stand for
-    none. In a pipeline, X goes through clones of the steps before; samplers among
-    them are skipped, as they are in prediction.
+    These are the prior, which would otherwise be fitted on the few labelled samples,
+    the neighbours of a co-decision, where ``neighbors="auto"`` would stand for none,
+    and the pool of a `PriorALClassifier` that has none. In a pipeline, X goes through
+    clones of the steps before; samplers among them are skipped, as they are in
+    prediction.
 
     Parameters
     ----------
     estimator : estimator
-        A `CoDecisionClassifier`, a pipeline that ends in one, or anything else,
-        which is only cloned. As in any clone, a fitted prior loses its fit, unless
-        it is in a ``sklearn.frozen.FrozenEstimator``; so do fitted neighbours.
+        A `CoDecisionClassifier` or `PriorALClassifier`, a pipeline that ends in one,
+        or anything else, which is only cloned. As in any clone, a fitted prior loses
+        its fit, unless it is in a ``sklearn.frozen.FrozenEstimator``; so do fitted
+        neighbours.
 
     X : array-like of length n_samples
         The pool, as the estimator's `fit` takes it.
@@ -56,13 +58,15 @@ def fit_to_pool(estimator, X):
     """
     estimator = clone(estimator)
     before, last = split_pipeline(estimator)
-    if not isinstance(last, CoDecisionClassifier):
+    if not isinstance(last, BasePriorClassifier):
         return estimator
     needs_prior = last.prior is not None and not is_fitted(last.prior)
-    needs_neighbors = last.neighbors is not None and (
-        isinstance(last.neighbors, str) or not is_fitted(last.neighbors)
+    neighbors = getattr(last, "neighbors", None)
+    needs_neighbors = neighbors is not None and (
+        isinstance(neighbors, str) or not is_fitted(neighbors)
     )
-    if not needs_prior and not needs_neighbors:
+    needs_pool = getattr(last, "pool", X) is None
+    if not (needs_prior or needs_neighbors or needs_pool):
         return estimator
     for step in before:
         step = fit_without_labels(step, X)
@@ -73,6 +77,8 @@ def fit_to_pool(estimator, X):
         last.prior = FrozenEstimator(clone(last.prior).fit(X))
     if needs_neighbors:
         last.neighbors = _neighbors_of_pool(last, X)
+    if needs_pool:
+        last.pool = X
     return estimator
 
 

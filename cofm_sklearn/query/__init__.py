@@ -6,6 +6,8 @@ from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.boundary import DirectQuery, GalaxyQuery
 from cofm_sklearn.query.co_decision import CoDecisionQuery
 from cofm_sklearn.query.herding import UncertaintyHerdingQuery
+from cofm_sklearn.query.prioral import PriorALQuery
+from cofm_sklearn.query.uncertainty import RandomQuery, UncertaintyQuery
 
 __all__ = [
     "AskAgainQuery",
@@ -14,6 +16,9 @@ __all__ = [
     "DirectQuery",
     "GalaxyQuery",
     "ModALQuery",
+    "PriorALQuery",
+    "RandomQuery",
     "SkactivemlQuery",
     "UncertaintyHerdingQuery",
+    "UncertaintyQuery",
 ]

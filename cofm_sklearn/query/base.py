@@ -11,7 +11,7 @@ from cofm_sklearn.query.learner import view_learner
 from cofm_sklearn.utils import modal_wants_metrics
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy"]
+__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy", "take_highest"]
 
 
 def check_strategy(strategy, name="query_strategy"):
@@ -83,6 +83,12 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
             f"{n_pool} samples, {n_instances} of them; got {found!r:.200}."
         )
     return picked.astype(np.int64), others[0] if others else None
+
+
+def take_highest(utilities, n_instances, rng):
+    """Return the positions of the highest utilities, ties in random order."""
+    order = rng.permutation(len(utilities))
+    return order[np.argsort(-utilities[order], kind="stable")][:n_instances]
 
 
 class BaseQueryStrategy(BaseEstimator):

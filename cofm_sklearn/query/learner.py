@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from cofm_sklearn.models import CoDecisionClassifier
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.pipelines import (
@@ -242,7 +242,7 @@ class LearnerReader:
 
     def small_model(self, X, Z):
         """Return the fitted small model, and X that became Z as it takes it."""
-        if not isinstance(self._model, CoDecisionClassifier):
+        if not isinstance(self._model, BasePriorClassifier):
             return self._model, X if self._takes_raw else Z
         prior = self._model.prior_
         return self._model.estimator_, features_for_small_model(prior, Z)
@@ -367,7 +367,7 @@ def _column_means(Z):
 
 
 def _prior_of(model):
-    if not isinstance(model, CoDecisionClassifier):
+    if not isinstance(model, BasePriorClassifier):
         return None
     return getattr(model, "prior_", model.prior)
 
@@ -375,7 +375,7 @@ def _prior_of(model):
 def _classes_of(model, X):
     """Return the classes of a small model, or None if it is not fitted."""
     try:
-        if isinstance(model, CoDecisionClassifier):
+        if isinstance(model, BasePriorClassifier):
             check_is_fitted(model)
             return None if model.estimator_ is None else model.classes_
         if not hasattr(model, "classes_"):
@@ -388,7 +388,7 @@ def _classes_of(model, X):
 
 
 def _ask(model, X, classes):
-    if isinstance(model, CoDecisionClassifier):
+    if isinstance(model, BasePriorClassifier):
         return model.small_model_proba(X)
     return class_proba(model, X, classes)
 
@@ -406,7 +406,7 @@ def _embedding_steps(model, X, prior, own_prior, is_open):
             Z = candidate.embed(take_rows(X, [0]))
             if Z is not None:
                 return [candidate]
-    if isinstance(model, CoDecisionClassifier):
+    if isinstance(model, BasePriorClassifier):
         inner = getattr(model, "estimator_", None) or model.estimator
         steps, last = split_pipeline(inner)
         fitted, X = _fit_steps(steps, X, is_fitted(last))

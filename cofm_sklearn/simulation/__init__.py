@@ -1,5 +1,6 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
+from cofm_sklearn.simulation.compare import compare_strategies
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
     label_savings,
@@ -29,6 +30,7 @@ __all__ = [
     "StabilizedPredictions",
     "StoppingDecision",
     "SuspectsDisplay",
+    "compare_strategies",
     "label_savings",
     "labels_to_reach",
     "score_predictions",

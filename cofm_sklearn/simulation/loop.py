@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models import fit_to_pool
-from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.small_model import (
     fit_constant_model,
     is_constant,
@@ -500,7 +500,7 @@ def _teach(estimator, X, asked, answers, dtype, learner):
 def _train(estimator, X, samples, labels):
     X_train = take_rows(X, samples)
     steps, last = split_pipeline(estimator)
-    knows_classes = isinstance(last, CoDecisionClassifier) and not any(
+    knows_classes = isinstance(last, BasePriorClassifier) and not any(
         map(needs_labels, steps)
     )
     if len(np.unique(labels)) == 1 and not knows_classes:

@@ -95,6 +95,11 @@ def check_records(records, metric):
             f"records has NaN or inf in n_labels or {metric}; remove them."
         )
     if table.duplicated(["strategy", "seed", "n_labels"]).any():
+        if "noise" in records and records["noise"].nunique() > 1:
+            raise ValueError(
+                "records holds several shares of wrong answers; take one at a time: "
+                f"records[records['noise'] == {records['noise'].iloc[0]}]."
+            )
         raise ValueError(
             "records has several rows of one strategy, seed and n_labels; keep one, or "
             "give runs of their own a seed of their own."

@@ -75,8 +75,8 @@ def test_command_pretrains_runs_and_reports(folder, tmp_path, monkeypatch, capsy
     accuracy = float(out.split("zero-shot accuracy ")[1].split()[0])
     assert accuracy > 0.9  # colours are easy
     table = read(tmp_path / "images.csv")
-    assert set(table["prior"]) == {"described", "shuffled"}
-    ours = table[(table["strategy"] == "co-decision") & (table["prior"] == "described")]
+    assert set(table["prior"]) == {"sentences", "shuffled"}
+    ours = table[(table["strategy"] == "co-decision") & (table["prior"] == "sentences")]
     # The tail is one image long here: what counts is that models and labels meet.
     assert ours["fused_balanced_accuracy"].iloc[-1] > 0.5
 

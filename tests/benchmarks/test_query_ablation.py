@@ -15,7 +15,7 @@ def scores(change, cache):
 
 
 def test_without_a_change_it_is_the_run_of_the_savings_benchmark(cache):
-    run = Run("api_docs", "0.2", "described", OURS, 0, 2, fused_every=1)
+    run = Run("api_docs", "0.2", "sentences", OURS, 0, 2, fused_every=1)
     expected = [row["fused_balanced_accuracy"] for row in execute(run, None, cache)]
     assert scores("none", cache) == pytest.approx(expected, abs=1e-5)
 

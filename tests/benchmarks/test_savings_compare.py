@@ -11,9 +11,12 @@ import pytest
 
 from benchmarks.savings.__main__ import main
 from benchmarks.savings.compare import (
+    TASKS,
     best_single,
     bootstrap,
+    by_worth,
     cell_records,
+    judged_by,
     never_worse,
     ranks,
     savings,
@@ -21,7 +24,7 @@ from benchmarks.savings.compare import (
 from benchmarks.savings.report import first_line, render, update_readme
 from benchmarks.savings.results import ResultsFile, read
 from benchmarks.savings.runs import COLUMNS
-from benchmarks.savings.strategies import OURS, OURS_ALONE
+from benchmarks.savings.strategies import OURS, OURS_ALONE, PRIOR_ALONE
 
 LABELS = np.arange(1, 9) * 10
 
@@ -31,7 +34,7 @@ def linear(speed):
     return np.minimum(0.9, 0.1 * speed * LABELS / 10)
 
 
-def make_table(curves, seeds=(0, 1), dataset="sms", noise="0", prior="described"):
+def make_table(curves, seeds=(0, 1), dataset="sms", noise="0", prior="sentences"):
     """Rounds of strategies given as name -> (small model's curve, fused curve)."""
     frames = []
     for name, (small, fused) in curves.items():
@@ -50,6 +53,8 @@ def make_table(curves, seeds=(0, 1), dataset="sms", noise="0", prior="described"
                 n_labels=LABELS,
                 small_balanced_accuracy=small,
                 fused_balanced_accuracy=fused,
+                small_pool_balanced_accuracy=small,
+                fused_pool_balanced_accuracy=fused,
                 query_seconds=0.1,
                 fit_seconds=0.2,
             )
@@ -114,7 +119,7 @@ def test_never_worse_takes_the_worst_round_and_prior(table):
     worse = worse.set_index("prior")
     assert worse.loc["shuffled", "shortfall"] == pytest.approx(0.07)
     assert worse.loc["shuffled", "n_labels"] == LABELS[5]
-    assert worse.loc["described", "shortfall"] <= 0
+    assert worse.loc["sentences", "shortfall"] <= 0
 
 
 def test_bound_is_lowered_by_the_standard_error(table):
@@ -125,6 +130,37 @@ def test_bound_is_lowered_by_the_standard_error(table):
     mean, error = linear(1) + 0.1, 0.1  # of two seeds that are 0.2 apart
     expected = (mean - error - linear(2)).max()
     assert worse["shortfall"].tolist() == pytest.approx([expected])
+
+
+def test_pool_labels_are_scored_by_themselves(table):
+    # In the pool, ours needs as many labels as margin sampling.
+    ours = table["strategy"] == OURS
+    table.loc[ours, "fused_pool_balanced_accuracy"] = np.tile(linear(1), 2)
+    found = savings(table, "system", metric=TASKS["annotate"])
+    assert found["saving"].tolist() == pytest.approx([0.0])
+    assert savings(table, "system")["saving"].iloc[0] > 0.4
+
+
+def test_worth_of_a_prior_is_its_share_of_the_way_from_chance_to_the_best(table):
+    alone = make_table({PRIOR_ALONE: (np.nan, 0.7)}).groupby("seed").head(1)
+    useless = make_table({OURS: (linear(1), linear(1))}, prior="shuffled")
+    nothing = make_table({PRIOR_ALONE: (np.nan, 0.5)}, prior="shuffled")
+    tables = [table, alone, useless, nothing.groupby("seed").head(1)]
+    found = by_worth(pd.concat(tables, ignore_index=True)).set_index("prior")
+    # sms has two classes; the best curve ends at .9 and .8.
+    assert found.loc["sentences", "worth"] == pytest.approx(0.2 / 0.4)
+    assert found.loc["shuffled", "worth"] == pytest.approx(0.0)
+    assert found.loc["sentences", "saving"] == pytest.approx(0.5, abs=0.06)
+    assert found.loc["shuffled", "saving"] == pytest.approx(0.0)
+
+
+def test_a_system_is_judged_by_its_own_model_and_a_query_by_that_of_all():
+    system = judged_by("system")
+    assert system[OURS] == "fused"
+    assert {system[name] for name in ("margin", "CoreSet")} == {"small"}
+    assert set(judged_by("query only").values()) == {"small"}
+    assert set(judged_by("given the prior").values()) == {"fused"}
+    assert OURS not in judged_by("query only")
 
 
 def test_interval_is_a_point_for_equal_seeds_and_wider_for_unequal_ones(table):
@@ -158,18 +194,19 @@ def test_report_writes_table_and_figures(table, tmp_path, capsys):
     saving = savings(table, "system")["saving"].iloc[0]
     assert f"| sms | 0 | {100 * saving:.0f} % |" in printed
     assert (tmp_path / "r.md").read_text() in printed
-    for name in ("curves_system", "curves_query_only", "heatmap"):
+    for name in ("curves_system", "curves_query_only", "curves_annotate", "heatmap"):
         assert (tmp_path / f"r_{name}.png").stat().st_size > 10_000
-        assert (tmp_path / f"r_{name}.svg").exists()
 
 
 def test_report_without_the_co_decision_of_baselines(table):
     theirs = table["strategy"].isin(["margin", "random"])
-    table.loc[theirs, "fused_balanced_accuracy"] = None
+    table.loc[theirs, ["fused_balanced_accuracy", "fused_pool_balanced_accuracy"]] = (
+        None
+    )
     table.loc[theirs, "fused_every"] = 0
     text = render(table, n_draws=0)
     assert "co-decision of baselines not measured yet" in text
-    assert "| query only | margin |" in text
+    assert "| query only | model | margin |" in text
     assert "given the prior" not in text.lower()
 
 

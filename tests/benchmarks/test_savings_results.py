@@ -6,14 +6,14 @@ import pytest
 from benchmarks.savings.matrix import plan
 from benchmarks.savings.results import ResultsFile, read
 from benchmarks.savings.runs import COLUMNS
-from benchmarks.savings.strategies import BASELINES, OURS, STRATEGIES
+from benchmarks.savings.strategies import BASELINES, PRIOR_ALONE, STRATEGIES
 
 
 def rows_of(strategy="margin", seed=0, n_rounds=3, score=0.5):
     identity = {
         "dataset": "api_docs",
         "noise": "0.2",
-        "prior": "described",
+        "prior": "sentences",
         "strategy": strategy,
         "seed": seed,
         "n_rounds": n_rounds,
@@ -36,7 +36,7 @@ def test_what_is_appended_is_read_back(tmp_path):
     assert list(table.columns) == list(COLUMNS)
     assert table["noise"].tolist() == ["0.2"] * 6  # a name, not a number
     assert results.done() == {
-        ("api_docs", "0.2", "described", "margin", seed, 3): 2 for seed in (0, 1)
+        ("api_docs", "0.2", "sentences", "margin", seed, 3): 2 for seed in (0, 1)
     }
 
 
@@ -91,8 +91,14 @@ def test_plan_has_every_run_of_the_protocol_once():
     }
     for name, seeds in per_strategy.items():
         assert seeds == set(range(3 if STRATEGIES[name].slow else 5))
-    shuffled = [run for run in runs if run.prior == "shuffled"]
-    assert {run.strategy for run in shuffled} == {OURS}
-    assert {run.dataset for run in shuffled} == {"sms", "hate"}
+    # What uses a prior runs with all of them, what does not with one.
+    for prior in ("names", "shuffled"):
+        others = [run for run in runs if run.prior == prior]
+        with_models = {name for name, entry in STRATEGIES.items() if entry.model}
+        assert {run.strategy for run in others} == {PRIOR_ALONE} | with_models
+        assert {(run.dataset, run.noise) for run in others} == {
+            *(("sms", noise) for noise in ("0", "0.4")),
+            *(("hate", noise) for noise in ("0", "0.4", "votes")),
+        }
     # An interrupted matrix holds all strategies for the first seeds.
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)

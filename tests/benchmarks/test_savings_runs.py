@@ -4,14 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.savings.data import load, make_split
+from benchmarks.savings.data import label_counts, load, make_split
 from benchmarks.savings.matrix import plan, run_all
 from benchmarks.savings.results import read
 from benchmarks.savings.runs import Run, execute
-from benchmarks.savings.strategies import OURS, OURS_ALONE, available, make
+from benchmarks.savings.strategies import (
+    OURS,
+    OURS_ALONE,
+    PRIOR_ALONE,
+    available,
+    make,
+    small_model,
+)
 
 
-def split(cache, noise="0.2", prior="described", seed=0):
+def split(cache, noise="0.2", prior="sentences", seed=0):
     return make_split("api_docs", noise, prior, seed, None, cache)
 
 
@@ -45,17 +52,17 @@ def test_shuffled_prior_is_useless_and_gives_no_class_its_description(cache):
 
 def test_strategies_of_a_seed_start_alike_and_co_decision_is_measured_as_told(cache):
     runs = {
-        name: execute(Run("api_docs", "0.2", "described", name, 1, 3, 2), None, cache)
+        name: execute(Run("api_docs", "0.2", "sentences", name, 1, 3, 2), None, cache)
         for name in ("margin", "DIRECT", OURS)
     }
     for rows in runs.values():
-        assert [row["n_labels"] for row in rows] == [20, 40, 60]
+        assert [row["n_labels"] for row in rows] == [5, 10, 15]
         assert [row["last"] for row in rows] == [0, 0, 1]
     first = [runs[name][0]["small_balanced_accuracy"] for name in ("margin", "DIRECT")]
     assert first[0] == first[1]
     assert [row["trust"] is None for row in runs["margin"]] == [False, True, False]
     assert [row["trust"] is None for row in runs[OURS]] == [False] * 3
-    again = execute(Run("api_docs", "0.2", "described", OURS, 1, 3, 2), None, cache)
+    again = execute(Run("api_docs", "0.2", "sentences", OURS, 1, 3, 2), None, cache)
     seconds = {"query_seconds", "fit_seconds"}
     for row, same in zip(runs[OURS], again):
         assert {k: v for k, v in row.items() if k not in seconds} == {
@@ -74,13 +81,14 @@ def test_matrix_goes_on_where_it_was(cache, tmp_path):
     )
     path = tmp_path / "r.csv"
     settings = {"folder": None, "cache": cache, "n_jobs": 1, "quiet": True}
-    assert run_all(wanted[:1], path, **settings) == 1
+    assert run_all(wanted[:-1], path, **settings) == 4
     before = path.read_text()
     assert run_all(wanted, path, **settings) == 1
     assert path.read_text().startswith(before)
     assert run_all(wanted, path, **settings) == 0
     assert run_all(wanted, path, forget=["random"], **settings) == 1
-    assert len(read(path)) == 4
+    # Two rounds of each strategy, and the three priors alone.
+    assert len(read(path)) == 7
     assert path.with_suffix(".machine.json").exists()
 
 
@@ -104,9 +112,9 @@ def test_co_decision_is_measured_later_on_the_samples_that_were_asked_for(
 
     at_once = tables(tmp_path / "a.csv", 2)
     first = tables(tmp_path / "b.csv", 0)
-    margin = first["strategy"] == "margin"
+    margin, ours = (first["strategy"] == name for name in ("margin", OURS))
     assert first.loc[margin, "trust"].isna().all()
-    assert first.loc[~margin, "trust"].notna().all()
+    assert first.loc[ours, "trust"].notna().all()
     pd.testing.assert_frame_equal(tables(tmp_path / "b.csv", 2), at_once)
     # Only a replay keeps the time that the query took.
     took = read(tmp_path / "b.csv").groupby("strategy")["query_seconds"].sum()
@@ -116,6 +124,38 @@ def test_co_decision_is_measured_later_on_the_samples_that_were_asked_for(
     again = read(tmp_path / "b.csv").groupby("strategy")["query_seconds"].sum()
     assert again["margin"] == pytest.approx(took["margin"], rel=1e-9)
     assert again[OURS] != pytest.approx(took[OURS], rel=1e-9)
+
+
+def test_label_counts_are_those_of_the_protocol():
+    few = [5, 10, 15, 20, 30, 40, *range(60, 301, 20)]
+    assert label_counts(4, 19) == few
+    assert label_counts(16, 6) == few[:6]
+    assert label_counts(77, 19)[:6] == [19, 38, 57, 77, 115, 154]
+    assert label_counts(77, 19)[-1] == 15 * 77
+
+
+def test_pool_is_scored_with_the_answers_that_were_given(cache):
+    run = Run("api_docs", "0.4", "sentences", "random", 0, 19, 0)
+    row = execute(run, None, cache)[-1]
+    here = split(cache, "0.4")
+    rows = execute(run, None, cache)
+    asked = np.concatenate([np.array(r["asked"].split(), dtype=int) for r in rows])
+    labels = small_model().fit(here.Z_pool[asked], here.answers[asked])
+    labels = labels.predict(here.Z_pool)
+    labels[asked] = here.answers[asked]
+    recalls = [np.mean(labels[here.y_pool == k] == k) for k in here.classes]
+    assert row["small_pool_balanced_accuracy"] == pytest.approx(np.mean(recalls))
+
+
+def test_prior_alone_asks_nothing_and_has_the_score_of_the_prior(cache):
+    (row,) = execute(
+        Run("api_docs", "0", "sentences", PRIOR_ALONE, 0, 19, 1), None, cache
+    )
+    here = split(cache, "0")
+    right = here.prior.predict(here.Z_test) == here.y_test
+    recalls = [np.mean(right[here.y_test == k]) for k in here.classes]
+    assert row["n_labels"] == 0
+    assert row["fused_balanced_accuracy"] == pytest.approx(np.mean(recalls))
 
 
 def test_missing_data_names_the_option():

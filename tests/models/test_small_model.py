@@ -22,6 +22,7 @@ from cofm_sklearn.models.small_model import (
     class_proba,
     cross_fit_proba,
     fit_small_model,
+    typical_rows,
 )
 
 CLASSES = np.array(["a", "b", "c"])
@@ -230,3 +231,19 @@ def test_probabilities_that_are_not_finite_are_refused():
         model = GaussianNB().fit(np.ones((4, 2)), list("aabb"))
         with pytest.raises(ValueError, match=r"GaussianNB.predict_proba\(X\) contains"):
             class_proba(model, np.ones((1, 2)), np.array(["a", "b"]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**16), st.integers(1, 200))
+def test_typical_rows_are_means_of_the_surest_in_any_order(seed, n):
+    rng = np.random.RandomState(seed)
+    X, proba = rng.normal(size=(n, 3)), rng.dirichlet(np.ones(4), size=n).round(1)
+    rows, n_typical = typical_rows(X, proba)
+    assert n_typical == min(max(n // 16, 1), 10)
+    for k, row in enumerate(rows):
+        worst = sorted(proba[:, k], reverse=True)[:n_typical][-1]
+        mean = X[proba[:, k] >= worst].mean(axis=0)  # equals of the tenth count, too
+        length = np.mean([np.linalg.norm(x) for x in X])
+        assert_allclose(row, mean / np.linalg.norm(mean) * length, atol=1e-9)
+    order = rng.permutation(n)
+    assert_allclose(typical_rows(X[order], proba[order])[0], rows, atol=1e-9)

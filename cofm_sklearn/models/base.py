@@ -1,0 +1,197 @@
+"""What classifiers with a prior and a small model share."""
+
+from copy import copy
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.models.small_model import class_proba
+from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.quiet import few_labels_per_class
+from cofm_sklearn.utils.validation import (
+    allows_nan,
+    check_proba,
+    check_raw,
+    encode_labels,
+    n_rows,
+    take_rows,
+)
+
+__all__ = ["BasePriorClassifier", "in_blocks", "prior_proba_of"]
+
+_BLOCK = 2**14
+
+
+class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base of classifiers that have a `prior` and a small model, `estimator`.
+
+    A subclass writes `fit`, which learns `classes_`, `prior_` and `estimator_`, and
+    `predict_proba`. Queries, loops and sessions know it by this base.
+    """
+
+    def predict(self, X):
+        """Predict the most probable class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def small_model_proba(self, X):
+        """Return what the small model alone says.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities; 0 for classes it has not seen, equal ones before any label.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self, "classes_")
+        return self._small_proba(self._check_X(X, reset=False))
+
+    def prior_proba(self, X):
+        """Return what the prior alone says.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities; equal ones without prior.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self, "classes_")
+        X = self._check_X(X, reset=False)
+        return prior_proba_of(self.prior_, X, self.classes_)
+
+    def _begin(self, X, y):
+        """Check what to learn from.
+
+        Returns
+        -------
+        new : object
+            A copy to learn with, since what follows may fail; it has `prior_` and
+            `classes_`.
+
+        X : array-like of length n_samples
+            Checked samples.
+
+        codes : ndarray of shape (n_samples,), dtype int64
+            Labels, as positions in `classes_`.
+        """
+        new = copy(self)
+        X = new._check_X(X, reset=True)
+        y = check_labels(column_or_1d(y, warn=True))
+        with few_labels_per_class():
+            check_classification_targets(y)
+        if n_rows(X) != len(y):
+            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
+        new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
+        codes = encode_labels(
+            y, new.classes_, cure="Describe it, or correct the label."
+        )
+        return new, X, codes
+
+    def _begin_without_labels(self, X):
+        """Return a copy in which the prior decides alone."""
+        if self.prior is None:
+            raise ValueError(
+                f"This {type(self).__name__} requires y to be passed, but the target y "
+                "is None or empty. Without labels it needs a prior to decide alone."
+            )
+        new = copy(self)
+        X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
+        new.prior_, new.estimator_ = fitted_prior(self.prior, X), None
+        new.classes_ = new.prior_.classes_
+        return new
+
+    def _take_over(self, new):
+        """Become what a copy has learned, when nothing can fail any more."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        self.__dict__.update(new.__dict__)
+        return self
+
+    def _small_proba(self, X):
+        return class_proba(
+            self.estimator_, features_for_small_model(self.prior_, X), self.classes_
+        )
+
+    def _check_X(self, X, *, reset):
+        if reset:
+            # Texts and mixed frames set none of these.
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
+        raw = check_raw(X)
+        if raw is not None:
+            return raw
+        # In the precision that they have: times would be rounded to float32.
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_all_finite="allow-nan" if self._takes_gaps() else True,
+        )
+
+    def _takes_gaps(self):
+        steps, model = split_pipeline(self.estimator)
+        return self.prior is None and allows_nan(steps[0] if steps else model)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = self._takes_gaps()
+        return tags
+
+
+def prior_proba_of(prior, X, classes):
+    """Ask the prior, and make sure that these are probabilities; None knows nothing."""
+    proba = class_proba(prior, X, classes)
+    name = f"{type(prior).__name__}.predict_proba(X)"
+    return check_proba(proba, n_rows(X), len(classes), name=name)
+
+
+def in_blocks(say, X):
+    """Ask about many samples block by block, which bounds memory."""
+    n_samples = n_rows(X)
+    if n_samples <= _BLOCK:
+        return say(X)
+    starts = range(0, n_samples, _BLOCK)
+    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])

@@ -1,0 +1,239 @@
+"""Strategies side by side: same data, same answers, several seeds."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.query.base import check_strategy
+from cofm_sklearn.simulation.loop import ActiveLearningClassifier
+from cofm_sklearn.simulation.oracle import NoisyOracle
+from cofm_sklearn.utils.validation import check_integer, n_rows, take_rows
+
+__all__ = ["compare_strategies"]
+
+
+def compare_strategies(
+    strategies,
+    X,
+    y,
+    *,
+    estimator=None,
+    eval_set=None,
+    splits=None,
+    seeds=3,
+    noise=0.0,
+    n_initial="auto",
+    n_instances=10,
+    budget=100,
+    scoring=None,
+    n_jobs=None,
+    verbose=0,
+):
+    """Let strategies spend the same budget on the same data, and record how they do.
+
+    Each run is an `ActiveLearningClassifier`. A seed fixes the split, the wrong
+    answers and all draws, so that strategies differ in nothing but what they ask for,
+    and in the model if each has its own.
+
+    Parameters
+    ----------
+    strategies : dict of str to query strategy or tuple (estimator, query strategy)
+        What to compare, by name. A strategy that stands alone teaches `estimator`.
+
+    X : array-like of length n_samples
+        Samples, as the estimators take them.
+
+    y : array-like of shape (n_samples,)
+        True labels.
+
+    estimator : classifier or None, default=None
+        Model of the strategies that bring none. What needs no label in it, such as an
+        unfitted prior, is fitted on each pool once (`fit_to_pool`).
+
+    eval_set : tuple (X_eval, y_eval) or None, default=None
+        Samples to measure on; all of X is the pool then. None holds samples of X out.
+
+    splits : iterable of tuple (pool, held_out) or None, default=None
+        Positions in X, one pair for each seed. None holds 30 % out, class by class,
+        drawn anew for each seed.
+
+    seeds : int or iterable of int, default=3
+        Seeds; a number stands for 0, 1, and so on.
+
+    noise : float or iterable of float, default=0.0
+        Probabilities of a wrong answer, 0 or more and below 1 (`NoisyOracle`).
+
+    n_initial, n_instances, budget, scoring
+        As in `ActiveLearningClassifier`.
+
+    n_jobs : int or None, default=None
+        Runs at once (joblib). Results do not depend on it.
+
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    DataFrame
+        A row per run and round: ``strategy``, ``seed``, ``noise``, ``round``,
+        ``n_labels``, the scores, and the further columns of the learning curves.
+
+    Raises
+    ------
+    ValueError
+        If there is no strategy or no seed, a strategy has no estimator, `splits` are
+        not as many as seeds, `eval_set` and `splits` are both given, or what
+        `ActiveLearningClassifier` refuses.
+
+    TypeError
+        If `strategies` is no dict, or a strategy cannot be called.
+
+    See Also
+    --------
+    LearningCurveDisplay.from_records : Draws the result.
+    label_savings : Tells how many labels a strategy saves.
+
+    Notes
+    -----
+    An interruption (Ctrl-C) returns the rows of all complete runs, with a warning.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import CoDecisionQuery
+    >>> from cofm_sklearn.query import RandomQuery
+    >>> from cofm_sklearn.simulation import compare_strategies
+    >>> X, y = make_blobs([90, 90, 20], n_features=4, random_state=0)
+    >>> records = compare_strategies(
+    ...     {"ours": CoDecisionQuery(), "random": RandomQuery()}, X, y,
+    ...     estimator=LogisticRegression(), seeds=2, budget=20)
+    >>> records.groupby(["strategy", "n_labels"]).size().unstack()
+    n_labels  10  20
+    strategy
+    ours       2   2
+    random     2   2
+    """
+    models = _check_strategies(strategies, estimator)
+    y = check_labels(y)
+    if n_rows(X) != len(y):
+        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+    if isinstance(seeds, Integral):
+        check_integer("seeds", seeds, 1)
+        seeds = range(seeds)
+    seeds = list(seeds)
+    noises = [noise] if isinstance(noise, Real) else list(noise)
+    if not seeds or not noises:
+        raise ValueError("seeds and noise must hold at least one value each.")
+    data = _splits(X, y, eval_set, splits, seeds)
+    options = {
+        "n_initial": n_initial,
+        "n_instances": n_instances,
+        "budget": budget,
+        "scoring": scoring,
+    }
+    fitted: dict[tuple[int, int], object] = {}
+    jobs = []
+    for name, (model, strategy) in models.items():
+        for rate in noises:
+            for seed, (X_pool, y_pool, held_out) in zip(seeds, data):
+                # Once here, so that no other process needs the foundation model.
+                key = id(model), id(X_pool)
+                if key not in fitted:
+                    fitted[key] = fit_to_pool(model, X_pool)
+                about = {"strategy": name, "seed": seed, "noise": rate}
+                run = (about, fitted[key], strategy, X_pool, y_pool, held_out)
+                jobs.append(delayed(_run)(*run, options))
+    curves, done = [], Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    progress = tqdm(total=len(jobs), unit="run", disable=verbose <= 0)
+    try:
+        with progress:
+            for curve in done:
+                curves.append(curve)
+                progress.update()
+    except KeyboardInterrupt:
+        if not curves:
+            raise
+        warnings.warn(
+            f"Interrupted: {len(curves)} of {len(jobs)} runs are complete; their rows "
+            "are returned.",
+            stacklevel=2,
+        )
+    return pd.concat(curves, ignore_index=True)
+
+
+def _check_strategies(strategies, estimator):
+    """Return estimator and strategy by name."""
+    if not isinstance(strategies, dict):
+        raise TypeError(
+            "strategies must be a dict that maps names to strategies, got "
+            f"{type(strategies).__name__}."
+        )
+    if not strategies:
+        raise ValueError("strategies is empty; give at least one.")
+    models = {}
+    for name, value in strategies.items():
+        model, strategy = value if isinstance(value, tuple) else (estimator, value)
+        check_strategy(strategy, f"strategies[{name!r}]")
+        if model is None:
+            raise ValueError(
+                f"strategies[{name!r}] has no model to teach. Give estimator=, or a "
+                "tuple (estimator, strategy)."
+            )
+        models[name] = model, strategy
+    return models
+
+
+def _splits(X, y, eval_set, splits, seeds):
+    """Return samples and labels of the pool, and what to measure on, for each seed."""
+    if eval_set is not None:
+        if splits is not None:
+            raise ValueError("Give eval_set or splits, not both.")
+        return [(X, y, eval_set)] * len(seeds)
+    if splits is None:
+        rows = np.arange(len(y))
+        splits = [
+            train_test_split(rows, test_size=0.3, stratify=y, random_state=seed)
+            for seed in seeds
+        ]
+    splits = list(splits)
+    if len(splits) != len(seeds):
+        raise ValueError(
+            f"splits has {len(splits)} pairs for {len(seeds)} seeds; give one for each."
+        )
+    return [
+        (take_rows(X, pool), y[pool], (take_rows(X, held_out), y[held_out]))
+        for pool, held_out in splits
+    ]
+
+
+def _run(about, model, strategy, X_pool, y_pool, held_out, options):
+    """Return the learning curve of one strategy with one seed."""
+    seed = about["seed"]
+    loop = ActiveLearningClassifier(
+        model,
+        strategy,
+        oracle=NoisyOracle(about["noise"], random_state=seed),
+        random_state=seed,
+        **options,
+    )
+    # The matrices are small: threads of BLAS would wait for each other more than work.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # The loop keeps what it has; half a curve is of no use in a comparison.
+        warnings.filterwarnings("error", message="Interrupted: ")
+        try:
+            loop.fit(X_pool, y_pool, eval_set=held_out)
+        except UserWarning as warning:
+            raise KeyboardInterrupt from warning
+    curve = loop.learning_curve_.drop(columns=["strategy", "seed"])
+    for place, (column, value) in enumerate(about.items()):
+        curve.insert(place, column, value)
+    return curve
