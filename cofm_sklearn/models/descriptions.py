@@ -70,16 +70,19 @@ class DescriptionReview:
     @property
     def ranked(self):
         """Classes with labels by what these say of the description, weakest first."""
-        if "strength" not in self.descriptions:
-            return []
-        table = self.descriptions[self.descriptions["n_labels"] > 0]
-        return table.sort_values("strength", kind="stable").index.tolist()
+        return self._by_strength().index.tolist()
 
     @property
     def weak(self):
         """Those of them where the labels speak against the description."""
-        helps = self.descriptions.get("helps")
-        return [label for label in self.ranked if helps[label] < _WEAK]
+        table = self._by_strength()
+        return table.index[table["helps"] < _WEAK].tolist()
+
+    def _by_strength(self):
+        table = self.descriptions
+        if "strength" not in table:
+            table = table.assign(n_labels=0, helps=0.0, strength=0.0)
+        return table[table["n_labels"] > 0].sort_values("strength", kind="stable")
 
     def _repr_html_(self):
         parts = {
@@ -113,8 +116,9 @@ def review_descriptions(
     Parameters
     ----------
     prior : prior
-        `ZeroShotPrior`, or another one; best fitted on X. What is asked of a language
-        model here counts against its budget, but is kept.
+        `ZeroShotPrior`, or another one; best fitted on X. A language model is asked
+        about all of X, and about all of it again for each other wording, with a budget
+        of its own: a part of the pool will do there.
 
     X : array-like of length n_samples
         Unlabelled samples, best the pool.

@@ -18,7 +18,7 @@ from cofm_sklearn.models.small_model import (
     fit_small_model,
 )
 from cofm_sklearn.noise.estimate import explain_labels
-from cofm_sklearn.priors import CombinedPrior
+from cofm_sklearn.priors.combined import CombinedPrior, pool_logarithms
 
 __all__ = ["train_co_decision", "weigh_priors"]
 
@@ -161,11 +161,24 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 
 
 def weigh_priors(prior, X, codes, label_noise, sample_weight):
-    """Return a combined prior with weights from the labels; any other as it is."""
+    """Let labels weigh the priors of a `CombinedPrior`.
+
+    Returns
+    -------
+    prior : prior or None
+        One with weights from the labels; any other as it is.
+
+    proba : ndarray of shape (n_samples, n_classes) or None
+        What it says of the labelled samples, each with the weights that the other
+        labels give: judged by labels that chose it, it would seem too good. None for
+        any other prior.
+    """
     inner = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if not isinstance(inner, CombinedPrior):
-        return prior
-    weights, scales = fit_prior_weights(
-        inner.each_proba(X), codes, label_noise=label_noise, sample_weight=sample_weight
+        return prior, None
+    probas = inner.each_proba(X)
+    weights, scales, held_out = fit_prior_weights(
+        probas, codes, label_noise=label_noise, sample_weight=sample_weight
     )
-    return inner.with_weights(weights, scales)
+    proba = pool_logarithms(probas, held_out, scales)
+    return inner.with_weights(weights, scales), proba

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,12 +96,9 @@ class Endpoint:
 
     max_retries : int
         How often a request is repeated.
-
-    n_concurrent : int
-        Connections that are kept.
     """
 
-    def __init__(self, base_url, key, timeout, max_retries, n_concurrent):
+    def __init__(self, base_url, key, timeout, max_retries):
         self._library = import_optional("openai", needed_by="LanguageModelPrior")
         self._key = key
         self._max_retries = max_retries
@@ -146,7 +143,8 @@ class Endpoint:
             without = self._send(body)
             if without.choice is not None:
                 self._knows_logprobs = False
-            return without
+            n_requests = reply.n_requests + without.n_requests
+            return replace(without, n_requests=n_requests)
         return self._send(body)
 
     def _send(self, body):
@@ -176,7 +174,7 @@ class Endpoint:
         try:
             completion = raw.parse()
             choice = completion.choices[0]
-            choice.message.content  # noqa: B018 - all that `read` needs is there
+            choice.message.content  # noqa: B018 - what `Questionnaire.read` needs
         except (
             *(ValueError, TypeError, AttributeError, LookupError),
             self._library.APIResponseValidationError,

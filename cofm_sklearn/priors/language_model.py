@@ -82,7 +82,8 @@ class LanguageModelPrior(BasePrior):
 
     options : dict or None, default=None
         More arguments of the request, as the API names them: ``{"temperature": 0.7}``.
-        A value of None leaves an argument out: models that reason want
+        What only this server knows goes into ``"extra_body"``. A value of None leaves
+        an argument out: models that reason want
         ``{"max_tokens": None, "max_completion_tokens": 2000}``.
 
     cache_dir : str, path-like or None, default=None
@@ -364,9 +365,7 @@ class LanguageModelPrior(BasePrior):
             return endpoint.send(body, _TOP_LOGPROBS if listed else 0)
 
         with (
-            Endpoint(
-                self.base_url, key, self.timeout, self.max_retries, self.n_concurrent
-            ) as endpoint,
+            Endpoint(self.base_url, key, self.timeout, self.max_retries) as endpoint,
             tqdm(
                 total=len(missing),
                 desc="Asking",
