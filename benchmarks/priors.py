@@ -19,7 +19,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import fit_prior, load, make_split
-from benchmarks.savings.runs import small_model
+from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier, CombinedPrior, PrecomputedPrior
 from cofm_sklearn.simulation import labels_to_reach
 
@@ -71,14 +71,16 @@ def simulate(y, n_classes, accuracy, kind, rng):
     return proba
 
 
-def measure(dataset, noise, seed, asked, folder, cache):
-    """Return a row per prior and measured round of one run."""
-    split = make_split(dataset, noise, "described", seed, folder, cache)
+def measure(dataset, noise, seed, words, asked, folder, cache):
+    """Return a row per prior and measured round of one run.
+
+    "described" is the zero-shot prior of the query: from names or from sentences.
+    """
+    split = make_split(dataset, noise, words, seed, folder, cache)
     corpus = load(dataset, folder, cache)
     n_pool, n_classes = len(split.Z_pool), len(split.classes)
     # Right or wrong about the true class, which is not always what was answered.
-    truth = make_split(dataset, "0", "described", seed, folder, cache).answers
-    y = np.concatenate([truth, split.y_test])
+    y = np.concatenate([split.y_pool, split.y_test])
     Z = np.concatenate([split.Z_pool, split.Z_test])
     useless = fit_prior(corpus, split.Z_pool, "shuffled", seed, cache)
     priors = {
@@ -164,6 +166,7 @@ def report(table):
     scores = table.pivot_table(
         index=["dataset", "noise", "round"], columns="prior", values="score"
     )
+    rounds = sorted(table.loc[table["prior"] == "combined", "round"].unique())
     at = table[(table["round"] == SHOWN_ROUND) & (table["dataset"] != "banking77")]
     n_labels = at["n_labels"].max()
     lines = [
@@ -171,9 +174,8 @@ def report(table):
         "",
         "Made by `python -m benchmarks.priors`: the co-decision without neighbours, on "
         "the samples that the query of the savings benchmark asked for; "
-        f"{len(table.groupby(RUN[:2]))} cells, {table['seed'].nunique()} seeds, "
-        f"rounds {', '.join(str(k + 1) for k in sorted(set(scores.index.levels[2])))}"
-        " for priors that are only measured there. Every prior is a table of "
+        f"{len(table.groupby(RUN[:2]))} cells, seeds: {table['seed'].nunique()}, in "
+        f"rounds {', '.join(str(k + 1) for k in rounds)}. Every prior is a table of "
         "probabilities, so nothing is learned from descriptions.",
         "",
         "## Simulated language models",
@@ -268,7 +270,7 @@ def main():
     parser.add_argument("--results", type=Path, default=RESULTS / "priors.csv")
     args = parser.parse_args()
     picks = pd.read_csv(RESULTS / "picks.csv", dtype={"noise": str})
-    picks = picks[picks["prior"] == "described"]
+    picks = picks[picks["prior"] != "shuffled"]
     done = pd.DataFrame(columns=RUN)
     if args.results.exists():
         done = pd.read_csv(args.results, dtype={"noise": str})
@@ -281,7 +283,8 @@ def main():
                 continue
             texts = rows.sort_values("round")["asked"]
             asked = [np.array(text.split(), dtype=int) for text in texts]
-            todo.append((*run, asked, args.data, cache_folder(args.cache)))
+            cache = cache_folder(args.cache)
+            todo.append((*run, rows["prior"].iloc[0], asked, args.data, cache))
     todo.sort(key=lambda task: task[2])
     rows = done.to_dict("records")
     table = record(measure, todo, args.results, args.jobs, rows) if todo else done

@@ -222,11 +222,9 @@ class CoDecisionClassifier(BasePriorClassifier):
         new, X, codes = self._begin(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(codes))
-        new.prior_, prior_proba = weigh_priors(
-            new.prior_, X, codes, self.label_noise, sample_weight
-        )
+        new.prior_ = weigh_priors(new.prior_, X, codes, self.label_noise, sample_weight)
         new.neighbors_ = self._fitted_neighbors()
-        new._learn(X, codes, sample_weight, prior_proba)
+        new._learn(X, codes, sample_weight)
         return self._take_over(new)
 
     def predict_proba(self, X):
@@ -293,11 +291,9 @@ class CoDecisionClassifier(BasePriorClassifier):
             prior = prior_proba_of(self.prior_, X, self.classes_)
         return self._fusion.proba(prior, small)
 
-    def _learn(self, X, codes, sample_weight, prior_proba):
+    def _learn(self, X, codes, sample_weight):
         """Train the small model, weigh it, and let the labels spread."""
         prior, classes = self.prior_, self.classes_
-        if prior_proba is None and prior is not None:
-            prior_proba = prior_proba_of(prior, X, classes)
         rng = check_random_state(self.random_state)
         features = features_for_small_model(prior, X)
         nodes = None
@@ -308,7 +304,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
-            prior_proba,
+            None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
             label_noise=self.label_noise,
             sample_weight=sample_weight,

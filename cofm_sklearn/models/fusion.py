@@ -292,26 +292,21 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
     scales : ndarray of shape (n_priors,)
         What centred logits of each prior are divided by.
 
-    held_out : ndarray of shape (n_samples, n_priors)
-        The weights that all labels but that of the sample would give.
-
     Examples
     --------
     >>> import numpy as np
     >>> from cofm_sklearn.models.fusion import fit_prior_weights
     >>> y = np.arange(60) % 3
     >>> good = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[y]
-    >>> weights, *_ = fit_prior_weights(np.array([good, good[:, [1, 2, 0]]]), y)
+    >>> weights, _ = fit_prior_weights(np.array([good, good[:, [1, 2, 0]]]), y)
     >>> weights.round(1)
     array([1., 0.])
     """
     grid = _weight_grid(len(probas))
     n_counting = np.count_nonzero(grid, axis=1)
     log_belief = -np.log(np.bincount(n_counting)[n_counting])
-    post, scales, held_out = _average(
-        probas, y, grid, log_belief, label_noise, sample_weight
-    )
-    return post @ grid, scales, held_out.T @ grid
+    post, scales = _average(probas, y, grid, log_belief, label_noise, sample_weight)
+    return post @ grid, scales
 
 
 def compare_priors(probas, y):
@@ -335,9 +330,7 @@ def compare_priors(probas, y):
 
 
 def _average(probas, y, grid, log_belief, label_noise, sample_weight):
-    """Posterior probability of each row of weights, the scales of the priors, and the
-    posterior without each label; of shape (n_rows, n_samples).
-    """
+    """Posterior probability of each row of weights, and the scales of the priors."""
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     weighed = w > 0
     w = w / w[weighed].mean()
@@ -357,11 +350,8 @@ def _average(probas, y, grid, log_belief, label_noise, sample_weight):
             )
     log_belief = log_belief[:, None, None] - penalty
     rarity = np.tensordot(_normalised(ll @ w + log_belief), rarity, axes=3)
-    w = _balanced(w, rarity)
-    log_post = ll @ w + log_belief
-    without = log_post[..., None] - ll * w
-    held_out = np.exp(without - logsumexp(without, axis=(0, 1, 2)))
-    return _normalised(log_post).sum(axis=(1, 2)), scales, held_out.sum(axis=(1, 2))
+    post = _normalised(ll @ _balanced(w, rarity) + log_belief)
+    return post.sum(axis=(1, 2)), scales
 
 
 def _weight_grid(n_priors):

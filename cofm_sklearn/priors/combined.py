@@ -22,7 +22,7 @@ from cofm_sklearn.utils.validation import (
     n_rows,
 )
 
-__all__ = ["CombinedPrior", "pool_logarithms"]
+__all__ = ["CombinedPrior"]
 
 _FLOOR = 1e-12  # of probabilities, before their logarithm is taken
 
@@ -147,7 +147,11 @@ class CombinedPrior(BasePrior):
         ValueError, TypeError
             If a prior refuses X, or gives no probabilities.
         """
-        return pool_logarithms(self.each_proba(X), self.weights_, self.scales_)
+        logits = np.log(np.maximum(self.each_proba(X), _FLOOR))
+        # As sharp as they are themselves, in the mean.
+        share = self.weights_ / self.scales_
+        share = share * (self.weights_ @ self.scales_)
+        return softmax(np.tensordot(share, logits, axes=1), axis=1)
 
     def each_proba(self, X):
         """Return what each prior says.
@@ -261,27 +265,3 @@ class CombinedPrior(BasePrior):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-
-def pool_logarithms(probas, weights, scales):
-    """Average probabilities in log space.
-
-    Parameters
-    ----------
-    probas : ndarray of shape (n_priors, n_samples, n_classes)
-
-    weights : ndarray of shape (n_priors,) or (n_samples, n_priors)
-        Of sum 1; the same for all samples, or for each its own.
-
-    scales : ndarray of shape (n_priors,)
-        What logits are divided by.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Probabilities, as sharp as those of the priors are in the mean.
-    """
-    weights = np.broadcast_to(weights, (probas.shape[1], len(probas)))
-    share = weights / scales * (weights @ scales)[:, None]
-    logits = np.log(np.maximum(probas, _FLOOR))
-    return softmax(np.einsum("im,mik->ik", share, logits), axis=1)
