@@ -23,21 +23,10 @@ import numpy as np
 from dask.distributed import Client, LocalCluster
 from sklearn.linear_model import LogisticRegression
 
-from cofm_sklearn import CoDecisionQuery
+from cofm_sklearn import CoDecisionQuery, Learner
 
 RESULTS = Path(__file__).parent / "results" / "cluster.json"
 WIDTH, BLOCK, N_CLASSES, N_LABELS, BATCH = 64, 250_000, 10, 500, 100
-
-
-class Learner:
-    """A trained model with the labels it was trained on."""
-
-    def __init__(self, X, y):
-        self.estimator = LogisticRegression(max_iter=200).fit(X, y)
-        self.X_training, self.y_training = X, y
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
 
 
 def make_rows(start, n_rows):
@@ -81,7 +70,8 @@ def main():
     parser.add_argument("--compared", type=int, default=1_000_000)
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    learner = Learner(*make_rows(1, N_LABELS))
+    model = LogisticRegression(max_iter=200)
+    learner = Learner(model).fit(*make_rows(1, N_LABELS))
     # Workers that outlive the test of their death are ended with this process.
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -22,7 +22,7 @@ from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.models import neighbors as voices
+from cofm_sklearn.models import neighborhood as voices
 
 RESULTS = Path(__file__).parent / "results"
 CELL = ["prior", "dataset", "noise"]

@@ -58,18 +58,6 @@ class Setting:
     batch: int = 100
 
 
-class Learner:
-    """The least a learner has to be for modAL's strategies and for ours."""
-
-    on_transformed = False
-
-    def __init__(self, estimator, X, y):
-        self.estimator, self.X_training, self.y_training = estimator, X, y
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
-
-
 def settings(sizes):
     """Yield measurements, the cheap ones first."""
     for n_pool in sizes:
@@ -99,12 +87,13 @@ def make_pool(folder, n_rows, width):
 
 def make_learner(X, n_classes):
     """Train on the first rows; the label is the likest of so many directions."""
+    from cofm_sklearn import Learner
+
     rng = np.random.default_rng(1)
     directions = rng.normal(size=(X.shape[1], n_classes)).astype(np.float32)
     rows = np.array(X[:N_LABELED])
     y = (rows @ directions).argmax(axis=1)
-    model = LogisticRegression(C=10.0, max_iter=200).fit(rows, y)
-    return Learner(model, rows, y)
+    return Learner(LogisticRegression(C=10.0, max_iter=200)).fit(rows, y)
 
 
 def make_query(setting):

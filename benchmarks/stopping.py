@@ -19,7 +19,7 @@ from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
 from benchmarks.savings.strategies import OURS, small_model
 from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.simulation import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ["dataset", "noise", "seed"]

@@ -6,7 +6,7 @@ torch nor sentence-transformers, open_clip or matplotlib.
 
 from importlib import import_module
 
-from cofm_sklearn.utils.modal import repair_modal
+from cofm_sklearn.compat.modal import repair_modal
 
 __version__ = "0.1.0.dev0"
 
@@ -26,6 +26,8 @@ _EXPORTS = {
     "SafeSampler": "cofm_sklearn.models",
     "CoDecisionQuery": "cofm_sklearn.query",
     "ActiveLearningClassifier": "cofm_sklearn.simulation",
+    "Learner": "cofm_sklearn.loop",
+    "StabilizedPredictions": "cofm_sklearn.loop",
     "AnnotationSession": "cofm_sklearn.annotation",
     "AnnotationWidget": "cofm_sklearn.annotation",
     "show_versions": "cofm_sklearn.utils.versions",
@@ -33,8 +35,10 @@ _EXPORTS = {
 
 _SUBPACKAGES = {
     "annotation",
+    "compat",
     "datasets",
     "encoders",
+    "loop",
     "models",
     "noise",
     "priors",

@@ -19,7 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from cofm_sklearn import ActiveLearningClassifier, CoDecisionQuery
-from cofm_sklearn.simulation import NoisyOracle, StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
+from cofm_sklearn.simulation import NoisyOracle
 
 X, y = load_digits(return_X_y=True)
 X = X / 16

@@ -1,11 +1,13 @@
-"""How many examples hypothesis tries; and Ctrl-C, which tests send themselves.
+"""How many examples hypothesis tries, which tests are slow, and Ctrl-C.
 
 COFM_HYPOTHESIS=thorough python -m pytest tests/properties
 """
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -18,6 +20,32 @@ settings.register_profile(
     "thorough", deadline=None, max_examples=1000, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
+
+# Whole programs, processes, browsers and real models; left out unless asked for.
+SLOW = (
+    "annotation/test_labeller_in_browser.py",
+    "annotation/test_processes.py",
+    "benchmarks",
+    "docs/test_code.py",
+    "encoders/test_image_loops.py",
+    "examples",
+    "properties/test_endure.py",
+    "properties/test_fuzz.py",
+    "properties/test_session_sequences.py",
+    "query/test_distributed.py",
+    "simulation/test_text_loops.py",
+    "test_contributing.py",
+    "test_main.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is slow, in one place."""
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / name) for name in SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 # A shell starts what runs in its background deaf to Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

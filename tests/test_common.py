@@ -26,6 +26,7 @@ from cofm_sklearn import (
     TransformersPrior,
     ZeroShotPrior,
 )
+from cofm_sklearn.loop import StabilizedPredictions
 from cofm_sklearn.models import PriorALClassifier
 from cofm_sklearn.query import (
     AskAgainQuery,
@@ -42,7 +43,6 @@ from cofm_sklearn.simulation import (
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
-    StabilizedPredictions,
 )
 
 FROM_TABLES = [

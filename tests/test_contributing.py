@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 
 import cofm_sklearn.query
-from cofm_sklearn.query.checks import STRATEGY_CHECKS
+from cofm_sklearn.loop.checks import STRATEGY_CHECKS
 
 GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 PACKAGE = Path(cofm_sklearn.__file__).parent

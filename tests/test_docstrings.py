@@ -28,7 +28,9 @@ def public_objects():
                 continue
             found[value.__qualname__] = value
             if inspect.isclass(value):
-                for method in vars(value).values():
+                # With what it has from the other parts of it that are ours.
+                ours = [c for c in value.__mro__ if "cofm_sklearn" in c.__module__]
+                for method in [m for part in ours for m in vars(part).values()]:
                     method = getattr(method, "__func__", method)
                     if inspect.isfunction(method) and method.__name__[0] != "_":
                         found[method.__qualname__] = method

@@ -22,6 +22,7 @@ from cofm_sklearn import (
 )
 from cofm_sklearn.datasets import flip_labels
 from cofm_sklearn.encoders import SentenceTransformerEncoder
+from cofm_sklearn.loop import StabilizedPredictions
 from cofm_sklearn.models import LabelCleaner, NetClassifier
 from cofm_sklearn.noise import find_suspects
 from cofm_sklearn.query import (
@@ -31,7 +32,7 @@ from cofm_sklearn.query import (
     SkactivemlQuery,
     UncertaintyHerdingQuery,
 )
-from cofm_sklearn.simulation import StabilizedPredictions, SuspectsDisplay
+from cofm_sklearn.simulation import SuspectsDisplay
 
 TEXTS = [f"text {i} {'ball' if i % 2 else 'bank'}" for i in range(40)]
 TOPICS = np.arange(40) % 2

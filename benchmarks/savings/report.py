@@ -13,13 +13,15 @@ from benchmarks.savings.compare import (
     best_single,
     bootstrap,
     by_worth,
+    cell_records,
+    cells,
     n_baselines,
     never_worse,
     ranks,
     savings,
 )
-from benchmarks.savings.data import DATASETS
-from benchmarks.savings.strategies import BASELINES, OURS
+from benchmarks.savings.data import DATASETS, label_counts
+from benchmarks.savings.strategies import BASELINES, OURS, OURS_ALONE, PRIOR_ALONE
 
 __all__ = ["first_line", "headline", "render", "update_readme", "write"]
 
@@ -118,6 +120,105 @@ def summarise_worth(table):
     return pd.DataFrame(rows, columns=columns)
 
 
+def describe_priors(table):
+    """Set what each prior knows beside the labels that the system saves with it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set and prior, without wrong labels.
+    """
+    alone = table[table["strategy"] == PRIOR_ALONE]
+    alone = alone.groupby(["dataset", "prior"], sort=False)["fused_balanced_accuracy"]
+    saved = {
+        (row.dataset, prior): row.saving
+        for prior in table["prior"].unique()
+        for row in savings(table, "system", prior=prior).itertuples()
+        if row.noise == "0"
+    }
+    return pd.DataFrame(
+        [
+            {
+                "data": dataset,
+                "classes": DATASETS[dataset].n_classes,
+                "prior reads": prior,
+                "balanced accuracy of the prior": _score(score),
+                "of a guess": _score(1 / DATASETS[dataset].n_classes),
+                "labels saved": _percent(saved[dataset, prior]),
+            }
+            for (dataset, prior), score in alone.mean().items()
+            if (dataset, prior) in saved
+        ]
+    )
+
+
+def describe_trust(table):
+    """Follow trust over the labels, without wrong ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set and prior.
+    """
+    ours = table[(table["strategy"] == OURS) & (table["noise"] == "0")]
+    rows = []
+    for (dataset, prior), runs in ours.groupby(["dataset", "prior"], sort=False):
+        trust = runs.groupby("round")["trust"].mean()
+        unit = max(20, DATASETS[dataset].n_classes)
+        counts = label_counts(DATASETS[dataset].n_classes, len(trust))
+        rows.append(
+            {"data": dataset, "prior reads": prior}
+            | {
+                f"{20 * part} labels": f"{trust[k]:.2f}"
+                for part in (1, 3, 6, 15)
+                for k in trust.index
+                if counts[k] == part * unit
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def describe_rare_classes(table):
+    """Compare the recall of rare classes after six units of labels, all of them right.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rounds.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set, one column per strategy.
+    """
+    names = [OURS, OURS_ALONE, "Uncertainty Herding", "margin", "random"]
+    rows = []
+    for dataset, noise in cells(table):
+        unit = max(20, DATASETS[dataset].n_classes)
+        if noise != "0":
+            continue
+        records = cell_records(table, (dataset, noise), "system", "rare_class_recall")
+        alone = cell_records(table, (dataset, noise), "query only", "rare_class_recall")
+        records = pd.concat([records, alone[alone["strategy"] == OURS_ALONE]])
+        records = records[records["n_labels"] == 6 * unit]
+        recall = records.groupby("strategy")["rare_class_recall"].mean()
+        rows.append(
+            {"data": dataset}
+            | {name: _score(recall[name]) for name in names if name in recall}
+        )
+    return pd.DataFrame(rows).fillna("")
+
+
 def render(table, machine=None, n_draws=100):
     """Write the report as Markdown.
 
@@ -145,6 +246,34 @@ def render(table, machine=None, n_draws=100):
             "-100 %. Interval: bootstrap over seeds, 95 %.",
             _markdown(_headline_cells(figures)),
         ]
+    for mark, name, text, found in (
+        (
+            "priors",
+            "How good the priors are",
+            "The prior alone, beside the labels that the whole system saves against "
+            "the best baseline, without wrong labels.",
+            describe_priors(table),
+        ),
+        (
+            "trust",
+            "How trust goes",
+            "Trust in the prior, mean over seeds, without wrong labels. Data sets of "
+            "more than 20 classes have as many labels in place of each 20.",
+            describe_trust(table),
+        ),
+        (
+            "rare",
+            "Rare classes",
+            "Recall of the smallest third of the classes after 120 labels (six times "
+            "the classes where there are more than 20), without wrong labels.",
+            describe_rare_classes(table),
+        ),
+    ):
+        if not found.empty:
+            table_of = _markdown(found.fillna(""))
+            parts.append(
+                f"## {name}\n\n{text}\n\n<!-- {mark} -->\n{table_of}\n<!-- /{mark} -->"
+            )
     worth = summarise_worth(table)
     if not worth.empty:
         parts += [
@@ -270,6 +399,10 @@ def _times(table):
             "fits, mean s": seconds["fit_seconds"].mean().map("{:.2f}".format),
         }
     ).reset_index()
+
+
+def _score(score):
+    return f"{score:.3f}"
 
 
 def _percent(share):

@@ -1,11 +1,13 @@
 """Labelling by people: sessions that outlive the process, on one file for all."""
 
+from cofm_sklearn.annotation.check_set import CheckScore
 from cofm_sklearn.annotation.exchange import samples_from_dataset
 from cofm_sklearn.annotation.label_studio import (
     from_label_studio,
     label_studio_config,
     to_label_studio,
 )
+from cofm_sklearn.annotation.pool_map import PoolMapDisplay
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.store import (
     AnnotationStore,
@@ -19,7 +21,9 @@ __all__ = [
     "AnnotationSession",
     "AnnotationStore",
     "AnnotationWidget",
+    "CheckScore",
     "DamagedStoreError",
+    "PoolMapDisplay",
     "Progress",
     "Question",
     "StoreError",

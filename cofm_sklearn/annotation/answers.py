@@ -6,6 +6,11 @@ import warnings
 import numpy as np
 from pandas.api.types import is_list_like
 
+from cofm_sklearn.annotation.class_changes import (
+    CLASS_CHANGES,
+    check_change,
+    classes_after,
+)
 from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.learning import label_of
 from cofm_sklearn.utils.texts import is_missing
@@ -23,7 +28,7 @@ class Answers:
     batches : Batches
 
     classes : list
-        All labels.
+        All labels, as the session was told.
 
     rows : dict of str to int
         The row of each sample id of the pool.
@@ -32,6 +37,9 @@ class Answers:
     ----------
     history : History
         Up to date after `refresh`, and after everything written here.
+
+    classes : list
+        All labels, after all changes.
     """
 
     def __init__(self, store, batches, classes, rows):
@@ -40,20 +48,27 @@ class Answers:
         self.classes = classes
         self.rows = rows
         self.history = History()
-        self._texts = {json.dumps(label) for label in classes}
 
     def enter_file(self):
         """Read the file; refuses one with other classes."""
         with self.store.transaction():
-            known = self.store.note("classes", self.classes)
-            if json.dumps(known) != json.dumps(self.classes):
+            given, self.classes = self.classes, self.store.note("classes", self.classes)
+            states = [self.classes]
+            for event in self.store.events():
+                if event.kind in CLASS_CHANGES:
+                    states.append(classes_after(states[-1], event))
+            texts = [json.dumps(state) for state in states]
+            if json.dumps(given) not in texts:
                 raise ValueError(
-                    f"The store {self.store.path} holds labels of the classes {known}, "
-                    f"but this session has {self.classes}. Use these. For other "
-                    "classes, export the labels with these, and take them into another "
-                    "file with import_labels."
+                    f"The store {self.store.path} holds labels of the classes "
+                    f"{states[-1]}, but this session has {given}. Use these. For other "
+                    "classes, change them with add_class, rename_class and "
+                    "merge_classes; or export the labels with these, and take them "
+                    "into another file with import_labels."
                 )
-            self._catch_up()
+            self.catch_up()
+            # The estimator may know the classes as they were, or as they are by now.
+            self.batches.tell_known(texts.index(json.dumps(given)))
             for sample in self.history.answers:
                 self.batches.set_open(sample, False)
             self.batches.plan_first()
@@ -67,39 +82,70 @@ class Answers:
             As it is now; what other threads write is not in it.
         """
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             return self.history.snapshot()
 
-    def say(self, kind, ids, labels, annotator):
-        """Write answers, corrections or skips: all, or none if one is refused."""
+    def say(self, kind, ids, labels, annotator, also=()):
+        """Write answers, corrections or skips: all, or none if one is refused.
+
+        Samples in `also` are labelled out of turn, as the first one is.
+        """
         ids = [ids] if isinstance(ids, str) or not is_list_like(ids) else list(ids)
         for sample in ids:
             if not isinstance(sample, str):
                 raise TypeError(f"ids must be str, as in Question.id; got {sample!r}.")
         if kind == "skip":
             labels = [None] * len(ids)
-        elif not is_list_like(labels):
-            labels = [self._check_label(labels)]
         else:
-            labels = [self._check_label(label) for label in labels]
+            labels = list(labels) if is_list_like(labels) else [labels]
         if len(labels) != len(ids):
             raise ValueError(f"There are {len(ids)} ids, but {len(labels)} labels.")
-        if len(set(ids)) < len(ids):
+        said = [(kind, *one) for one in zip(ids, labels)]
+        said += [("label", sample, labels[0]) for sample in also]
+        if len({sample for _, sample, _ in said}) < len(said):
             raise ValueError("ids repeats an id; name each sample once.")
-        for sample in ids:
-            self._check_in_pool(sample)
+        for _, sample, _ in said:
+            self.check_in_pool(sample)
         with self.store.transaction():
-            self._catch_up()
-            for sample in ids:
+            self.catch_up()  # the classes may have changed
+            for kind, sample, label in said:
                 self._check_state(kind, sample, annotator)
-            for sample, label in zip(ids, labels):
-                self.store.append(annotator, kind, sample, label)
+                if kind != "skip":
+                    self._check_label(label)
+            for kind, sample, label in said:
+                is_check = kind == "answer" and self.batches.is_check(sample)
+                text = None if kind == "skip" else self._check_label(label)
+                self.store.append(
+                    annotator, "check" if is_check else kind, sample, text
+                )
                 self.batches.set_open(sample, False)
+
+    def change(self, kind, content, annotator):
+        """Change the classes, or say what one means."""
+        content = [c.item() if isinstance(c, np.generic) else c for c in content]
+        with self.store.transaction():
+            self.catch_up()
+            check_change(kind, content, self.classes)
+            event = self.store.append(annotator, kind, "", json.dumps(content))
+            self.batches.recast(self.classes, event)
+            self.batches.move_on()
+        self.refresh()
+
+    def release(self, annotator):
+        """Let models learn from the check set; returns how many labels it has."""
+        with self.store.transaction():
+            self.catch_up()
+            n = len(self.history.checks)
+            if n:
+                self.store.append(annotator, "release", "")
+                self.batches.move_on()
+        self.refresh()
+        return n
 
     def undo(self, annotator):
         """Take back the last thing an annotator said; returns the sample."""
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
             event = self.history.last_of(annotator)
             if event is None:
                 raise ValueError(f"There is nothing that {annotator!r} could undo.")
@@ -147,7 +193,9 @@ class Answers:
                 said[key] = label
         n_new = n_other = 0
         with self.store.transaction():
-            self._catch_up()
+            self.catch_up()
+            for label in said.values():  # the classes may have changed
+                self._check_label(label_of(label))
             for (sample, name), label in said.items():
                 before = self.history.said_by(sample, name)
                 if before and (before[-1] == label or not overwrite):
@@ -171,19 +219,25 @@ class Answers:
             )
         return n_new
 
-    def _catch_up(self):
+    def catch_up(self):
         """Read on; inside a transaction, so that no one writes meanwhile.
 
         What is written in a transaction is read by the next one, since it may yet fail.
         """
         for event in self.store.events(after=self.history.last):
             self.history.add(event)
+            if event.kind in CLASS_CHANGES:
+                self.classes = classes_after(self.classes, event)
 
     def _check_state(self, kind, sample, annotator):
         answers = self.history.answers.get(sample, {})
         if kind == "relabel":
             if not answers:
                 raise ValueError(f"id {sample!r} has no label yet; use answer.")
+            return
+        if kind == "label":
+            if answers:
+                raise ValueError(f"id {sample!r} has a label; use relabel.")
             return
         if not self.batches.was_asked(sample):
             raise ValueError(
@@ -198,7 +252,8 @@ class Answers:
         if kind == "skip" and self.history.is_settled(sample):
             raise ValueError(f"id {sample!r} is answered or skipped already.")
 
-    def _check_in_pool(self, sample):
+    def check_in_pool(self, sample):
+        """Raise a ValueError unless a sample is in the pool."""
         if not isinstance(sample, str) or sample not in self.rows:
             raise ValueError(f"id {sample!r} is not in the pool of this session.")
 
@@ -207,7 +262,7 @@ class Answers:
         if isinstance(label, float) and label.is_integer():
             label = int(label)  # beside a gap, whole numbers become float
         text = json.dumps(label) if isinstance(label, str | int) else None
-        if text not in self._texts:
+        if text not in {json.dumps(name) for name in self.classes}:
             cure = " Drop the rows without label." if is_missing(label) else ""
             raise ValueError(
                 f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "

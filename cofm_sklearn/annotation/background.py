@@ -1,6 +1,6 @@
 """Training beside the person who labels."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from cofm_sklearn.annotation.store import StoreError
 
@@ -26,6 +26,7 @@ class Background:
         self._plan = None  # number and point of the batch that is being computed
         self._batch: Future | None = None
         self._reports: list[Future] = []
+        self._look: Future | None = None
 
     def start(self):
         """Begin with the batch that waits, if nobody has; returns at once."""
@@ -64,16 +65,38 @@ class Background:
         # By now the batch may be opened by another process, or moved on by an import.
         return self.batches.waiting() != (number, point, 0)
 
+    def is_busy(self, patience):
+        """Tell whether the waiting batch is still being computed, after some seconds.
+
+        Without a thread of its own, it is computed when it is needed.
+        """
+        if not self.enabled:
+            return False
+        computed = self._begin()[2]
+        if computed or self._batch is None:
+            return False
+        wait([self._batch], patience)
+        return not self._batch.done()
+
+    def look(self, measure):
+        """Measure what was said last, after what is under way; returns at once."""
+        if self.enabled and (self._look is None or self._look.done()):
+            self._look = self._pool.submit(measure)
+
     def wait(self):
         """Wait for all that is under way."""
-        for job in [self._batch, *self._reports]:
-            if job is not None:
-                job.exception()
+        for job in self._jobs():
+            job.exception()
+
+    def _jobs(self):
+        jobs = [self._batch, *self._reports, self._look]
+        return [job for job in jobs if job is not None]
 
     def raise_error(self):
         """Raise once what went wrong in the background."""
-        done = [j for j in [self._batch, *self._reports] if j is not None and j.done()]
-        failed = [job for job in done if job.exception()]
+        # Of figures nothing is said: the next batch fails in the same way, and loudly.
+        jobs = [job for job in self._jobs() if job is not self._look]
+        failed = [job for job in jobs if job.done() and job.exception()]
         if not failed:
             return
         self._reports = [job for job in self._reports if not job.done()]

@@ -11,12 +11,21 @@ import time
 
 import numpy as np
 
+from cofm_sklearn.annotation.check_set import draw_number, n_checks
+from cofm_sklearn.annotation.class_changes import (
+    CLASS_CHANGES,
+    classes_after,
+    recast_proba,
+)
 from cofm_sklearn.annotation.history import History
 
 __all__ = ["Batches"]
 
 # A question that somebody was shown this long ago, in seconds, is free for others.
 _CLAIM_S = 30 * 60
+# What a batch that waits does not know, and should.
+_NEWS = ", ".join(f"'{kind}'" for kind in sorted({"import", "release", *CLASS_CHANGES}))
+_OPINIONS = ("prior_proba", "small_proba", "neighbors_proba", "proba")
 
 
 class Batches:
@@ -30,12 +39,34 @@ class Batches:
 
     n_instances : int
         Questions in a batch.
+
+    check_share : float
+        Share of them that is drawn at random for the check set.
     """
 
-    def __init__(self, store, learning, n_instances):
+    def __init__(self, store, learning, n_instances, check_share):
         self.store = store
-        self.learning = learning
         self.n_instances = n_instances
+        self.check_share = check_share
+        self.rows = learning.rows
+        self.told = learning  # with the classes that the session was told
+        self._after = {}  # number of changes of the classes -> what learns after them
+        self._drawn = {}  # sample -> the number that it has drawn
+
+    def learning(self, history):
+        """Return what learns with the classes that a history leads to."""
+        n = len(history.changes)
+        found = self._after.get(n)
+        if found is None:
+            before = self._after.get(n - 1, self.told)
+            # A batch may still be computed with the classes before.
+            found = before.after(history.changes)
+            self._after = {n - 1: before, n: found}
+        return found
+
+    def tell_known(self, n_changes):
+        """Say how many changes of the classes the estimator knows already."""
+        self.told.n_known = n_changes
 
     def plan_first(self):
         """Plan a batch if there is none that waits, inside a transaction."""
@@ -46,11 +77,12 @@ class Batches:
     def move_on(self):
         """Plan the batch that waits anew if labels were imported since its point.
 
-        It would not know them, and a first batch would be chosen without any label.
-        Inside a transaction.
+        It would not know them, and a first batch would be chosen without any label; nor
+        would it know the check set's labels after a release, or classes that have
+        changed. Inside a transaction.
         """
         number, point, _ = self.waiting()
-        since = "kind = 'import' AND seq > ? LIMIT 1"
+        since = f"kind IN ({_NEWS}) AND seq > ? LIMIT 1"
         if self.store.rows("event", since, (point,)):
             self.store.change("DELETE FROM question WHERE batch = ?", (number,))
             self.store.change(
@@ -101,16 +133,23 @@ class Batches:
         history = History(self.store.events(upto=point))
         asked = [row[0] for row in self.store.rows("question", "batch < ?", (number,))]
         gone = {*asked, *history.answers, *history.skipped}
-        rows = self.learning.rows
-        candidates = np.array([r for s, r in rows.items() if s not in gone], dtype=int)
-        if not len(candidates):
+        rows = self.rows
+        left = [sample for sample in rows if sample not in gone]
+        if not left:
             return None, 0
+        checks, n_asked = self._draw(number, left)
         open_ones = [s for s in asked if s in rows and not history.is_settled(s)]
         pending = np.array([rows[s] for s in open_ones], dtype=int)
-        taught = self.learning.teach(history)
-        questions = self.learning.choose(taught, candidates, pending, self.n_instances)
+        learning = self.learning(history)
+        taught = learning.teach(history)
+        free = [rows[s] for s in left if self._number(s) >= self.check_share]
+        candidates = np.array(free, dtype=int)
+        questions = learning.choose(taught, candidates, pending, n_asked)
+        for row, details in questions:
+            details["near"] = self.near(taught, history, row, gone)
+        self._mix(number, questions, [rows[s] for s in checks])
         ids = {row: sample for sample, row in rows.items()}
-        stop, reason = self.learning.should_stop(taught, candidates)
+        stop, reason = learning.should_stop(taught, np.array([rows[s] for s in left]))
         with self.store.transaction():
             _, now, computed, _, _ = self._batch(number)
             if now != point:  # an import has moved it on
@@ -138,6 +177,29 @@ class Batches:
             )
         return taught, len(questions)
 
+    def near(self, taught, history, row, gone=()):
+        """Return ids of what is nearly the same as a row, where all agree on a class.
+
+        Those that are labelled, asked about or drawn for the check set are left out.
+        """
+        learning = taught.learning
+        ids = [learning.ids[other] for other in learning.nearly_same(row)]
+        free = [
+            s
+            for s in ids
+            if s not in gone
+            and not history.is_settled(s)
+            and self._number(s) >= self.check_share
+        ]
+        rows = np.array([self.rows[s] for s in free], dtype=np.int64)
+        looks = learning.look_at(taught, np.concatenate([[row], rows])) if free else []
+        if any(one["proba"] is None for one in looks):
+            return []
+        expected = {int(np.argmax(one["proba"])) for one in looks}
+        name = json.dumps(learning.classes[min(expected)].item()) if expected else None
+        said = {e.label for s in ids for e in history.answers.get(s, {}).values()}
+        return free if len(expected) == 1 and said <= {name} else []
+
     def report(self, number, taught):
         """Add accuracy and noise to a computed batch; they take longer."""
         _, point, _, _, text = self._batch(number)
@@ -146,7 +208,7 @@ class Batches:
         report = self.store.load(text)
         if "n_labels" in report:
             return
-        report.update(self.learning.report(taught))
+        report.update(taught.learning.report(taught))
         with self.store.transaction():
             self.store.change(
                 "UPDATE batch SET report = ? WHERE number = ? AND point = ?",
@@ -154,9 +216,9 @@ class Batches:
             )
 
     def reports(self):
-        """Return all reports, in the order of the batches."""
+        """Return the points of all batches with a report, in order, and the reports."""
         rows = self.store.rows("batch", "report IS NOT NULL ORDER BY number")
-        return [self.store.load(report) for *_, report in rows]
+        return [(point, self.store.load(report)) for _, point, _, _, report in rows]
 
     def hand_out(self, annotator, n):
         """Claim open questions for an annotator, inside a transaction.
@@ -166,18 +228,7 @@ class Batches:
         list of (sample, details)
         """
         now = time.time()
-        rows = self.store.rows(
-            "question",
-            "is_open AND batch IN (SELECT number FROM batch WHERE opened IS NOT NULL) "
-            "ORDER BY batch, position",
-        )
-        mine = [
-            (sample, self.store.load(details))
-            for sample, _, _, _, who, when, details in rows
-            if sample in self.learning.rows
-            # Either way: clocks of other machines run ahead.
-            and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
-        ][:n]
+        mine = self._open_to(annotator)[:n]
         for sample, _ in mine:
             self.store.change(
                 "UPDATE question SET claimed_by = ?, claimed_at = ? WHERE sample = ?",
@@ -185,10 +236,43 @@ class Batches:
             )
         return mine
 
+    def has_open(self, annotator):
+        """Tell whether there is an open question that an annotator may get at once."""
+        with self.store.transaction():
+            if self.waiting()[2]:
+                return True
+            return bool(self._open_to(annotator))
+
     def was_asked(self, sample):
         """Tell whether anybody was shown a sample."""
         rows = self.store.rows("question", "sample = ?", (sample,))
         return bool(rows) and rows[0][4] is not None
+
+    def shown(self):
+        """Return the samples that somebody was shown a question about, as a set."""
+        return {row[0] for row in self.store.rows("question", "claimed_by IS NOT NULL")}
+
+    def is_check(self, sample):
+        """Tell whether a sample was asked about for the check set."""
+        rows = self.store.rows("question", "sample = ?", (sample,))
+        return bool(rows) and bool(self.store.load(rows[0][6]).get("check"))
+
+    def recast(self, classes, event):
+        """Put all opinions into the order of the classes after a change of them.
+
+        Inside a transaction.
+        """
+        if classes == classes_after(classes, event):
+            return
+        for sample, *_, text in self.store.rows("question"):
+            details = self.store.load(text)
+            for name in _OPINIONS:
+                if details.get(name) is not None:
+                    details[name] = recast_proba(details[name], classes, event)
+            self.store.change(
+                "UPDATE question SET details = ? WHERE sample = ?",
+                (json.dumps(details), sample),
+            )
 
     def set_open(self, sample, is_open):
         """Note that a question is open, or settled; inside a transaction."""
@@ -199,6 +283,50 @@ class Batches:
     def n_open(self):
         """Count the questions that were shown to somebody and wait for an answer."""
         return len(self.store.rows("question", "is_open AND claimed_by IS NOT NULL"))
+
+    def _open_to(self, annotator):
+        now = time.time()
+        rows = self.store.rows(
+            "question",
+            "is_open AND batch IN (SELECT number FROM batch WHERE opened IS NOT NULL) "
+            "ORDER BY batch, position",
+        )
+        return [
+            (sample, self.store.load(details))
+            for sample, _, _, _, who, when, details in rows
+            if sample in self.rows
+            # Either way: clocks of other machines run ahead.
+            and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
+        ]
+
+    def _number(self, sample):
+        if sample not in self._drawn:
+            self._drawn[sample] = draw_number(sample, self.told.seed)
+        return self._drawn[sample]
+
+    def _draw(self, number, left):
+        """Samples for the check set, and how many others the query may choose.
+
+        Those that have drawn a low number are kept for the check set, and no query
+        asks for them: so it is a random part of the pool, whatever was asked for.
+        """
+        n, share = self.n_instances, self.check_share
+        kept = sorted(
+            (s for s in left if self._number(s) < share),
+            key=lambda sample: (self._number(sample), sample),
+        )
+        n_free = len(left) - len(kept)
+        # In the end, what is left is asked about, whatever it is.
+        n_kept = max(n_checks(number * n, n, share), n - n_free)
+        n_kept = min(n_kept, len(kept))
+        return kept[:n_kept], min(n - n_kept, n_free)
+
+    def _mix(self, number, questions, checks):
+        """Put rows of the check set among the questions, at random places."""
+        rng = np.random.RandomState([self.told.seed, number])
+        for row in checks:
+            details = {**dict.fromkeys([*_OPINIONS, "utility"]), "check": True}
+            questions.insert(rng.randint(len(questions) + 1), (row, details))
 
     def _batch(self, number):
         rows = self.store.rows("batch", "number = ?", (number,))

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
-from cofm_sklearn.encoders.pictures import MAX_PIXELS, open_picture
+from cofm_sklearn.encoders.image_reading import MAX_PIXELS, open_picture
+from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.tables import read_csv
 from cofm_sklearn.utils.texts import is_missing, is_text
@@ -57,7 +58,10 @@ def write_frame(frame, path, format=None):
             # Quoted, as readers take a carriage return for the end of a row.
             frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif format == "parquet":
-            frame.to_parquet(part, index=False)
+            import_optional("pyarrow", needed_by="A Parquet file")
+            frame.to_parquet(
+                part, engine="pyarrow", index=False, write_page_checksum=True
+            )
         else:
             # Ctrl-C in pandas' own writer ends the process.
             with open(part, "w", encoding="utf-8") as file:
@@ -170,9 +174,13 @@ def _is_blank(value):
 
 def _read_frame(path):
     format = _format_of(path, None)
+    if format == "parquet":
+        import_optional("pyarrow", needed_by="A Parquet file")
     try:
         if format == "parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(
+                path, engine="pyarrow", page_checksum_verification=True
+            )
         if format == "csv":  # a label "NA" is a label, and digits may be a name
             return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
         frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})

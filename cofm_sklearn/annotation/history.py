@@ -1,11 +1,13 @@
 """What was said so far, folded from the events in the order they were written."""
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from cofm_sklearn.annotation.class_changes import CLASS_CHANGES, renamed_by
 
 __all__ = ["Event", "History"]
 
-_SAID = {"answer", "relabel", "import"}
+_SAID = {"answer", "relabel", "import", "check", "label"}
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,18 @@ class Event:
     annotator : str
         Who said it.
 
-    kind : {"answer", "relabel", "import", "skip", "undo"}
-        What was done.
+    kind : {"answer", "check", "label", "relabel", "import", "skip", "undo", "add", \
+"rename", "merge", "describe", "release"}
+        What was done: a question of the query or of the check set was answered; a
+        sample was labelled out of turn; and so on. The last five are about no sample:
+        changes of the classes, and the release of the check set.
 
     sample : str
-        Id of the sample.
+        Id of the sample; empty where it is about none.
 
     label : str or None
-        The label as JSON; None for a skip and an undo.
+        The label, or what becomes of the classes, as JSON; None for a skip, an undo
+        and a release.
 
     target : int or None
         Number of the event that an undo takes back.
@@ -61,10 +67,20 @@ class History:
     answers : dict of str to dict of str to Event
         By sample in the order of the first answer, then by annotator: the event whose
         label counts. A correction takes the place of imported labels that it differs
-        from, whoever they are from; answers of other people stay beside it.
+        from, whoever they are from; answers of other people stay beside it. Labels
+        are called what they are called after all changes of the classes.
+
+    checks : set of str
+        Samples of the check set that have an answer, and were not released.
+
+    changes : list of Event
+        Changes of the classes.
 
     skipped : dict of str to Event
         Samples that were put aside and have no answer.
+
+    reviewed : set of str
+        Samples whose one label somebody confirmed or corrected after it was given.
 
     Examples
     --------
@@ -80,15 +96,26 @@ class History:
     def __init__(self, events=()):
         self.last = 0
         self.answers = {}
+        self.checks = set()
+        self.changes = []
         self.skipped = {}
+        self.reviewed = set()
         self._standing = {}  # annotator -> their events that were not undone
         self._of_sample = {}  # sample -> events that were not undone
+        self._released = 0  # number of the last release
         for event in events:
             self.add(event)
 
     def add(self, event):
         """Take in the next event."""
         self.last = event.seq
+        if event.kind in CLASS_CHANGES:
+            self._rename(event)
+            return
+        if event.kind == "release":
+            self._released = event.seq
+            self.checks.clear()
+            return
         mine = self._standing.setdefault(event.annotator, [])
         about = self._of_sample.setdefault(event.sample, [])
         if event.kind == "undo":
@@ -111,6 +138,30 @@ class History:
             if event.annotator == annotator and event.kind in _SAID
         ]
 
+    def corrections(self):
+        """Return what became of labels that were looked at again.
+
+        Returns
+        -------
+        mended : list of (str, str, Event)
+            Sample, label before, and the correction, in the order of saying.
+
+        n_kept : int
+            How often a label was given again as it was.
+        """
+        mended, n_kept = [], 0
+        for sample, about in self._of_sample.items():
+            before = None
+            for event in about:
+                if event.kind not in _SAID:
+                    continue
+                if event.kind == "relabel" and event.label == before:
+                    n_kept += 1
+                elif event.kind == "relabel":
+                    mended.append((sample, before, event))
+                before = event.label
+        return sorted(mended, key=lambda one: one[2].seq), n_kept
+
     def last_of(self, annotator):
         """Return what an annotator can undo next, or None."""
         mine = self._standing.get(annotator)
@@ -120,13 +171,27 @@ class History:
         """Return a copy to read, which further events do not change."""
         copied = copy(self)
         copied.answers, copied.skipped = dict(self.answers), dict(self.skipped)
+        copied.reviewed, copied.checks = set(self.reviewed), set(self.checks)
+        copied.changes = list(self.changes)
         return copied
+
+    def _rename(self, change):
+        self.changes.append(change)
+        renamed = renamed_by(change)
+        for sample, about in self._of_sample.items():
+            if any(event.label in renamed for event in about):
+                about[:] = [
+                    replace(event, label=renamed.get(event.label, event.label))
+                    for event in about
+                ]
+                self._settle(sample, about)
 
     def _settle(self, sample, about):
         answers: dict[str, Event] = {}
-        skipped = None
+        skipped = last = None
         for event in about:
             if event.kind in _SAID:
+                last = event
                 if event.kind == "relabel":
                     answers = {
                         name: said
@@ -141,6 +206,15 @@ class History:
             self.answers[sample] = answers
         else:
             self.answers.pop(sample, None)
+        if any(e.kind == "check" and e.seq > self._released for e in about):
+            self.checks.add(sample)
+        else:
+            self.checks.discard(sample)
+        labels = {event.label for event in answers.values()}
+        if last is not None and last.kind == "relabel" and labels == {last.label}:
+            self.reviewed.add(sample)
+        else:
+            self.reviewed.discard(sample)
         if skipped is not None and not answers:
             self.skipped[sample] = skipped
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cofm_sklearn.encoders.pictures import as_shown
+from cofm_sklearn.encoders.image_reading import as_shown
 from cofm_sklearn.utils.texts import is_missing, is_text
 from cofm_sklearn.utils.validation import n_rows
 

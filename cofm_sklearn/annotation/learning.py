@@ -2,6 +2,7 @@
 
 import json
 import threading
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,19 @@ from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
-from cofm_sklearn.models import fit_to_pool, review_descriptions
+from cofm_sklearn.annotation.class_changes import classes_after, recast
+from cofm_sklearn.annotation.surroundings import Surroundings
+from cofm_sklearn.loop.learner import Learner, with_seeds
+from cofm_sklearn.models import fit_to_pool, label_pool, review_descriptions
 from cofm_sklearn.models.base import BasePriorClassifier
-from cofm_sklearn.models.small_model import is_constant
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
-from cofm_sklearn.query.base import ask_strategy
-from cofm_sklearn.simulation.loop import _Learner, _train, _with_seeds
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
 from cofm_sklearn.utils.texts import is_text
-from cofm_sklearn.utils.validation import align_proba, encode_labels, take_rows
+from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 
@@ -37,16 +40,35 @@ class Taught:
     learner : object
         As query strategies get it; its estimator is unfitted before any label.
 
-    rows : ndarray of shape (n_labeled,), dtype int64
-        Positions in the pool, in the order of the first answer.
+    learning : Learning
+        Who taught it.
 
-    labels : ndarray of shape (n_labeled,)
+    all_rows : ndarray of shape (n_labeled,), dtype int64
+        Positions in the pool of all samples with a label, in the order of the first
+        answer.
+
+    all_labels : ndarray of shape (n_labeled,)
         Their labels.
+
+    is_check : ndarray of shape (n_labeled,), dtype bool
+        Which of them are of the check set; the model has not seen those.
     """
 
     learner: Any
-    rows: np.ndarray
-    labels: np.ndarray
+    learning: Any
+    all_rows: np.ndarray
+    all_labels: np.ndarray
+    is_check: np.ndarray
+
+    @property
+    def rows(self):
+        """Positions of the samples that the model was trained on."""
+        return self.all_rows[~self.is_check]
+
+    @property
+    def labels(self):
+        """Their labels."""
+        return self.all_labels[~self.is_check]
 
 
 class Learning:
@@ -75,13 +97,50 @@ class Learning:
     def __init__(self, X, rows, estimator, query_strategy, stopping, classes, seed):
         self.X = X
         self.rows = rows
+        self.ids = {row: sample for sample, row in rows.items()}
         self.classes = np.array(classes)
         self.seed = seed
-        self.strategy = _with_seeds(query_strategy, seed)
+        self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
-        self._unfrozen = _with_seeds(estimator, seed + 1)
+        self.n_known = 0  # changes of the classes that the estimator knows already
+        self._n_done = 0  # changes that were made for it
+        self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
+        self._surroundings = None
         self._lock = threading.RLock()
+
+    @property
+    def surroundings(self):
+        """The pool as the query sees it; looked at once."""
+        with self._lock:
+            if self._surroundings is None:
+                self._surroundings = Surroundings(self.estimator, self.X)
+            return self._surroundings
+
+    def nearly_same(self, row):
+        """Return rows of other samples that are nearly the same as a row."""
+        return [r for r in self.surroundings.nearly_same(row).tolist() if r in self.ids]
+
+    def after(self, changes):
+        """Return what learns with the classes after changes; this one, if it does."""
+        done = self.n_known + self._n_done
+        news = changes[done:]
+        if not news:
+            return self
+        found = copy(self)
+        found._n_done = len(changes) - self.n_known
+        before, classes = self.classes.tolist(), self.classes.tolist()
+        for event in news:
+            classes = classes_after(classes, event)
+        found.classes = np.array(classes)
+        found._unfrozen = recast(self._unfrozen, before, news)
+        found._frozen, found._lock = None, threading.RLock()
+        return found
+
+    @property
+    def estimator_as_told(self):
+        """The estimator that is not fitted to the pool."""
+        return self._unfrozen
 
     @property
     def estimator(self):
@@ -103,11 +162,14 @@ class Learning:
         with self._lock:
             samples = [s for s in history.answers if s in self.rows]
             rows = np.array([self.rows[s] for s in samples], dtype=np.int64)
-            if not samples:
-                return Taught(_Learner(self.estimator), rows, self.classes[:0])
-            labels = self._agree([history.answers[s] for s in samples], rows)
-            learner = _train(self.estimator, self.X, rows, labels)
-            return Taught(learner, rows, labels)
+            checks = np.array([s in history.checks for s in samples], dtype=bool)
+            labels = self.classes[:0]
+            if samples:
+                labels = self._agree([history.answers[s] for s in samples], rows)
+            learner = Learner(self.estimator, self.strategy)
+            if not checks.all():
+                learner.fit(take_rows(self.X, rows[~checks]), labels[~checks])
+            return Taught(learner, self, rows, labels, checks)
 
     def choose(self, taught, candidates, pending, n):
         """Choose rows to ask about.
@@ -131,12 +193,24 @@ class Learning:
             Row and details of each question, in the order of asking.
         """
         n = min(n, len(candidates))
+        if not n:
+            return []
         with self._lock:
             picked, utilities = self._pick(taught, candidates, pending, n)
             rows = candidates[picked]
             details = self.look_at(taught, rows)
-        for one, utility in zip(details, utilities):
+        before = np.concatenate([taught.rows, pending]).astype(np.int64)
+        for row, one, utility in zip(rows.tolist(), details, utilities):
             one["utility"] = None if np.isnan(utility) else float(utility)
+            near, likeness = self.surroundings.nearest(row, taught.rows)
+            one["nearest"] = [
+                [self.ids[r], round(float(s), 4)]
+                for r, s in zip(near.tolist(), likeness)
+            ]
+            # Of what was asked before, answered or not; the batch itself counts.
+            _, likeness = self.surroundings.nearest(row, before, 1)
+            one["likeness"] = round(float(likeness[0]), 4) if len(likeness) else None
+            before = np.append(before, row)
         return list(zip(rows.tolist(), details))
 
     def look_at(self, taught, rows):
@@ -147,7 +221,7 @@ class Learning:
             X = take_rows(self.X, rows)
             model = taught.learner.estimator
             final = split_pipeline(model)[1]
-            prior = small = both = None
+            prior = small = near = both = trust = None
             if not len(taught.rows):
                 if self.has_prior:
                     fitted = self.prior_alone(X)
@@ -160,11 +234,20 @@ class Learning:
                 small = self.aligned(final, final.small_model_proba(seen))
                 if final.prior is not None:
                     prior = self.aligned(final, final.prior_proba(seen))
+                trust = _trust_in(final)
+                if trust is not None and trust["neighbors"] > 0:
+                    near = self.aligned(final, final.neighbors_proba(seen))
             elif hasattr(model, "predict_proba"):
                 both = small = self.aligned(model, model.predict_proba(X))
-        opinions = {"prior_proba": prior, "small_proba": small, "proba": both}
+        opinions = {
+            "prior_proba": prior,
+            "small_proba": small,
+            "neighbors_proba": near,
+            "proba": both,
+        }
         return [
             {name: None if p is None else p[i].tolist() for name, p in opinions.items()}
+            | {"trust": trust}
             for i in range(len(rows))
         ]
 
@@ -209,11 +292,47 @@ class Learning:
                 samples=self.X if is_text(self.X) else None,
             )
 
+    def label_pool(self, taught, model, ids, target_precision):
+        """Label each row of the pool; equal samples, of one id, are labelled once.
+
+        Parameters
+        ----------
+        taught : Taught
+
+        model : classifier
+            What was learned; the prior alone before any label.
+
+        ids : list of str
+            The sample of each row.
+
+        target_precision : float or None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+        """
+        place = {sample: k for k, sample in enumerate(self.rows)}
+        firsts = np.fromiter(self.rows.values(), dtype=np.int64)
+        position = np.empty(len(ids), dtype=np.int64)
+        position[firsts] = np.arange(len(firsts))
+        with self._lock:
+            table = label_pool(
+                model,
+                take_rows(self.X, firsts),
+                taught.all_labels,
+                position[taught.all_rows],
+                check=position[taught.all_rows[taught.is_check]],
+                target_precision=target_precision,
+            )
+        return table.iloc[[place[sample] for sample in ids]].reset_index(drop=True)
+
     def report(self, taught):
         """Return what is known of the labels and the model, for `progress`."""
         model = split_pipeline(taught.learner.estimator)[1]
         n = len(taught.rows)
         found: dict[str, Any] = {"n_labels": n, "accuracy": None, "interval": None}
+        found["check"] = self.check(taught)
         rate = getattr(model, "noise_rate_", None) if n else None
         found["noise_rate"] = None if rate is None else float(rate)
         if n >= _ENOUGH_LABELS and hasattr(self.estimator, "predict_proba"):
@@ -224,6 +343,27 @@ class Learning:
             low, high = binomtest(hits, n).proportion_ci(method="wilson")
             found["accuracy"], found["interval"] = hits / n, [float(low), float(high)]
         return found
+
+    def check(self, taught):
+        """Count, for each class, check labels that are predicted, and all of them.
+
+        Returns
+        -------
+        list of [label, int, int], or None without a check label or an opinion
+        """
+        rows, labels = taught.all_rows[taught.is_check], taught.all_labels
+        labels = labels[taught.is_check]
+        if not len(rows) or (not len(taught.rows) and not self.has_prior):
+            return None
+        with self._lock:
+            X = take_rows(self.X, rows)
+            model = taught.learner.estimator if len(taught.rows) else None
+            model = self.prior_alone(X) if model is None else model
+            right = np.asarray(model.predict(X)) == labels
+        return [
+            [name, int(right[labels == name].sum()), int((labels == name).sum())]
+            for name in self.classes.tolist()
+        ]
 
     def label_quality(self, taught):
         """Probability that each label is right, as the model sees it."""
@@ -276,20 +416,16 @@ class Learning:
     def _pick(self, taught, candidates, pending, n):
         """Positions in candidates, and their utilities."""
         learner = taught.learner
-        untrained = not len(taught.rows) or is_constant(learner.estimator)
         native = isinstance(self.strategy, BaseQueryStrategy)
-        if untrained and not native:
+        if not native and not learner.knows_classes:
             rng = np.random.RandomState([self.seed, len(taught.rows), len(pending)])
             picked = rng.choice(len(candidates), size=n, replace=False)
             return picked, np.full(n, np.nan)
         if len(pending):
             learner = self._believing(taught, pending)
         X_pool = take_rows(self.X, candidates)
-        options = {"return_utilities": True} if native else {}
-        picked, utilities = ask_strategy(self.strategy, learner, X_pool, n, **options)
-        if not native:
-            return picked, np.full(n, np.nan)
-        return picked, np.asarray(utilities)[picked]
+        picked, utilities = learner.query(X_pool, n, return_utilities=True)
+        return picked, utilities[picked]
 
     def _believing(self, taught, pending):
         """Let the strategy see open questions as if they had been answered."""
@@ -297,9 +433,7 @@ class Learning:
         if found[0]["proba"] is None:
             return taught.learner
         expected = self.classes[[int(np.argmax(one["proba"])) for one in found]]
-        rows = np.concatenate([taught.rows, pending])
-        labels = np.concatenate([taught.labels, expected])
-        return _Learner(taught.learner.estimator, take_rows(self.X, rows), labels)
+        return taught.learner.expecting(take_rows(self.X, pending), expected)
 
     def _out_of_fold(self, rows, codes):
         X = take_rows(self.X, rows)
@@ -308,6 +442,15 @@ class Learning:
     def aligned(self, model, proba):
         """Put probabilities into the order of the classes."""
         return align_proba(proba, model.classes_, self.classes)
+
+
+def _trust_in(model):
+    """How far a co-decision believes each of its parts; None for other models."""
+    if not isinstance(model, CoDecisionClassifier):
+        return None
+    neighbors = float(model.neighbor_weight_)
+    prior = 0.0 if model.prior is None else (1 - neighbors) * float(model.trust_)
+    return {"prior": prior, "small": 1 - neighbors - prior, "neighbors": neighbors}
 
 
 def label_of(text):

@@ -4,22 +4,29 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-__all__ = ["salvage"]
+from cofm_sklearn.annotation.damage import (
+    DamagedStoreError,
+    StoreError,
+    row_checksum,
+)
+
+__all__ = ["plays_back", "salvage"]
 
 _MAX_EVENTS = 10_000_000
 _HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
-def salvage(path, why, aside=None):
+def salvage(path, why, open_store, aside=None):
     """Copy the events that can be read into a new file beside the damaged one.
 
     Each event is looked up by its number, forwards and then backwards, and compared
     with its checksum. The damaged file is only read. Batches and questions are left
     out: questions that were open are asked again in new batches. If a copy has these
-    events already, perhaps with more that were said since, it is this one.
+    events already, perhaps with more that were said since, it is this one. Where none
+    could be read, the copy holds only the note of what is missing.
 
     Parameters
     ----------
@@ -28,6 +35,9 @@ def salvage(path, why, aside=None):
 
     why : object
         What is wrong with it.
+
+    open_store : callable
+        Opens a store, given its path; a new file is made.
 
     aside : bytes or None, default=None
         What it held before SQLite played back a journal.
@@ -38,64 +48,74 @@ def salvage(path, why, aside=None):
         What happened, how much is missing, and what to do.
 
     copy : Path or None
-        The new file; None if there is nothing to copy.
+        The new file; None if it could not be written.
     """
     try:
-        events, notes, last = _read(path, aside)
+        events, notes, last = _read(path, open_store, aside)
     except OSError as error:
         events, notes, last, why = {}, [], 0, f"{why}; {error}"
-    if not events:
-        return (
-            f"The store {path} is damaged ({why}), and no answer could be read from "
-            "it. It was left as it is; use a backup if there is one.",
-            None,
-        )
-    copy = _copy(path, events, notes)
-    missing = [n for n in range(1, max(last, *events) + 1) if n not in events]
+    missing = [n for n in range(1, max(last, *events, 0) + 1) if n not in events]
     listed = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
     if missing:
         lost = f"{len(missing)} are missing (numbers {listed})"
     elif last:
         lost = "none is missing"
-    else:
+    elif events:
         lost = f"those after number {max(events)} are missing, if there were any"
-    return (
-        f"The store {path} is damaged ({why}). It was left as it is; the "
-        f"{len(events)} events that could be read are in {copy}, {lost}. Look at it, "
-        "then go on with that file.",
-        copy,
-    )
+    else:
+        lost = "all that it held is missing"
+    if events:
+        found = f"the {len(events)} events that could be read are in"
+        cure = "Look at it, then go on with that file"
+    else:
+        found = "no answer could be read from it, which is noted in"
+        cure = "Use a backup if there is one, or begin again with that file"
+    said = f"The store {path} is damaged ({why}). It was left as it is; {found}"
+    try:
+        copy = _copy(path, open_store, events, notes, lost)
+    except (OSError, StoreError) as error:
+        return f"{said} no copy, as it cannot be written ({error}); {lost}.", None
+    return f"{said} {copy}, {lost}. {cure}.", copy
 
 
-def _copy(path, events, notes):
+def _copy(path, open_store, events, notes, lost):
     """Return a file that holds the events: one that is there, or a new one."""
-    from cofm_sklearn.annotation.store import AnnotationStore, StoreError
-
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made.sqlite"
+        with open_store(made) as store, store.transaction():
+            # Earlier versions left unsealed ones; the next session notes them.
+            for row in notes:
+                store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
+            for _, row in sorted(events.items()):
+                store.insert_event(row)
+            saved = f"{len(events)} events of {path.name} were saved"
+            store.note("salvaged", f"{saved}; {lost}")
+        content = made.read_bytes()
     number = 1
     while True:
         copy = Path(f"{path}.salvaged-{number}")
         try:
-            os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            break
+            with open(copy, "xb") as file, ExitStack() as failed:
+                failed.callback(copy.unlink)
+                file.write(content)
+                os.fsync(file.fileno())
+                failed.pop_all()
+            return copy
         except FileExistsError:
             number += 1
         try:
-            with AnnotationStore(copy) as store:
-                there = {event.seq: vars(event) for event in store.events()}
+            with open_store(copy) as store:
+                there = {
+                    event.seq: list(vars(event).values()) for event in store.events()
+                }
         except StoreError:
             continue
-        if all(list(there.get(seq, {}).values()) == row for seq, row in events.items()):
+        # One without events is not that of a file with some.
+        if there.items() >= events.items() if events else not there:
             return copy
-    with AnnotationStore(copy) as store, store.transaction():
-        # Files of earlier versions have unsealed ones; the next session notes them.
-        for row in notes:
-            store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
-        for _, row in sorted(events.items()):
-            store.insert_event(row)
-    return copy
 
 
-def _read(path, aside):
+def _read(path, open_store, aside):
     """Return events by number, notes, and the number of the last event, 0 if unknown.
 
     SQLite looks at a copy, which it may change: it plays a journal back.
@@ -118,10 +138,12 @@ def _read(path, aside):
                 Path(f"{copy}{ending}").unlink(missing_ok=True)
             if aside is None:
                 shutil.copyfile(path, copy)
-            _renew_header(copy, Path(folder) / "new.sqlite")
+            _renew_header(copy, Path(folder) / "new.sqlite", open_store)
             found.append(_read_copy(copy))
             if not found[0][0]:
-                found.append((_read_leaves(copy, Path(folder)), [], 0, None))
+                found.append(
+                    (_read_leaves(copy, Path(folder), open_store), [], 0, None)
+                )
         events, notes, last, _ = found[0]
         for more, others, latest, _ in found[1:]:
             events, notes = {**more, **events}, notes or others
@@ -129,13 +151,37 @@ def _read(path, aside):
     return events, notes, last
 
 
-def name_of(content):
-    """Return the name that a file of this content has in itself, or None."""
+def plays_back(content, journal, open_store):
+    """Tell whether a journal leads back to a sound file, and to the same one.
+
+    Parameters
+    ----------
+    content, journal : bytes
+        Of a file, and of the journal that SQLite would play back when it opens it.
+
+    open_store : callable
+        As for `salvage`.
+
+    Returns
+    -------
+    bool
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.sqlite"
+        beside, names = Path(f"{path}-journal"), set()
         path.write_bytes(content)
-        with closing(sqlite3.connect(path)) as connection:
-            return _name(connection)
+        for held in (b"", journal):
+            beside.write_bytes(held)
+            with closing(sqlite3.connect(path)) as connection:
+                names.add(_name(connection))
+        beside.unlink(missing_ok=True)
+        if len(names - {None}) == 2:
+            return False
+        try:
+            open_store(path).close()
+        except DamagedStoreError:
+            return False
+        return True
 
 
 def _name(connection):
@@ -144,19 +190,15 @@ def _name(connection):
 
 
 def _tallies(connection):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection, "SELECT events, last, total, version, file, checksum FROM tally"
     )
     return [row for *row, seal in rows if seal == row_checksum(*row)]
 
 
-def _renew_header(path, example):
+def _renew_header(path, example, open_store):
     """Write the header that every file of this kind has."""
-    from cofm_sklearn.annotation.store import AnnotationStore
-
-    AnnotationStore(example).close()
+    open_store(example).close()
     header = bytearray(example.read_bytes()[:_HEADER])
     header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
     with open(path, "r+b") as file:
@@ -164,8 +206,6 @@ def _renew_header(path, example):
 
 
 def _read_copy(path):
-    from cofm_sklearn.annotation.store import row_checksum
-
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         # Without this, SQLite refuses a file that has been cut off.
@@ -181,15 +221,13 @@ def _read_copy(path):
         return events, notes, last, _name(connection)
 
 
-def _read_leaves(path, folder):
+def _read_leaves(path, folder, open_store):
     """Return the events in pages that no table leads to any more.
 
     Each page is read as if it were all of the table, in a new file.
     """
-    from cofm_sklearn.annotation.store import AnnotationStore
-
     example, events = folder / "leaves.sqlite", {}
-    AnnotationStore(example).close()
+    open_store(example).close()
     n_pages = example.stat().st_size // _PAGE
     with closing(sqlite3.connect(example)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -237,8 +275,6 @@ def _largest(connection, last):
 
 
 def _event(connection, number):
-    from cofm_sklearn.annotation.store import row_checksum
-
     rows = _rows(
         connection,
         "SELECT seq, time, annotator, kind, sample, label, target, checksum "

@@ -3,7 +3,6 @@
 import os
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
@@ -11,20 +10,28 @@ from sklearn.base import clone
 from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
-from cofm_sklearn.annotation.exchange import labels_frame, read_labels, write_frame
+from cofm_sklearn.annotation.changing import Changing
+from cofm_sklearn.annotation.check_set import score_check_set
+from cofm_sklearn.annotation.exchange import read_labels
+from cofm_sklearn.annotation.finding import Finding
 from cofm_sklearn.annotation.identity import PoolNames, sample_ids
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
+from cofm_sklearn.annotation.results import Results
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
-from cofm_sklearn.utils.validation import check_integer, check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_pool,
+    is_share,
+)
 
 __all__ = ["AnnotationSession"]
 
 
-class AnnotationSession:
+class AnnotationSession(Changing, Finding, Results):
     """Ask people what a query strategy wants to know, and keep what they say.
 
     An answer is on the disk when `answer` returns. The estimator is trained in the
@@ -60,6 +67,11 @@ class AnnotationSession:
         time need names of their own: a question is shown to one of them only, and is
         free for others after 30 minutes without an answer.
 
+    check_share : float, default=0.1
+        Share of the questions that is drawn at random, for the check set: models do not
+        learn from these labels, so that `progress` and `check_score` can say how good
+        they are on the whole pool. At most 0.5; 0 asks only what the query wants.
+
     stopping : object or None, default=None
         A stopping rule; what it says is in `progress`.
 
@@ -75,7 +87,7 @@ class AnnotationSession:
     Attributes
     ----------
     classes : list
-        All labels, sorted.
+        All labels as they are now, sorted.
 
     labeled : ndarray of shape (n_labeled,), dtype int64
         Rows of X that have a label, in the order of the first answer.
@@ -130,6 +142,7 @@ class AnnotationSession:
         classes=None,
         n_instances=10,
         annotator="me",
+        check_share=0.1,
         stopping=None,
         background=True,
         random_state=0,
@@ -140,11 +153,15 @@ class AnnotationSession:
         self.n_instances = n_instances
         check_integer("n_instances", n_instances, 1)
         check_integer("random_state", random_state, 0)
-        self.classes = classes_of(estimator, classes)
+        if not is_share(check_share) or check_share > 0.5:
+            raise ValueError(f"check_share must be from 0 to 0.5, got {check_share!r}.")
+        classes = classes_of(estimator, classes)
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
         self._taught = None  # (number of the last event, what was learned)
+        self._texts = None  # what `search` reads, once it has to
+        self._measured = None  # the same of what was found out about it
         self._closed = False
         self._pid = os.getpid()
         self._own_store = not isinstance(store, AnnotationStore)
@@ -155,17 +172,19 @@ class AnnotationSession:
             self._names = PoolNames(X, self.X, self.store.samples())
             self._ids = self._names.ids
             self._rows = rows = self._names.rows
-            self._learning = Learning(
+            learning = Learning(
                 self.X,
                 rows,
                 estimator,
                 CoDecisionQuery() if query_strategy is None else query_strategy,
                 None if stopping is None else clone(stopping, safe=False),
-                self.classes,
+                classes,
                 int(random_state),
             )
-            self._batches = Batches(self.store, self._learning, int(n_instances))
-            self._answers = Answers(self.store, self._batches, self.classes, rows)
+            self._batches = Batches(
+                self.store, learning, int(n_instances), float(check_share)
+            )
+            self._answers = Answers(self.store, self._batches, classes, rows)
             self._background = Background(self._batches, background)
             self._answers.enter_file()
             failed.pop_all()
@@ -186,6 +205,11 @@ class AnnotationSession:
 
     def __exit__(self, *exc_info):
         self.close()
+
+    @property
+    def classes(self):
+        """All labels as they are now, sorted."""
+        return list(self._answers.classes)
 
     def ask(self, n=1, *, annotator=None, wait=True):
         """Return open questions; the same ones until they are answered or skipped.
@@ -217,18 +241,44 @@ class AnnotationSession:
         self._background.raise_error()
         while True:
             with self.store.transaction():
+                self._answers.catch_up()  # the classes may have changed
                 found = self._batches.hand_out(annotator, n)
                 enough = len(found) == n or (found and not wait)
                 opened = not enough and self._batches.open_next()
             if opened:
                 self._background.start()
             elif enough or not self._background.finish():
-                return [
-                    make_question(
-                        self.X, self._rows[s], s, d, self.classes, annotator=annotator
-                    )
-                    for s, d in found
-                ]
+                return [self._question(*one, annotator) for one in found]
+
+    def _open_now(self, n, patience):
+        """Open questions as `ask` gives them; None while they are being chosen."""
+        annotator = self._check(None)
+        self._background.raise_error()
+        if not self._batches.has_open(annotator) and self._background.is_busy(patience):
+            return None
+        return self.ask(n, wait=False)
+
+    def _question(self, sample, details, annotator):
+        labels = self._answers.history.answers
+        nearest = [
+            (near, label_of(next(iter(said.values())).label), likeness)
+            for near, likeness in details.get("nearest", ())
+            if (said := labels.get(near)) and near in self._rows
+        ]
+        return make_question(
+            self.X,
+            self._rows[sample],
+            sample,
+            details,
+            self.classes,
+            annotator=annotator,
+            nearest=nearest,
+            near_duplicates=[
+                near
+                for near in details.get("near", ())
+                if near in self._rows and not self._answers.history.is_settled(near)
+            ],
+        )
 
     def answer(self, ids, labels, annotator=None):
         """Answer questions; all of them, or none if one is refused.
@@ -256,7 +306,9 @@ class AnnotationSession:
         self._answers.say("answer", ids, labels, self._check(annotator))
 
     def relabel(self, ids, labels, annotator=None):
-        """Correct labels, or add a second opinion to another annotator's.
+        """Correct or confirm labels, or add a second opinion to another annotator's.
+
+        A label that is given again, as it is, is confirmed: no `review` shows it.
 
         Parameters
         ----------
@@ -365,6 +417,10 @@ class AnnotationSession:
     def review(self, n=10):
         """Return labelled samples, those whose label is likely wrong first.
 
+        What was looked at already is left out: labels that were corrected or
+        confirmed with `relabel`, and that nobody has contradicted since. So is the
+        check set: mending what the model disagrees with would make it look better.
+
         Parameters
         ----------
         n : int, default=10
@@ -373,16 +429,19 @@ class AnnotationSession:
         Returns
         -------
         list of Question
-            With `label` and `label_quality`; correct them with `relabel`.
+            With `label` and `label_quality`; say with `relabel` what is right.
         """
         check_integer("n", n, 1)
         taught = self._learn()
         if not len(taught.rows):
             return []
-        quality = self._learning.label_quality(taught)
-        order = np.argsort(quality, kind="stable")[:n]
-        details = self._learning.look_at(taught, taught.rows[order])
-        names = self._answers.refresh().answers
+        quality = taught.learning.label_quality(taught)
+        history = self._answers.refresh()
+        names = history.answers
+        order = np.argsort(quality, kind="stable")
+        seen = [self._ids[row] in history.reviewed for row in taught.rows[order]]
+        order = order[~np.array(seen)][:n]
+        details = taught.learning.look_at(taught, taught.rows[order])
         return [
             make_question(
                 self.X,
@@ -416,7 +475,8 @@ class AnnotationSession:
         ValueError
             If there is no prior, or `candidates` names an unknown class.
         """
-        return self._learning.review_descriptions(self._learn(), candidates)
+        taught = self._learn()
+        return taught.learning.review_descriptions(taught, candidates)
 
     def progress(self):
         """Return how far the session has come.
@@ -437,94 +497,49 @@ class AnnotationSession:
         said = {s: a for s, a in history.answers.items() if s in self._rows}
         for answers in said.values():
             counts[label_of(next(iter(answers.values())).label)] += 1
+        self._background.look(self._measure)
+        reports = self._batches.reports()
+        if self._measured is not None:
+            reports.append(self._measured)
+        reports.sort(key=lambda one: one[0])
         return Progress(
             n_labels=len(said),
             n_pool=len(self._rows),
             n_skipped=sum(s in self._rows for s in history.skipped),
             n_open=self._batches.n_open(),
             counts=counts,
-            **summarise(self._batches.reports()),
+            n_checks=len(history.checks & said.keys()),
+            **summarise([report for _, report in reports], self.classes),
         )
 
-    def predict(self, X=None):
-        """Predict with a model that is trained on all labels so far.
-
-        Parameters
-        ----------
-        X : array-like of length n_samples or None, default=None
-            Samples; None takes the pool.
+    def check_score(self):
+        """Score the model on the check set, trained on all other labels so far.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels.
-
-        Raises
-        ------
-        ValueError
-            If there is neither a label nor a prior.
+        CheckScore or None
+            None as long as no question of the check set is answered.
         """
-        X = self.X if X is None else check_pool(X, "X")
-        return self._model(X).predict(X)
+        taught = self._learn()
+        counts = taught.learning.check(taught)
+        return None if counts is None else score_check_set(counts)
 
-    def predict_proba(self, X=None):
-        """Return class probabilities, of a model that is trained on all labels so far.
+    def release_check(self, annotator=None):
+        """Let models learn from the check set; later questions begin another one.
 
         Parameters
         ----------
-        X : array-like of length n_samples or None, default=None
-            Samples; None takes the pool.
+        annotator : str or None, default=None
+            Who says so; None stands for the session's own. It cannot be undone.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes`.
-
-        Raises
-        ------
-        ValueError
-            If there is neither a label nor a prior.
+        int
+            Labels that were released.
         """
-        X = self.X if X is None else check_pool(X, "X")
-        model = self._model(X)
-        return self._learning.aligned(model, model.predict_proba(X))
-
-    @property
-    def labeled(self):
-        """Rows of X that have a label, in the order of the first answer."""
-        return self._learn().rows
-
-    @property
-    def labels_(self):
-        """The label of each row in `labeled`."""
-        return self._learn().labels
-
-    def export(self, path=None, format=None):
-        """Return all labels as a table, and write it.
-
-        Parameters
-        ----------
-        path : str, path-like or None, default=None
-            Where to; None only returns the table. What is there is replaced when the
-            new file is complete. In CSV, texts that a spreadsheet would take for
-            formulas (they begin with ``= + - @``, a tab or a carriage return) get a
-            ``'`` in front; `import_labels` takes it away.
-
-        format : {"csv", "parquet", "jsonl"} or None, default=None
-            None goes by the ending of the file.
-
-        Returns
-        -------
-        DataFrame
-            A row per sample and annotator: `id`, `index` in X (missing where the
-            sample is not in this pool), `label`, `annotator`, `time` (UTC), and
-            `sample` where it is a text.
-        """
-        self._check(None)
-        frame = labels_frame(self._answers.refresh(), self._rows, self.X)
-        if path is not None:
-            write_frame(frame, Path(path), format)
-        return frame
+        n = self._answers.release(self._check(annotator))
+        self._background.start()
+        return n
 
     def wait(self):
         """Wait until nothing is being trained; raises what went wrong."""
@@ -556,13 +571,16 @@ class AnnotationSession:
         """Train on all answers so far, unless that was done."""
         self._check(None)
         history = self._answers.refresh()
-        seq = history.last
-        if self._taught is None or self._taught[0] != seq:
-            self._taught = seq, self._learning.teach(history)
-        return self._taught[1]
+        taught = self._taught
+        if taught is None or taught[0] != history.last:
+            taught = history.last, self._batches.learning(history).teach(history)
+            self._taught = taught
+        return taught[1]
 
-    def _model(self, X):
-        taught = self._learn()
-        if len(taught.rows):
-            return taught.learner.estimator
-        return self._learning.prior_alone(take_rows(X, np.arange(min(n_rows(X), 1))))
+    def _measure(self):
+        """Find out how good the model of all answers so far is; in the background."""
+        self._learn()
+        seq, taught = self._taught
+        if self._measured is None or self._measured[0] != seq:
+            # What a stopping rule says is a matter of batches.
+            self._measured = seq, taught.learning.report(taught)

@@ -1,6 +1,5 @@
 """The file that keeps what people said: SQLite, no pickle, nothing ever deleted."""
 
-import hashlib
 import json
 import os
 import signal
@@ -10,8 +9,13 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cofm_sklearn.annotation.damage import (
+    DamagedStoreError,
+    StoreError,
+    row_checksum,
+)
 from cofm_sklearn.annotation.history import Event
-from cofm_sklearn.annotation.salvage import name_of, salvage
+from cofm_sklearn.annotation.salvage import plays_back, salvage
 from cofm_sklearn.utils.forks import take_before_fork
 
 __all__ = ["AnnotationStore", "DamagedStoreError", "StoreError"]
@@ -79,25 +83,10 @@ _STEPS = [
     """
         for table in ("meta", "batch", "question")
     ),
+    # Check sets and changes of the classes: earlier versions would learn from the one,
+    # and not know the other.
+    "UPDATE tally SET version = 4;",
 ]
-
-
-class StoreError(RuntimeError):
-    """The file of annotations cannot be used as it is; the message says why."""
-
-
-class DamagedStoreError(StoreError):
-    """The file of annotations is damaged; what could be read was copied.
-
-    Attributes
-    ----------
-    salvaged : Path or None
-        The copy, which can be opened like any other; None if nothing could be read.
-    """
-
-    def __init__(self, message, salvaged=None):
-        super().__init__(message)
-        self.salvaged = salvaged
 
 
 class AnnotationStore:
@@ -145,11 +134,14 @@ class AnnotationStore:
         self._connection = None
         self._damage = None
         self._aside = None
+        # Beside a file that is being made.
+        self._mark = Path(f"{self.path}-new")
         with self._errors(), ExitStack() as failed:
             failed.callback(self.close)
             self._connect()
             self._prepare()
             self._aside = None
+            self._mark.unlink(missing_ok=True)
             failed.pop_all()
 
     def __enter__(self):
@@ -296,9 +288,8 @@ class AnnotationStore:
                 )
             if self.path.is_dir():
                 raise StoreError(f"The store {self.path} is a folder. Name a file.")
-            if Path(f"{self.path}-journal").exists() and self.path.exists():
-                # SQLite plays it back, whatever file it belongs to.
-                self._aside = self.path.read_bytes()
+            self._check_empty()
+            self._check_journal()
         # isolation_level=None: transactions are begun by hand, never implicitly. The
         # lock of this object keeps threads apart.
         self._connection = sqlite3.connect(
@@ -313,6 +304,40 @@ class AnnotationStore:
         )
         self._connection.create_function("row_checksum", -1, row_checksum)
         self._connection.create_function("row_number", 1, row_number)
+
+    def _check_empty(self):
+        """Begin a file that is not there; one that has lost all is not a new one."""
+        # SQLite leaves an empty file where it was killed before it wrote to it.
+        try:
+            if not self.path.exists():
+                self._mark.touch()
+            elif self._is_empty() and not self._mark.exists() and self._is_empty():
+                raise self.damaged("it is empty")
+        except OSError as error:
+            raise self._not_writable(error) from error
+
+    def _is_empty(self):
+        return self.path.stat().st_size == 0
+
+    def _check_journal(self):
+        """Refuse a journal that SQLite would play back to no good, before it does."""
+        held = self._file_and_journal()
+        while held is not None and not plays_back(*held, AnnotationStore):
+            self._aside = held[0]
+            held = self._file_and_journal()
+            if held is not None and held[0] == self._aside:  # no one is writing
+                raise self.damaged(
+                    "the journal beside it is damaged, or of another file"
+                )
+        self._aside = None if held is None else held[0]
+
+    def _file_and_journal(self):
+        if self._mark.exists():
+            return None
+        try:
+            return self.path.read_bytes(), Path(f"{self.path}-journal").read_bytes()
+        except FileNotFoundError:  # a journal goes when the other one has written
+            return None
 
     def _prepare(self):
         self._check_kind()
@@ -358,10 +383,7 @@ class AnnotationStore:
         tables = {name for (name,) in names}
         if {"event", "event_stays"} <= tables:  # whatever the header says
             if "tally" in tables:
-                *_, sealed, name = self._tally()
-                before = None if self._aside is None else name_of(self._aside)
-                if before not in (None, name):
-                    raise self.damaged("the journal beside it was of another file")
+                *_, sealed, _ = self._tally()
             else:
                 sealed = 2 if "batch" in tables else 1
             if application != _APPLICATION_ID or sealed != version:
@@ -414,11 +436,7 @@ class AnnotationStore:
                     "that program, or try again."
                 ) from error
             if code & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
-                raise StoreError(
-                    f"The store {self.path} is read-only, or may not be opened "
-                    f"({error}). Nothing was written. Allow writing to the file and "
-                    "its folder, or copy it to a disk that can be written."
-                ) from error
+                raise self._not_writable(error) from error
             if code & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreError(
                     f"The disk of the store {self.path} is full. Nothing was written. "
@@ -428,13 +446,20 @@ class AnnotationStore:
                 f"The store {self.path} cannot be used: {error}."
             ) from error
 
+    def _not_writable(self, error):
+        return StoreError(
+            f"The store {self.path} is read-only, or may not be opened ({error}). "
+            "Nothing was written. Allow writing to the file and its folder, or copy it "
+            "to a disk that can be written."
+        )
+
     def damaged(self, why):
         """Return the error that says so; the answers are copied once."""
         if self._damage is None:
             if self.path == ":memory:":
                 message, copy = f"The store in memory is damaged: {why}.", None
             else:
-                message, copy = salvage(self.path, why, self._aside)
+                message, copy = salvage(self.path, why, AnnotationStore, self._aside)
             self._damage = DamagedStoreError(message, copy)
         return self._damage
 
@@ -503,12 +528,6 @@ class _Transaction:
 
     def _note(self, number, frame):
         self._interrupted = True
-
-
-def row_checksum(*values):
-    """Checksum over all columns of a row."""
-    text = json.dumps(list(values), ensure_ascii=True, default=repr)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def row_number(checksum):

@@ -1,12 +1,16 @@
 """What a session shows: questions and progress."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from cofm_sklearn.annotation.check_set import score_check_set
 
 __all__ = ["Progress", "Question", "explain", "make_question", "summarise"]
 
 # Below this lead of the first class over the second, a model is called unsure.
 _CLOSE = 0.3
+# From this cosine on, a sample is no new ground.
+_ALIKE = 0.7
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,9 @@ class Question:
     sample : object
         ``X[index]``.
 
-    prior_proba, small_proba, proba : dict of label to float, or None
-        What the prior, the small model, and both together say; None for who has no
-        opinion yet.
+    prior_proba, small_proba, neighbors_proba, proba : dict of label to float, or None
+        What the prior, the small model, the neighbours, and all together say; None for
+        who has no opinion yet.
 
     utility : float or None
         What the query strategy found the sample worth when it chose it.
@@ -42,6 +46,25 @@ class Question:
 
     annotator : str or None
         Who is asked; in a review, who gave the label (several with commas).
+
+    nearest : list of (str, label, float)
+        The labelled samples that were nearest when it was chosen: id, label and
+        cosine of their embeddings.
+
+    likeness : float or None
+        Cosine of the nearest sample that was labelled or asked about before: the lower,
+        the more new ground.
+
+    trust : dict of str to float, or None
+        How far ``"prior"``, ``"small"`` model and ``"neighbors"`` are believed; they
+        add up to 1.
+
+    near_duplicates : list of str
+        Ids of samples that are nearly the same, have no label, and are expected to be
+        of the same class.
+
+    is_check : bool
+        Whether it was drawn for the check set.
     """
 
     id: str
@@ -49,12 +72,18 @@ class Question:
     sample: Any
     prior_proba: dict | None = None
     small_proba: dict | None = None
+    neighbors_proba: dict | None = None
     proba: dict | None = None
     utility: float | None = None
     reason: str = ""
     label: Any = None
     label_quality: float | None = None
     annotator: str | None = None
+    nearest: list = field(default_factory=list)
+    likeness: float | None = None
+    trust: dict | None = None
+    near_duplicates: list = field(default_factory=list)
+    is_check: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,9 +103,9 @@ class Progress:
         Share of wrong labels, as the estimator sees it; None while unknown.
 
     accuracy : float or None
-        Share of the labels that models which have not seen them predict. The labels
-        are of samples that were chosen for being hard, so it is rather too low for
-        the pool. None below 10 labels.
+        Out of fold: the share of the labels that models which have not seen them
+        predict. The labels are of samples that were chosen for being hard, so it is
+        rather too low for the pool; `check` is of the pool. None below 10 labels.
 
     accuracy_interval : tuple of (float, float) or None
         Wilson's interval of it, at 95 %.
@@ -89,6 +118,15 @@ class Progress:
 
     stop_reason : str or None
         Why.
+
+    check : CheckScore or None
+        Accuracy, balanced accuracy and recalls on the check set, with intervals.
+
+    n_checks : int
+        Labels in the check set, which are among the `n_labels`.
+
+    n_measured : int or None
+        Labels that the model behind noise, accuracy and check was trained on.
     """
 
     n_labels: int
@@ -102,6 +140,9 @@ class Progress:
     curve: list
     should_stop: bool
     stop_reason: str | None
+    check: Any = None
+    n_checks: int = 0
+    n_measured: int | None = None
 
 
 def make_question(X, row, sample, details, classes, **others):
@@ -123,17 +164,17 @@ def make_question(X, row, sample, details, classes, **others):
     classes : list
 
     **others
-        `label`, `label_quality`, `annotator`.
+        `label`, `label_quality`, `annotator`, `nearest`, `near_duplicates`.
     """
     reason = explain(details, classes)
-    if "label" in others:
-        quality = f"{others['label_quality']:.0%}".replace("%", " %")
+    if others.get("label_quality") is not None:
+        quality = _of(others["label_quality"])
         reason = (
             f"Labelled {others['label']}, which is {quality} likely right. {reason}"
         )
 
     def opinion(name):
-        proba = details[name]
+        proba = details.get(name)
         return None if proba is None else dict(zip(classes, proba))
 
     return Question(
@@ -144,17 +185,25 @@ def make_question(X, row, sample, details, classes, **others):
         reason=reason,
         prior_proba=opinion("prior_proba"),
         small_proba=opinion("small_proba"),
+        neighbors_proba=opinion("neighbors_proba"),
         proba=opinion("proba"),
+        likeness=details.get("likeness"),
+        trust=details.get("trust"),
+        is_check=bool(details.get("check")),
         **others,
     )
 
 
-def summarise(reports):
+def summarise(reports, classes):
     """Return what reports of batches, in order, say for a `Progress`, as a dict."""
+    says = [report for report in reports if "stop" in report]
     # A batch before which nothing was answered says the same as the one before.
     measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
-    latest = list(measured.values())[-1] if measured else {}
+    latest = next((r for r in reversed(reports) if "n_labels" in r), {})
     interval = latest.get("interval")
+    counts = latest.get("check")
+    if counts is not None and [name for name, *_ in counts] != classes:
+        counts = None  # the classes have changed since
     return {
         "noise_rate": latest.get("noise_rate"),
         "accuracy": latest.get("accuracy"),
@@ -162,8 +211,10 @@ def summarise(reports):
         "curve": [
             (n, r["accuracy"]) for n, r in measured.items() if r["accuracy"] is not None
         ],
-        "should_stop": bool(reports and reports[-1]["stop"]),
-        "stop_reason": reports[-1]["stop_reason"] if reports else None,
+        "should_stop": bool(says and says[-1]["stop"]),
+        "stop_reason": says[-1]["stop_reason"] if says else None,
+        "check": None if counts is None else score_check_set(counts),
+        "n_measured": latest.get("n_labels"),
     }
 
 
@@ -174,7 +225,7 @@ def explain(details, classes):
     ----------
     details : dict
         `prior_proba`, `small_proba` and `proba`: lists in the order of the classes, or
-        None.
+        None. `likeness`, if there is one, to what was asked before.
 
     classes : list
 
@@ -189,10 +240,27 @@ def explain(details, classes):
     ...          "proba": [0.5, 0.5]}, ["ham", "spam"])
     'The prior says ham (90 %), the small model spam (80 %).'
     """
+    return f"{_opinion(details, classes)}{_ground(details)}"
+
+
+def _ground(details):
+    likeness = details.get("likeness")
+    if details.get("utility") is None or likeness is None:
+        return ""
+    kind = "New ground" if likeness < _ALIKE else "Known ground"
+    return f" {kind}: the nearest sample asked before is {_of(likeness)} alike."
+
+
+def _opinion(details, classes):
     prior, small, both = (
-        _leaders(details[name], classes)
+        _leaders(details.get(name), classes)
         for name in ("prior_proba", "small_proba", "proba")
     )
+    if details.get("check"):
+        return (
+            "Drawn at random, to measure the model on: it does not learn from this "
+            "label, and its guess is not shown, so that it sways nobody."
+        )
     if both is None:
         return "No model has an opinion yet; any label helps."
     if prior and small and prior[0][0] != small[0][0]:
@@ -212,4 +280,8 @@ def _leaders(proba, classes):
 
 
 def _say(one):
-    return f"{one[0]} ({one[1]:.0%})".replace("%", " %")
+    return f"{one[0]} ({_of(one[1])})"
+
+
+def _of(share):
+    return f"{100 * share:.0f} %"

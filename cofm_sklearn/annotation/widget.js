@@ -3,6 +3,9 @@
 const SLOW_MS = 1500;
 const LOST_MS = 15000;
 const SHOWN_BARS = 6;
+const POLL_MS = 400; // while questions are being chosen
+const FIGURES_MS = 1500; // while figures are older than the last answer
+const MOST_LOOKS = 8; // for newer figures
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -13,6 +16,37 @@ function make(tag, className, text) {
 
 function percent(value) {
   return `${Math.round(100 * value)} %`;
+}
+
+// Digits stand for the place of a class, unless names begin with digits themselves.
+function isNumbered(names) {
+  return !names.some((name) => /^\d/.test(name.trim()));
+}
+
+// Classes that what was typed may mean, the likeliest first: the one of this name, of
+// this number, names that begin so, then names with a word that does, then any.
+function findClasses(names, typed) {
+  const wanted = typed.trim().toLowerCase();
+  if (!wanted) return [];
+  const byNumber = isNumbered(names) && /^\d+$/.test(wanted);
+  const found = [];
+  names.forEach((name, k) => {
+    const text = byNumber ? String(k + 1) : name.trim().toLowerCase();
+    const at = text.indexOf(wanted);
+    if (text === wanted) found.push([0, k]);
+    else if (at === 0) found.push([1, k]);
+    else if (byNumber || at < 0) return;
+    else if (text.split(/[^\p{L}\p{N}]+/u).some((word) => word.startsWith(wanted))) {
+      found.push([2, k]);
+    } else found.push([3, k]);
+  });
+  return found.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, k]) => k);
+}
+
+// The class that the models together think likeliest; null where nobody has a guess.
+function guessOf(one) {
+  const proba = one && (one.both || one.small || one.prior);
+  return proba ? proba.indexOf(Math.max(...proba)) : null;
 }
 
 function curveSvg(curve) {
@@ -49,11 +83,19 @@ class Labeller {
     this.queue = [];
     this.suspects = [];
     this.reviewing = false;
+    this.found = null; // a sample that was opened out of turn
+    this.panel = null;
+    this.descriptions = [];
+    this.changes = 0;
+    this.preparing = false;
+    this.looks = 0;
+    this.since = Date.now();
     this.waiting = null; // what the kernel was asked for before anything else goes on
     this.pending = new Map(); // seq -> {id, since}
     this.seq = 0;
     this.progress = null;
     this.lost = false;
+    this.picked = 0; // place in what was found of the class that Enter takes
     this.build();
     this.onMessage = (message) => this.receive(message);
     model.on("msg:custom", this.onMessage);
@@ -63,6 +105,7 @@ class Labeller {
 
   close() {
     clearInterval(this.timer);
+    clearTimeout(this.later);
     this.model.off("msg:custom", this.onMessage);
   }
 
@@ -73,6 +116,8 @@ class Labeller {
     root.setAttribute("aria-label", "Labelling");
     // Notebooks have shortcuts of their own for the same keys.
     root.dataset.lmSuppressShortcuts = "true";
+    this.status = make("p", "cofm-status");
+    this.status.setAttribute("role", "status");
     this.head = make("div", "cofm-head");
     this.reason = make("p", "cofm-reason");
     this.sample = make("div", "cofm-sample");
@@ -80,9 +125,12 @@ class Labeller {
     this.sample.tabIndex = 0;
     this.filter = make("input", "cofm-filter");
     this.filter.type = "search";
-    this.filter.placeholder = "Type a part of a class, Enter takes the first";
-    this.filter.setAttribute("aria-label", "Find a class");
+    this.filter.placeholder = "Type the beginning of a class, or its number";
+    this.filter.setAttribute("aria-label", "Find a class by its name or number");
+    this.filter.autocomplete = "off";
     this.filter.hidden = true;
+    this.taken = make("p", "cofm-taken");
+    this.taken.setAttribute("aria-live", "polite");
     this.buttons = make("div", "cofm-classes");
     this.buttons.setAttribute("role", "group");
     this.buttons.setAttribute("aria-label", "Classes");
@@ -91,23 +139,31 @@ class Labeller {
     this.action = {};
     for (const [name, text, key] of [
       ["undo", "Undo", "U"], ["skip", "Skip", "S"], ["review", "Review suspects", "R"],
+      ["find", "Find", "F"], ["change", "Classes", "C"], ["map", "Map", "M"],
     ]) {
       const button = make("button", "", text);
       button.type = "button";
       button.append(make("kbd", "", key));
-      button.setAttribute("aria-keyshortcuts", key);
       button.addEventListener("click", () => this[name]());
       this.action[name] = button;
       this.actions.append(button);
     }
-    this.status = make("p", "cofm-status");
-    this.status.setAttribute("role", "status");
+    for (const name of ["find", "change", "map"]) {
+      this.action[name].setAttribute("aria-expanded", "false");
+    }
+    this.context = make("dl", "cofm-context");
+    this.context.setAttribute("aria-label", "More about this sample");
+    this.also = make("div", "cofm-also");
+    this.drawer = make("div", "cofm-drawer");
     root.append(
-      this.head, this.reason, this.sample, this.filter, this.buttons, this.actions,
-      this.opinions, this.status,
+      this.status, this.head, this.reason, this.sample, this.context, this.also,
+      this.filter, this.taken, this.buttons, this.actions, this.drawer, this.opinions,
     );
     root.addEventListener("keydown", (event) => this.onKey(event));
-    this.filter.addEventListener("input", () => this.showClasses());
+    this.filter.addEventListener("input", () => {
+      this.picked = 0;
+      this.showClasses();
+    });
     this.root = root;
     this.el.append(root);
   }
@@ -121,7 +177,9 @@ class Labeller {
       this.waiting = seq;
       this.say(waitFor);
     }
-    this.model.send({ ...message, seq });
+    this.root.setAttribute("aria-busy", "true");
+    if (message.id !== undefined || message.type === "classes") this.looks = 0;
+    this.model.send({ ...message, seq, changes: this.changes });
   }
 
   receive(reply) {
@@ -131,9 +189,14 @@ class Labeller {
     if (this.waiting === reply.ack) this.waiting = null;
     if (reply.more !== undefined) {
       this.showMore(reply);
+      this.root.setAttribute("aria-busy", String(this.pending.size > 0));
       return;
     }
-    if (reply.classes) this.classes = reply.classes;
+    if (reply.classes) this.learnClasses(reply);
+    if (reply.preparing !== undefined) this.preparing = reply.preparing;
+    if (reply.hits && this.panel instanceof SearchPanel) this.panel.show(reply.hits);
+    if (reply.map && this.panel instanceof MapPanel) this.panel.show(reply.map, reply.n_pool);
+    if (reply.found) this.found = reply.found;
     if (reply.progress) this.progress = reply.progress;
     if (reply.review) {
       this.reviewing = true;
@@ -142,19 +205,62 @@ class Labeller {
     if (reply.questions) {
       // What was answered since is on its way to the kernel.
       const sent = new Set([...this.pending.values()].map((one) => one.id));
+      const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
+      const now = this.queue[0];
+      // What was shown of a long text stays.
+      if (before && now && before.id === now.id && before.text) now.text = before.text;
     }
+    if (asked && asked.text === "classes" && !reply.error) this.openPanel(ClassPanel, true);
     this.say(reply.error ? `Not done: ${reply.error}` : "", Boolean(reply.error));
+    if (asked && asked.text === "classes" && !reply.error) this.say("The classes are changed.");
     if (asked && asked.text === "undo" && !reply.error) {
       this.reviewing = false;
+      this.found = null;
       this.say("Taken back.");
     }
     this.show();
+    if (reply.found) this.root.focus({ preventScroll: true });
+    this.askLater();
+  }
+
+  learnClasses(reply) {
+    const same = JSON.stringify(reply.classes) === JSON.stringify(this.classes);
+    if (!same) this.classes = reply.classes;
+    const texts = JSON.stringify(reply.descriptions);
+    if (texts !== JSON.stringify(this.descriptions)) {
+      this.descriptions = reply.descriptions;
+      this.named = null; // the buttons say what classes mean
+    }
+    if (reply.changes !== this.changes) {
+      // What these were shown with is of the classes before.
+      this.reviewing = false;
+      this.suspects = [];
+      this.found = null;
+    }
+    this.changes = reply.changes;
+  }
+
+  // Questions that are still being chosen, and figures of the last answer.
+  askLater() {
+    clearTimeout(this.later);
+    const progress = this.progress;
+    const isOld = progress && progress.n_trained > 0 && progress.n_measured !== progress.n_trained;
+    const wants = this.preparing && !this.queue.length;
+    if (!wants) this.since = Date.now();
+    if (!wants && (!isOld || this.looks >= MOST_LOOKS)) return;
+    this.later = setTimeout(() => {
+      if (this.pending.size) return;
+      if (!wants) this.looks += 1;
+      this.send({ type: "more" });
+    }, wants ? POLL_MS : FIGURES_MS);
   }
 
   watch() {
     const since = [...this.pending.values()].map((one) => one.since);
     const age = since.length ? Date.now() - Math.min(...since) : 0;
+    const empty = this.sample.querySelector(".cofm-empty");
+    if (empty && !this.current()) empty.textContent = this.whyEmpty();
     if (age > LOST_MS) {
       this.lost = true;
       this.say(
@@ -175,6 +281,7 @@ class Labeller {
   // What people do ---------------------------------------------------------
 
   current() {
+    if (this.found) return this.found;
     return this.reviewing ? this.suspects[0] : this.queue[0];
   }
 
@@ -182,25 +289,79 @@ class Labeller {
     const one = this.current();
     if (!one || this.waiting !== null || label >= this.classes.length) return;
     this.filter.value = "";
-    if (this.reviewing) {
+    this.root.focus({ preventScroll: true }); // Enter on a button would press it again
+    if (this.found) {
+      const type = one.label === null ? "label" : "relabel";
+      this.found = null;
+      this.send({ type, id: one.id, label });
+      if (this.panel instanceof SearchPanel) this.panel.done(one.id, label);
+      this.queue = this.queue.filter((other) => other.id !== one.id);
+    } else if (this.reviewing) {
       this.suspects.shift();
-      if (label !== one.label) this.send({ type: "relabel", id: one.id, label });
+      // The label it has, said again, is kept for good.
+      this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
-      this.send({ type: "answer", id: one.id, label });
+      const also = this.alsoWanted() ? one.also.map((other) => other.id) : [];
+      this.send({ type: "answer", id: one.id, label, also });
+      this.queue = this.queue.filter((other) => !also.includes(other.id));
     }
     this.show();
+  }
+
+  alsoWanted() {
+    const box = this.also.querySelector("input");
+    return Boolean(box && box.checked);
+  }
+
+  // N marks the near-duplicates, to be labelled as the sample is.
+  near() {
+    const box = this.also.querySelector("input");
+    if (box) box.checked = !box.checked;
+  }
+
+  open(id) {
+    if (this.waiting === null) this.send({ type: "show", id }, "Opening …");
+  }
+
+  find() {
+    this.openPanel(SearchPanel);
+  }
+
+  change() {
+    this.openPanel(ClassPanel);
+  }
+
+  map() {
+    this.openPanel(MapPanel);
+  }
+
+  openPanel(kind, again = false) {
+    const isOpen = this.panel instanceof kind;
+    this.panel = isOpen && !again ? null : new kind(this);
+    this.drawer.replaceChildren(...(this.panel ? [this.panel.root] : []));
+    const kinds = { find: SearchPanel, change: ClassPanel, map: MapPanel };
+    for (const [name, one] of Object.entries(kinds)) {
+      this.action[name].setAttribute("aria-expanded", String(this.panel instanceof one));
+    }
+    if (this.panel && !again) this.panel.focus();
+    else this.root.focus({ preventScroll: true });
   }
 
   skip() {
     const one = this.current();
     if (!one || this.waiting !== null) return;
-    if (this.reviewing) {
-      this.suspects.shift();
-    } else {
-      this.queue.shift();
-      this.send({ type: "skip", id: one.id });
+    if (this.found) {
+      this.found = null;
+      this.show();
+      return;
     }
+    if (this.reviewing) {
+      this.choose(one.label);
+      return;
+    }
+    this.queue.shift();
+    this.send({ type: "skip", id: one.id });
     this.show();
   }
 
@@ -210,6 +371,7 @@ class Labeller {
 
   review() {
     if (this.waiting !== null) return;
+    this.found = null;
     if (this.reviewing) {
       this.reviewing = false;
       this.show();
@@ -218,32 +380,84 @@ class Labeller {
     }
   }
 
+  // What Enter takes while nothing is typed: the guess; in a review, the label it has.
+  offered() {
+    const one = this.current();
+    return one && one.label !== null ? one.label : guessOf(one);
+  }
+
+  accept() {
+    const typed = this.isMany() && this.filter.value.trim();
+    const found = findClasses(this.classes, this.filter.value);
+    const label = typed ? found[this.picked] : this.offered();
+    if (typed && !found.length) return;
+    if (label !== null && label !== undefined) this.choose(label);
+    else if (this.current()) this.say("There is no guess here; choose a class.");
+  }
+
+  isMany() {
+    return this.classes.length > 9;
+  }
+
   onKey(event) {
-    const typing = event.target === this.filter;
-    if (typing && event.key === "Enter") {
-      const first = this.buttons.querySelector("button:not([hidden])");
-      if (first) {
-        event.preventDefault();
-        first.click();
-        this.root.focus({ preventScroll: true });
-      }
-      return;
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.target === this.filter && !event.altKey) this.onFilterKey(event);
+    else if (!/^(INPUT|SELECT)$/.test(event.target.tagName) || event.target.type === "checkbox") {
+      this.onPlainKey(event);
+    } else if (event.key === "Escape") {
+      this.take(event, () => this.root.focus({ preventScroll: true }));
     }
-    if (typing && event.key === "Escape") {
-      this.filter.value = "";
-      this.showClasses();
-      this.root.focus({ preventScroll: true });
-      return;
-    }
-    if (typing || event.altKey || event.metaKey || event.ctrlKey) return;
-    const key = event.key.toLowerCase();
-    const acts = { s: "skip", u: "undo", r: "review" };
-    if (key >= "1" && key <= "9") this.choose(Number(key) - 1);
-    else if (acts[key]) this[acts[key]]();
-    else if (key === "/" && !this.filter.hidden) this.filter.focus();
-    else return;
+  }
+
+  // Whether the key does something here; a key that is held down does it once.
+  take(event, act) {
     event.preventDefault();
     event.stopPropagation();
+    if (!event.repeat) act();
+  }
+
+  onFilterKey(event) {
+    const found = findClasses(this.classes, this.filter.value);
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key === "Enter" || (event.key === " " && !this.filter.value)) {
+      this.take(event, () => this.accept());
+    } else if (event.key === "Escape") {
+      this.take(event, () => {
+        this.filter.value = "";
+        this.showClasses();
+        this.root.focus({ preventScroll: true });
+      });
+    } else if (steps[event.key] && found.length) {
+      event.preventDefault();
+      this.picked = (this.picked + steps[event.key] + found.length) % found.length;
+      this.showClasses();
+    }
+  }
+
+  onPlainKey(event) {
+    const onButton = /^(BUTTON|INPUT)$/.test(event.target.tagName);
+    const acts = {
+      s: "skip", u: "undo", r: "review", f: "find", c: "change", m: "map", n: "near",
+    };
+    // Alt with a letter may type another letter: the place of the key counts.
+    const letter = event.altKey ? event.code.replace("Key", "").toLowerCase() : "";
+    const key = event.key.toLowerCase();
+    if (event.altKey) {
+      if (acts[letter]) this.take(event, () => this[acts[letter]]());
+    } else if (key === "enter" || key === " ") {
+      if (!onButton) this.take(event, () => this.accept());
+    } else if (this.isMany()) {
+      // A letter or digit begins a name, and never labels by itself.
+      if (event.key.length !== 1) return;
+      this.take(event, () => {
+        this.filter.value += event.key === "/" ? "" : event.key;
+        this.picked = 0;
+        this.filter.focus({ preventScroll: true });
+        this.showClasses();
+      });
+    } else if (key >= "1" && key <= "9") {
+      this.take(event, () => this.choose(Number(key) - 1));
+    } else if (acts[key]) this.take(event, () => this[acts[key]]());
   }
 
   // What people see --------------------------------------------------------
@@ -255,33 +469,84 @@ class Labeller {
 
   show() {
     this.showProgress();
+    this.root.setAttribute("aria-busy", String(this.waiting !== null || this.pending.size > 0));
     this.root.classList.toggle("cofm-reviewing", this.reviewing);
     const review = this.action.review.firstChild;
     review.textContent = this.reviewing ? "Back to labelling" : "Review suspects";
-    this.action.skip.firstChild.textContent = this.reviewing ? "Keep" : "Skip";
+    let skip = this.reviewing ? "Keep" : "Skip";
+    if (this.found) skip = "Back";
+    this.action.skip.firstChild.textContent = skip;
+    // Where letters find classes, what else they do needs Alt.
+    for (const button of Object.values(this.action)) {
+      const key = button.lastChild;
+      const letter = key.textContent.split("+").at(-1);
+      key.textContent = this.isMany() ? `Alt+${letter}` : letter;
+      button.setAttribute("aria-keyshortcuts", this.isMany() ? `Alt+${letter}` : `${letter} Alt+${letter}`);
+    }
     const one = this.current();
-    if (one && one.id === this.shown && this.reviewing === this.shownInReview) {
+    const view = one && [one.id, this.reviewing, this.found !== null, this.changes].join();
+    if (one && view === this.shown) {
       this.showClasses();
       return;
     }
-    this.shown = one ? one.id : null;
-    this.shownInReview = this.reviewing;
+    this.shown = view;
+    this.filter.value = ""; // it was meant for another sample
     this.reason.textContent = one ? one.reason : "";
+    this.showContext(one);
+    this.showAlso(one);
     this.sample.replaceChildren(...this.contentOf(one));
     this.sample.scrollTop = 0;
+    this.sample.dataset.id = one ? one.id : "";
     this.showClasses();
     this.showOpinions(one);
   }
 
-  contentOf(one) {
-    if (!one) {
-      let text = "Waiting for the next question …";
-      if (this.reviewing) text = "No more suspects.";
-      else if (this.waiting === null && !this.pending.size) {
-        text = "Nothing is left to ask.";
-      }
-      return [make("p", "cofm-empty", text)];
+  whyEmpty() {
+    if (this.reviewing) return "No more suspects.";
+    if (this.waiting === null && !this.pending.size && !this.preparing && this.progress) {
+      return "Nothing is left to ask.";
     }
+    const seconds = Math.round((Date.now() - this.since) / 1000);
+    const what =
+      this.progress && this.progress.n_labels
+        ? "The models learn, and choose the next questions"
+        : "The pool is embedded, and the first questions are chosen";
+    return seconds < 2 ? `${what} …` : `${what} … ${seconds} s`;
+  }
+
+  showContext(one) {
+    this.context.replaceChildren();
+    for (const [name, value] of (one && one.context) || []) {
+      const text = make("dd", "", value);
+      text.dir = "auto";
+      this.context.append(make("dt", "", name), text);
+    }
+    this.context.hidden = !this.context.childElementCount;
+  }
+
+  showAlso(one) {
+    this.also.replaceChildren();
+    const others = one && !this.reviewing && !this.found ? one.also : [];
+    this.also.hidden = !others.length;
+    if (!others.length) return;
+    const box = make("input");
+    box.type = "checkbox";
+    const label = make("label");
+    const n = others.length === 1 ? "a near-duplicate" : `${others.length} near-duplicates`;
+    const key = make("kbd", "", this.isMany() ? "Alt+N" : "N");
+    label.append(box, make("span", "", `Label ${n} the same`), key);
+    const list = make("ul");
+    list.setAttribute("aria-label", "Near-duplicates");
+    for (const other of others) {
+      const item = make("li");
+      item.append(piece(other));
+      list.append(item);
+    }
+    this.also.append(label, list);
+  }
+
+  contentOf(one) {
+    if (!one) return [make("p", "cofm-empty", this.whyEmpty())];
     if (one.broken) return [make("p", "cofm-empty", one.broken)];
     if (one.image) {
       const image = make("img");
@@ -320,34 +585,56 @@ class Labeller {
     else this.nameMore(button, one);
   }
 
+  makeClass(name, k) {
+    const button = make("button", "", name);
+    button.type = "button";
+    button.dir = "auto";
+    if (!this.isMany() || isNumbered(this.classes)) {
+      button.append(make("kbd", "", String(k + 1)));
+      if (!this.isMany()) button.setAttribute("aria-keyshortcuts", String(k + 1));
+    }
+    button.append(make("kbd", "cofm-enter", "Enter"));
+    const meaning = this.descriptions[k];
+    if (meaning) {
+      if (this.isMany()) button.title = meaning;
+      else button.append(make("small", "", meaning));
+    }
+    button.addEventListener("click", () => this.choose(k));
+    return button;
+  }
+
   showClasses() {
-    const many = this.classes.length > 9;
-    this.filter.hidden = !many;
-    if (this.buttons.childElementCount !== this.classes.length) {
-      this.buttons.replaceChildren(
-        ...this.classes.map((name, k) => {
-          const button = make("button", "", name);
-          button.type = "button";
-          button.dir = "auto";
-          if (k < 9) {
-            button.append(make("kbd", "", String(k + 1)));
-            button.setAttribute("aria-keyshortcuts", String(k + 1));
-          }
-          button.addEventListener("click", () => this.choose(k));
-          return button;
-        }),
-      );
+    this.filter.hidden = !this.isMany();
+    if (this.named !== this.classes) {
+      this.named = this.classes;
+      this.buttons.replaceChildren(...this.classes.map((name, k) => this.makeClass(name, k)));
     }
     const one = this.current();
-    const wanted = this.filter.value.trim().toLowerCase();
+    const typed = this.isMany() ? this.filter.value.trim() : "";
+    const found = findClasses(this.classes, typed);
+    this.picked = Math.min(this.picked, Math.max(found.length - 1, 0));
+    const next = typed ? found[this.picked] : this.offered();
     [...this.buttons.children].forEach((button, k) => {
       button.disabled = !one || this.waiting !== null;
-      button.hidden = !this.classes[k].toLowerCase().includes(wanted);
+      button.hidden = Boolean(typed) && !found.includes(k);
+      button.style.order = typed ? found.indexOf(k) : "";
+      button.querySelector(".cofm-enter").hidden = k !== next || button.disabled;
+      button.classList.toggle("cofm-next", k === next);
       const given = one && one.label === k;
       button.classList.toggle("cofm-given", Boolean(given));
       if (this.reviewing) button.setAttribute("aria-pressed", String(Boolean(given)));
       else button.removeAttribute("aria-pressed");
     });
+    let taken = "";
+    if (typed) taken = found.length ? `Enter takes ${this.classes[next]}` : "No such class";
+    else if (one && next !== null && next !== undefined) {
+      const does = one.label === null ? "takes the guess" : "keeps";
+      taken = `Enter ${does} ${this.classes[next]}`;
+    }
+    const meaning = this.isMany() && one && this.descriptions[next];
+    // Said again for each sample, though it may be the same.
+    this.taken.replaceChildren(make("span", "", taken));
+    if (meaning) this.taken.append(make("small", "", ` ${meaning}`));
     this.action.skip.disabled = !one || this.waiting !== null;
     this.action.undo.disabled = this.waiting !== null;
     this.action.review.disabled = this.waiting !== null;
@@ -356,13 +643,24 @@ class Labeller {
   showOpinions(one) {
     this.opinions.replaceChildren();
     if (!one || !(one.prior || one.small)) return;
+    // All that is believed, and in the last column what it comes to: sorted by that.
+    const trust = (who) => (one.trust ? ` (believed ${percent(one.trust[who] || 0)})` : "");
+    const columns = [
+      ["prior", `Foundation model${trust("prior")}`, one.prior],
+      ["small", `Small model${trust("small")}`, one.small],
+      ["near", `Neighbours${trust("neighbors")}`, one.near],
+      ["both", "Together", one.both],
+    ].filter(([, , proba]) => proba);
+    if (columns.length === 2 && one.both) columns.shift(); // it is all there is
     const rank = one.both || one.small || one.prior;
     const best = rank.map((_, k) => k).sort((a, b) => rank[b] - rank[a]);
     const table = make("table");
+    table.append(make("caption", "", "What the models expect"));
     const header = make("tr");
-    for (const text of ["", "Foundation model", "Small model"]) {
-      const cell = make(text ? "th" : "td", "", text);
-      if (text) cell.scope = "col";
+    header.append(make("td"));
+    for (const [, text] of columns) {
+      const cell = make("th", "", text);
+      cell.scope = "col";
       header.append(cell);
     }
     table.append(header);
@@ -372,23 +670,29 @@ class Labeller {
       name.scope = "row";
       name.dir = "auto";
       row.append(name);
-      for (const [who, className] of [["prior", "prior"], ["small", "small"]]) {
+      for (const [who, , proba] of columns) {
         const cell = make("td");
-        if (one[who]) {
-          const bar = make("span", `cofm-bar cofm-${className}`);
-          const part = make("span");
-          part.style.width = `${100 * one[who][k]}%`;
-          bar.append(part);
-          bar.setAttribute("aria-hidden", "true");
-          cell.append(bar, make("span", "cofm-number", percent(one[who][k])));
-        } else {
-          cell.textContent = "–";
-        }
+        const bar = make("span", `cofm-bar cofm-${who}`);
+        const part = make("span");
+        part.style.width = `${100 * proba[k]}%`;
+        bar.append(part);
+        bar.setAttribute("aria-hidden", "true");
+        cell.append(bar, make("span", "cofm-number", percent(proba[k])));
         row.append(cell);
       }
       table.append(row);
     }
     this.opinions.append(table);
+    if (!one.nearest.length) return;
+    const list = make("ul", "cofm-nearest");
+    list.setAttribute("aria-label", "The nearest labelled samples");
+    for (const other of one.nearest) {
+      const item = make("li");
+      const how = ` ${percent(other.alike)} alike: `;
+      item.append(make("b", "", this.classes[other.label]), how, piece(other));
+      list.append(item);
+    }
+    this.opinions.append(make("p", "cofm-hint", "The nearest labelled samples"), list);
   }
 
   showProgress() {
@@ -400,15 +704,27 @@ class Labeller {
     const left = `Review: ${n(this.suspects.length)} to look at`;
     line.append(make("strong", "", this.reviewing ? left : labels));
     if (progress.n_skipped) line.append(make("span", "", `${n(progress.n_skipped)} skipped`));
+    const within = ([value, low, high]) =>
+      `${percent(value)} (${percent(low)} to ${percent(high)})`;
+    const check = progress.check;
+    if (check) {
+      const [name, recall, low, high] = check.rarest;
+      const text =
+        `check set of ${n(check.n)}: accuracy ${within(check.accuracy)}, ` +
+        `balanced ${within(check.balanced)}, of ${name} ${within([recall, low, high])} found`;
+      const span = make("span", "cofm-check", text);
+      span.title = "On samples drawn at random, which the model does not learn from; intervals at 95 %.";
+      line.append(span);
+    }
     if (progress.accuracy !== null) {
       // Not the pool's: people are asked about what is hard.
-      let text = `accuracy on the hard samples asked about: ${percent(progress.accuracy)}`;
-      if (progress.interval) {
-        text += ` (${percent(progress.interval[0])} to ${percent(progress.interval[1])})`;
-      }
+      const text = `out of fold, on what was asked: ${within([progress.accuracy, ...progress.interval])}`;
       const span = make("span", "", text);
-      span.title = "Of models that have not seen these labels. On the whole pool it is likely higher.";
+      span.title = "Of models that have not seen these labels, which were chosen for being hard. On the whole pool it is likely higher.";
       line.append(span);
+    }
+    if ((check || progress.accuracy !== null) && progress.n_measured !== progress.n_trained) {
+      line.append(make("span", "", `figures of ${n(progress.n_measured)} labels, of ${n(progress.n_trained)}`));
     }
     if (progress.noise_rate) {
       line.append(make("span", "", `about ${percent(progress.noise_rate)} wrong labels`));

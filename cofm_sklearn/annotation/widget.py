@@ -1,26 +1,30 @@
 """Label in a notebook: what people see of a session."""
 
-import base64
-import io
+from contextlib import suppress
 from functools import lru_cache
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from cofm_sklearn.annotation.pool_map import scaled
 from cofm_sklearn.annotation.session import AnnotationSession
+from cofm_sklearn.annotation.showing import as_jpeg, as_text, shows_image
 from cofm_sklearn.annotation.store import StoreError
-from cofm_sklearn.encoders.pictures import MAX_PIXELS, read_rgb
 from cofm_sklearn.utils import import_optional
-from cofm_sklearn.utils.images import is_images
-from cofm_sklearn.utils.validation import check_option
+from cofm_sklearn.utils.validation import check_option, n_rows
 
 __all__ = ["AnnotationWidget"]
 
 _KINDS = ("auto", "text", "image")
+_N_HITS, _N_POINTS, _MAX_HIT, _MAX_CONTEXT = 30, 1500, 140, 500
+# How long a message may wait for the next questions, before the browser asks again.
+_PATIENCE_S = 0.5
 # Questions that wait in the browser, so that the next one is there at once.
 _N_AHEAD = 8
 # Characters of a text that are sent at once, and pixels of an image's longer side.
-_MAX_CHARACTERS, _MAX_SIDE = 20_000, 768
+_MAX_CHARACTERS, _MAX_SIDE, _HIT_SIDE = 20_000, 768, 128
 _N_SUSPECTS = 20
 
 
@@ -28,10 +32,12 @@ class AnnotationWidget:
     """Label a session's questions in a notebook, by mouse or by keyboard.
 
     Shows one sample at a time, what foundation model and small model think of it, why
-    it was asked, and how far the session has come. Keys: 1 to 9 choose a class, S
-    skips, U takes the last answer back, R reviews labels that are likely wrong. With
-    more than nine classes, type a part of a name and press Enter. What a sample holds
-    is shown as text or as an image, never run.
+    it was asked, and how far the session has come. Keys: Enter or Space takes the
+    guess, 1 to 9 choose a class, S skips, U takes the last answer back, R reviews
+    labels that are likely wrong, where Enter keeps the label for good. With more than
+    nine classes, type the beginning of a name, or the number of the class, and press
+    Enter, which takes what is shown; the other keys are then Alt+S, Alt+U and Alt+R.
+    What a sample holds is shown as text or as an image, never run.
 
     Nothing is kept here: after a reload of the page or a restart of the kernel, run the
     cell again, and the same question is there.
@@ -43,6 +49,10 @@ class AnnotationWidget:
 
     kind : {"auto", "text", "image"}, default="auto"
         How samples are shown. Paths given as str are texts to ``"auto"``.
+
+    context : DataFrame or None, default=None
+        Columns to show beside each sample: row i belongs to row i of the pool. No
+        model sees them.
 
     Raises
     ------
@@ -67,15 +77,23 @@ class AnnotationWidget:
     4
     """
 
-    def __init__(self, session, *, kind="auto"):
+    def __init__(self, session, *, kind="auto", context=None):
         if not isinstance(session, AnnotationSession):
             raise TypeError(
                 f"session must be an AnnotationSession, got {type(session).__name__}."
             )
         check_option("kind", kind, _KINDS)
         self.session = session
+        if context is not None and len(context) != n_rows(session.X):
+            raise ValueError(
+                f"context has {len(context)} rows for {n_rows(session.X)} samples of "
+                "the pool. Give the rows that the pool was made of."
+            )
         self.kind = kind
+        self.context = context
+        self._groups = []  # how many labels each of the last answers gave
         self._view = None
+        self._small = {}  # id -> a small image
         self._long = {}  # id -> text that the browser has the beginning of
 
     def _repr_mimebundle_(self, **settings):
@@ -93,16 +111,19 @@ class AnnotationWidget:
         Parameters
         ----------
         message : dict
-            ``type`` is one of ``hello``, ``answer``, ``skip``, ``undo``, ``relabel``,
-            ``review`` and ``text``; ``seq`` numbers it; ``id`` names a sample, and
-            ``label`` is a position in ``session.classes``.
+            ``type`` is one of ``hello``, ``answer``, ``label``, ``skip``, ``undo``,
+            ``relabel``, ``review``, ``text``, ``more``, ``search``, ``map``, ``show``
+            and ``classes``; ``seq`` numbers it; ``id`` names a sample; ``label`` is a
+            position in ``session.classes``, after as many changes of them as
+            ``changes`` says; ``also`` are near-duplicates that get the label, too.
 
         Returns
         -------
         dict
             ``ack`` is the number; ``questions`` are those that are open, ``progress``
-            says how far the session is; ``error`` tells what was refused, and then
-            nothing has changed.
+            says how far the session is, ``classes`` what may be said; ``preparing``
+            that questions are still being chosen; ``error`` tells what was refused,
+            and then nothing has changed.
         """
         message = message if isinstance(message, dict) else {}
         reply = {"ack": message.get("seq")}
@@ -110,21 +131,25 @@ class AnnotationWidget:
             reply |= self._do(message)
         except (StoreError, ValueError, TypeError, RuntimeError) as error:
             reply["error"] = str(error)
-        if message.get("type") == "text":
+        if message.get("type") in ("text", "search", "map", "show"):
             return reply
         try:
-            reply |= {"questions": self._questions(), "progress": self._progress()}
-        except (StoreError, RuntimeError) as error:
+            reply |= self._questions() | self._classes()
+            reply["progress"] = self._progress()
+        except (StoreError, ValueError, TypeError, RuntimeError) as error:
             reply["error"] = str(error)
         return reply
 
     def _do(self, message):
         session, kind = self.session, message.get("type")
-        if kind == "hello":
-            return {"classes": [str(name) for name in session.classes]}
+        if kind in ("hello", "more"):
+            return {}
         if kind == "undo":
-            session.undo()
+            for _ in range(self._groups.pop() if self._groups else 1):
+                session.undo()
             return {"undone": True}
+        if kind in ("search", "map", "classes"):
+            return getattr(self, f"_do_{kind}")(message)
         if kind == "review":
             found = session._background.run(lambda: session.review(_N_SUSPECTS))
             return {"review": [self._describe(one) for one in found]}
@@ -133,10 +158,12 @@ class AnnotationWidget:
             raise ValueError(f"id must be a str, got {sample!r}.")
         if kind == "skip":
             session.skip(sample)
-        elif kind == "answer":
-            session.answer(sample, self._label(message))
-        elif kind == "relabel":
-            session.relabel(sample, self._label(message))
+            self._groups.append(1)
+        elif kind in ("answer", "label", "relabel"):
+            self._say(kind, sample, message)
+        elif kind == "show":
+            session._answers.check_in_pool(sample)
+            return {"found": self._describe(session._found_one(sample))}
         elif kind == "text":
             start, text = message.get("start"), self._long.get(sample, "")
             if not isinstance(start, int) or not 0 <= start <= len(text):
@@ -146,16 +173,129 @@ class AnnotationWidget:
             raise ValueError(f"type {kind!r} is not known.")
         return {}
 
+    def _say(self, kind, sample, message):
+        also = message.get("also", [])
+        if not isinstance(also, list) or not all(isinstance(s, str) for s in also):
+            raise ValueError(f"also must be a list of ids, got {also!r}.")
+        session, label = self.session, self._label(message)
+        annotator = session._check(None)
+        session._answers.say(kind, sample, label, annotator, also)
+        self._groups.append(1 + len(also))
+
+    def _do_search(self, message):
+        session, predicted = self.session, message.get("predicted")
+        text = message.get("text") or None
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"text must be a str, got {text!r}.")
+        if predicted is not None:
+            predicted = self._label(message | {"label": predicted})
+        order = message.get("order", "pool")
+        hits = session._background.run(
+            lambda: session.search(text, predicted=predicted, order=order, n=_N_HITS)
+        )
+        return {"hits": [self._hit(one) for one in hits]}
+
+    def _hit(self, one):
+        classes, guess = self.session.classes, None
+        if one.proba is not None:
+            guess = classes.index(max(one.proba, key=one.proba.__getitem__))
+        label = None if one.label is None else classes.index(one.label)
+        return {"label": label, "guess": guess, **self._short(one.id)}
+
+    def _do_map(self, message):
+        session, classes = self.session, self.session.classes
+        frame = session._background.run(session.pool_map)
+        given = frame["label"].notna()
+        others = frame.index[~given]
+        n_others = max(_N_POINTS - int(given.sum()), 0)
+        if len(others) > n_others:
+            drawn = np.random.RandomState(0).choice(
+                len(others), n_others, replace=False
+            )
+            others = others[np.sort(drawn)]
+        places = pd.DataFrame(scaled(frame[["x", "y"]].to_numpy()), frame.index)
+        frame = frame.loc[[*others, *frame.index[given]]]
+        code = {name: k for k, name in enumerate(classes)}
+        return {
+            "map": [
+                [
+                    one.id,
+                    *(round(float(v), 4) for v in place),
+                    label,
+                    guess,
+                    bool(asked),
+                ]
+                for one, place, label, guess, asked in zip(
+                    frame.itertuples(),
+                    places.loc[frame.index].to_numpy(),
+                    [code.get(name) for name in frame["label"]],
+                    [code.get(name) for name in frame["predicted"]],
+                    frame["asked"],
+                )
+            ],
+            "n_pool": len(places),
+        }
+
+    def _do_classes(self, message):
+        """Add, rename, merge or describe: names come as text."""
+        session, do = self.session, message.get("do")
+        name, text = message.get("name"), message.get("text")
+        if do == "add":
+            session.add_class(self._new_name(name), text or None)
+            return {}
+        label = self._label(message)
+        if do == "rename":
+            session.rename_class(label, self._new_name(name))
+        elif do == "merge":
+            session.merge_classes(label, self._label(message | {"label": name}))
+        elif do == "describe":
+            session.describe_class(label, text)
+        else:
+            raise ValueError(f"do must be add, rename, merge or describe, got {do!r}.")
+        return {}
+
+    def _new_name(self, name):
+        if not isinstance(name, str):
+            raise ValueError(f"The name of a class must be a text, got {name!r}.")
+        if isinstance(self.session.classes[0], str):
+            return name.strip()
+        try:
+            return int(name)
+        except ValueError:
+            raise ValueError(
+                f"The classes are numbers, which {name!r} is not."
+            ) from None
+
     def _label(self, message):
         classes, label = self.session.classes, message.get("label")
+        changes = message.get("changes")
+        if changes is not None and changes != self._n_changes():
+            raise ValueError("The classes have changed meanwhile. Choose again.")
         if isinstance(label, bool) or not isinstance(label, int):
             raise ValueError(f"label must be a position of a class, got {label!r}.")
         if not 0 <= label < len(classes):
             raise ValueError(f"label must be from 0 to {len(classes) - 1}: {label}.")
         return classes[label]
 
+    def _n_changes(self):
+        return len(self.session._answers.history.changes)
+
+    def _classes(self):
+        session = self.session
+        described = session.descriptions
+        return {
+            "classes": [str(name) for name in session.classes],
+            "descriptions": [described.get(name) for name in session.classes],
+            "changes": self._n_changes(),
+        }
+
     def _questions(self):
-        return [self._describe(one) for one in self.session.ask(_N_AHEAD, wait=False)]
+        session = self.session
+        found = session._open_now(_N_AHEAD, _PATIENCE_S)
+        return {
+            "questions": [self._describe(one) for one in found or ()],
+            "preparing": found is None,
+        }
 
     def _progress(self):
         progress = self.session.progress()
@@ -170,6 +310,20 @@ class AnnotationWidget:
             "curve": progress.curve,
             "stop": progress.should_stop,
             "stop_reason": progress.stop_reason,
+            "n_measured": progress.n_measured,
+            "n_trained": progress.n_labels - progress.n_checks,
+            "check": self._check_score(progress.check),
+        }
+
+    def _check_score(self, score):
+        if score is None:
+            return None
+        recall, low, high, n = score.recalls[score.rarest]
+        return {
+            "n": score.n,
+            "accuracy": [score.accuracy, *score.accuracy_interval],
+            "balanced": [score.balanced_accuracy, *score.balanced_accuracy_interval],
+            "rarest": [str(score.rarest), recall, low, high, n],
         }
 
     def _describe(self, question):
@@ -183,54 +337,71 @@ class AnnotationWidget:
             "reason": question.reason,
             "prior": listed(question.prior_proba),
             "small": listed(question.small_proba),
+            "near": listed(question.neighbors_proba),
             "both": listed(question.proba),
             "label": None if question.label is None else classes.index(question.label),
             "quality": question.label_quality,
+            "check": question.is_check,
+            "trust": question.trust,
+            "nearest": [
+                {"label": classes.index(label), "alike": alike, **self._short(sample)}
+                for sample, label, alike in question.nearest
+                if label in classes
+            ],
+            "also": [self._short(sample) for sample in question.near_duplicates],
+            "context": self._context(question.index),
             **self._show(question.id, question.sample),
         }
 
+    def _short(self, sample):
+        """Id, and the beginning of a text or a small image, for lists."""
+        X, row = self.session.X, self.session._rows[sample]
+        value = X.iloc[row] if hasattr(X, "iloc") else X[row]
+        if not shows_image(value, self.kind):
+            return {"id": sample, "short": as_text(value)[:_MAX_HIT], "image": None}
+        if sample not in self._small:
+            self._small[sample] = None
+            # One that cannot be read goes by its place in the pool.
+            with suppress(ValueError, TypeError, OSError, ImportError):
+                self._small[sample] = as_jpeg(value, _HIT_SIDE)
+        return {"id": sample, "short": f"image {row}", "image": self._small[sample]}
+
+    def _context(self, row):
+        if self.context is None:
+            return []
+        cells = self.context.iloc[row].items()
+        return [[str(name), str(value)[:_MAX_CONTEXT]] for name, value in cells]
+
     def _show(self, name, sample):
-        if self.kind == "image" or (self.kind == "auto" and is_images([sample])):
+        if shows_image(sample, self.kind):
             try:
-                return {"image": _as_jpeg(sample)}
+                return {"image": as_jpeg(sample, _MAX_SIDE)}
             except (ValueError, TypeError, OSError, ImportError) as error:
                 return {"broken": f"This image cannot be shown: {error}"}
-        text = _as_text(sample)
+        text = as_text(sample)
         if len(text) > _MAX_CHARACTERS:
             self._long[name] = text
         return {"text": text[:_MAX_CHARACTERS], "n_characters": len(text)}
 
 
-def _as_text(sample):
-    if hasattr(sample, "items"):  # a row of a frame
-        return "\n".join(f"{name}: {value}" for name, value in sample.items())
-    return str(sample)
+def script():
+    """Return the browser's half, a JavaScript module."""
+    parts = [Path(__file__).parent / name for name in ("panels.js", "widget.js")]
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
-def _as_jpeg(sample):
-    where = str(sample) if isinstance(sample, str | PathLike) else "the image"
-    image = read_rgb(sample, where, MAX_PIXELS)
-    pil = import_optional("PIL.Image", needed_by="AnnotationWidget")
-    if max(image.size) > _MAX_SIDE:
-        image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    elif max(image.size) < _MAX_SIDE // 4:
-        # Tiny images are shown large, with their pixels.
-        factor = _MAX_SIDE // 4 // max(image.size)
-        size = (image.width * factor, image.height * factor)
-        image = image.resize(size, pil.Resampling.NEAREST)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+def style():
+    """Return the style sheet of the browser's half."""
+    return (Path(__file__).parent / "widget.css").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
 def _view_class():
     """Make the class of the browser's half, which needs anywidget."""
     anywidget: Any = import_optional("anywidget", needed_by="AnnotationWidget")
-    folder = Path(__file__).parent
 
     class LabellerView(anywidget.AnyWidget):
-        _esm = folder / "widget.js"
-        _css = folder / "widget.css"
+        _esm = script()
+        _css = style()
 
     return LabellerView

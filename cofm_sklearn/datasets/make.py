@@ -4,132 +4,16 @@ from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 
+from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_option,
     is_share,
-    ravel_labels,
 )
 
 __all__ = ["flip_labels", "make_long_tail"]
-
-
-def check_labels(y, name="y", *, warn=False):
-    """Return labels as a 1-D array, or say what is wrong with them.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels: str, int or bool, or whole numbers as float.
-
-    name : str, default="y"
-        What the errors call them.
-
-    warn : bool, default=False
-        Whether to warn of a column, as scikit-learn does.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        The labels; str from pandas come as dtype object.
-
-    Raises
-    ------
-    ValueError
-        If there are none, some are missing, or they are not one column.
-
-    TypeError
-        If they cannot be sorted, such as int beside str.
-
-    Examples
-    --------
-    >>> from cofm_sklearn.datasets.make import check_labels
-    >>> check_labels(["spam", "ham"])
-    array(['spam', 'ham'], dtype='<U4')
-    """
-    labels = ravel_labels(y, name, warn=warn)
-    if not len(labels):
-        raise ValueError(f"{name} is empty; give at least one label.")
-    if pd.isna(labels).any():
-        raise ValueError(f"{name} has missing labels (None or NaN); remove them.")
-    try:
-        np.unique(labels)
-    except TypeError as error:
-        raise TypeError(
-            f"{name} mixes labels that cannot be sorted; make them all str or all int."
-        ) from error
-    return labels
-
-
-def _encode(labels, classes, name="y"):
-    """Return the position of each label in classes."""
-    # By Python equality: comparing a str array with an int array warns or fails.
-    position = {label: k for k, label in enumerate(classes.tolist())}
-    codes = [position.get(label, -1) for label in labels.tolist()]
-    if -1 in codes:
-        unknown = {label for label in labels.tolist() if label not in position}
-        raise ValueError(
-            f"{name} has labels that are not among the classes: "
-            f"{sorted(unknown)}; the classes are {classes.tolist()}."
-        )
-    return np.array(codes)
-
-
-def check_classes(classes, y, name="y"):
-    """Return the sorted classes of y, or of the given list after checking it.
-
-    Parameters
-    ----------
-    classes : array-like of shape (n_classes,) or None
-        The full list of classes, without repetition; None takes those in `y`.
-
-    y : ndarray of shape (n_samples,)
-        Labels as returned by `check_labels`.
-
-    name : str, default="y"
-        What the errors call the labels.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        Sorted, of the dtype of `y`.
-
-    codes : ndarray of shape (n_samples,) and dtype int
-        The position of each label in `classes`.
-
-    Raises
-    ------
-    ValueError
-        If a class is repeated, does not fit the dtype of `y`, or if `y` has a label
-        that is not a class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cofm_sklearn.datasets.make import check_classes
-    >>> check_classes([2, 0, 1], np.array([1, 2, 1]))
-    (array([0, 1, 2]), array([1, 2, 1]))
-    """
-    if classes is None:
-        return np.unique(y, return_inverse=True)
-    given = check_labels(classes, "classes")
-    unique = np.unique(given)
-    if len(unique) < len(given):
-        raise ValueError("classes repeats a class; name each class once.")
-    # Assigning a longer str to a fixed-width array would cut it off without a word.
-    try:
-        cast = unique.astype(y.dtype)
-    except ValueError:
-        cast = unique[:0]
-    if cast.tolist() != unique.tolist():
-        raise ValueError(
-            f"classes do not fit the dtype of {name}, {y.dtype}; give both of one "
-            f"type, and {name} with dtype=object or wide enough for the longest."
-        )
-    return cast, _encode(y, cast, name)
 
 
 def make_long_tail(
@@ -216,7 +100,7 @@ def make_long_tail(
     shuffled = rng.permutation(len(labels))
     ranking = rng.permutation(len(classes))
     if order is not None:
-        ranking = _encode(check_labels(order, "order"), classes, "order")
+        ranking = encode_labels(check_labels(order, "order"), classes, "order")
         if sorted(ranking) != list(range(len(classes))):
             raise ValueError(
                 f"order must name each class of y once: {classes.tolist()}."

@@ -15,7 +15,11 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from cofm_sklearn.utils.files import check_path, whole_file
-from cofm_sklearn.utils.validation import check_integer, check_option, take_rows
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_option,
+    take_rows,
+)
 
 __all__ = ["FileEncoderMixin"]
 

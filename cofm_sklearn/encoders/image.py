@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.encoders.file import FileEncoderMixin
+from cofm_sklearn.encoders.image_reading import picture_key, picture_name, read_rgb
 from cofm_sklearn.encoders.image_weights import find_clip, load_clip
-from cofm_sklearn.encoders.pictures import picture_key, picture_name, read_rgb
 from cofm_sklearn.encoders.text import unit_rows
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import check_images

@@ -1,12 +1,13 @@
 """Classifiers that decide together with a prior, nets, resampling and cleaning."""
 
-from cofm_sklearn.models.cleaning import LabelCleaner
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.descriptions import (
     DescriptionReview,
     review_descriptions,
 )
-from cofm_sklearn.models.nets import NetClassifier
+from cofm_sklearn.models.label_cleaner import LabelCleaner
+from cofm_sklearn.models.net import NetClassifier
+from cofm_sklearn.models.pool_labels import label_pool
 from cofm_sklearn.models.prioral import PriorALClassifier
 from cofm_sklearn.models.resampling import SafeSampler
 from cofm_sklearn.models.unlabelled import fit_to_pool
@@ -19,5 +20,6 @@ __all__ = [
     "PriorALClassifier",
     "SafeSampler",
     "fit_to_pool",
+    "label_pool",
     "review_descriptions",
 ]

@@ -7,23 +7,22 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
+from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
     check_raw,
-    encode_labels,
     n_rows,
     take_rows,
 )
 
 __all__ = ["BasePriorClassifier", "in_blocks", "prior_proba_of"]
 
-_BLOCK = 2**14
+_BLOCK, _BLOCK_CELLS = 2**14, 2**22
 
 
 class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -188,10 +187,12 @@ def prior_proba_of(prior, X, classes):
     return check_proba(proba, n_rows(X), len(classes), name=name)
 
 
-def in_blocks(say, X):
+def in_blocks(say, X, n_classes, dtype=np.float64):
     """Ask about many samples block by block, which bounds memory."""
-    n_samples = n_rows(X)
-    if n_samples <= _BLOCK:
-        return say(X)
-    starts = range(0, n_samples, _BLOCK)
-    return np.concatenate([say(take_rows(X, slice(i, i + _BLOCK))) for i in starts])
+    n_samples, size = n_rows(X), min(_BLOCK, max(_BLOCK_CELLS // n_classes, 1))
+    if n_samples <= size:
+        return say(X).astype(dtype, copy=False)
+    result = np.empty((n_samples, n_classes), dtype=dtype)
+    for i in range(0, n_samples, size):
+        result[i : i + size] = say(take_rows(X, slice(i, i + size)))
+    return result

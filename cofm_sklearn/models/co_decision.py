@@ -1,5 +1,6 @@
 """Prior and small model as one classifier."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
-from cofm_sklearn.models.neighbors import fit_neighbors
+from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
 from cofm_sklearn.noise.estimate import check_label_noise
@@ -24,6 +25,9 @@ from cofm_sklearn.utils.validation import (
 )
 
 __all__ = ["CoDecisionClassifier"]
+
+# Samples of the graph times classes over which labels can spread in some seconds.
+_MOST_SPREAD = 10_000_000
 
 
 class CoDecisionClassifier(BasePriorClassifier):
@@ -71,7 +75,8 @@ class CoDecisionClassifier(BasePriorClassifier):
         It is used as it is; put it into ``sklearn.frozen.FrozenEstimator`` where
         clones must keep the fit. ``"auto"`` stands for the graph of the pool where
         the pool is known, as in `ActiveLearningClassifier` and `AnnotationSession`,
-        and for none elsewhere. None does without.
+        and for none elsewhere. None does without. With more than 10 million
+        samples of the graph times classes they are left out, with a warning.
 
     n_folds : int, default=4
         Folds behind the out-of-fold predictions, at least 2.
@@ -250,7 +255,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         """
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
-        return in_blocks(self._decide, X)
+        return in_blocks(self._decide, X, len(self.classes_))
 
     def neighbors_proba(self, X):
         """Return what the neighbours alone say.
@@ -274,12 +279,19 @@ class CoDecisionClassifier(BasePriorClassifier):
         X = self._check_X(X, reset=False)
         if self._voice is None:
             return class_proba(None, X, self.classes_)
-        return in_blocks(lambda X: self._voice.proba(X, self._decide_alone(X)), X)
+        return in_blocks(
+            lambda X: self._voice.proba(X, self._decide_alone(X)), X, len(self.classes_)
+        )
 
     def _decide(self, X):
         """Probabilities of checked samples."""
         proba = self._decide_alone(X)
         return proba if self._voice is None else self._voice.fuse(X, proba)
+
+    def _without_neighbors(self, X):
+        """What `oof_proba_` is of samples given to `fit`, of any samples."""
+        check_is_fitted(self, "classes_")
+        return in_blocks(self._decide_alone, self._check_X(X, reset=False))
 
     def _decide_alone(self, X):
         """What prior and small model say together, without neighbours."""
@@ -298,7 +310,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         features = features_for_small_model(prior, X)
         nodes = None
         if self.neighbors_ is not None:
-            nodes = self.neighbors_.samples_like(X)
+            nodes = self._nodes_like(X)
         rows, weight = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
@@ -323,13 +335,27 @@ class CoDecisionClassifier(BasePriorClassifier):
             counted = fusion.label_quality * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
-                self._decide_alone(nodes),
+                in_blocks(self._decide_alone, nodes, len(classes), np.float32),
                 X,
-                self._decide_alone(X),
+                in_blocks(self._decide_alone, X, len(classes)),
                 codes,
                 counted,
             )
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
+
+    def _nodes_like(self, X):
+        """Return the samples of the graph, or None where they are too many."""
+        nodes, n_classes = self.neighbors_.samples_like(X), len(self.classes_)
+        if n_rows(nodes) * n_classes <= _MOST_SPREAD:
+            return nodes
+        most = max(_MOST_SPREAD // n_classes, 3)
+        warnings.warn(
+            f"Labels of {n_classes} classes cannot spread over {n_rows(nodes)} "
+            "neighbours in reasonable time, so the neighbours are left out. Give "
+            f"neighbors=NeighborGraph(max_samples={most}).",
+            stacklevel=2,
+        )
+        return None
 
     def _class_rows(self, X, nodes):
         """One row per class, as the prior knows them or None, and what it counts.

@@ -8,15 +8,14 @@ from scipy.special import expit, logsumexp
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models.fusion import compare_priors
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import check_descriptions, closeness, fitted_prior
+from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_proba,
-    encode_labels,
     n_rows,
     take_rows,
 )

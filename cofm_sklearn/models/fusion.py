@@ -18,7 +18,7 @@ from cofm_sklearn.noise.estimate import (
     rate_interval,
     scale_of,
 )
-from cofm_sklearn.noise.quality import fit_label_channels
+from cofm_sklearn.noise.quality import fit_label_channels, speakers
 
 __all__ = [
     "Fusion",
@@ -151,11 +151,11 @@ def smooth_by_fold(proba, counts):
     ndarray of shape (n_samples, n_classes)
         As of `smooth_proba`, row by row.
     """
-    smooth = np.empty_like(proba)
-    folds, inverse = np.unique(counts, axis=0, return_inverse=True)
-    inverse = inverse.ravel()
-    for k, class_counts in enumerate(folds):
-        smooth[inverse == k] = smooth_proba(proba[inverse == k], class_counts)
+    smooth, folds = np.empty_like(proba), {}
+    for i, class_counts in enumerate(counts):
+        folds.setdefault(class_counts.tobytes(), []).append(i)
+    for rows in folds.values():
+        smooth[rows] = smooth_proba(proba[rows], counts[rows[0]])
     return smooth
 
 
@@ -177,6 +177,10 @@ def fit_fusion(
     wrong labels have to earn their extra parameter (BIC). The prior counts only as
     far as it, all by itself, predicts labels better than the shares of the classes
     do: beside a small model that knows little yet, any other opinion looks good.
+
+    Of very many labels of many classes (more than 12,500 of 200, or 500 of 2,000),
+    some speak for all: trust and temperature are learned from them, and all labels
+    are judged by the co-decision that this leads to.
 
     Parameters
     ----------
@@ -214,17 +218,20 @@ def fit_fusion(
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     # A label of weight 0 is as good as absent.
     weighed = w > 0
-    n_labels = np.count_nonzero(weighed)
     w = w / w[weighed].mean()
     prior_scale, small_scale = scale_of(Zp[weighed]), scale_of(Zs[weighed])
     Zp, Zs = Zp / prior_scale, Zs / small_scale
+    everything = Zp, Zs, y, w
+    rows = speakers(y, w, prior_proba.shape[1])
+    if len(rows) < len(y):
+        Zp, Zs, y, w = (part[rows] for part in everything)
     if isinstance(trust, str):
         trusts = _TRUST_GRID
         log_belief = np.full(len(trusts), np.log(0.5 / (len(trusts) - 1)))
         log_belief[0] = np.log(0.5)
     else:
         trusts, log_belief = np.array([float(trust)]), np.zeros(1)
-    hypotheses = list_hypotheses(label_noise, n_labels)
+    hypotheses = list_hypotheses(label_noise, np.count_nonzero(w))
     penalty = np.array([h.penalty for h in hypotheses])
     shape = (len(trusts), len(SHARPNESS_GRID), len(hypotheses))
     ll, rarity = np.empty((*shape, len(y))), np.empty((*shape, len(y)))
@@ -255,15 +262,21 @@ def fit_fusion(
         # class, and balance would make the most of wrong ones.
         post[0] = (1 - adds) * _normalised(counted[0])
     by_sharpness = post.sum(axis=(0, 2))
+    mean_trust = min(float(post.sum(axis=(1, 2)) @ trusts), 1.0)
+    temperature = float(np.exp(-by_sharpness @ np.log(SHARPNESS_GRID)))
+    quality = np.tensordot(post, quality, axes=3)
+    if len(rows) < len(everything[2]):
+        belief = post.sum(axis=(0, 1))
+        quality = _quality(*everything, mean_trust, temperature, hypotheses, belief)
     return Fusion(
-        trust=min(float(post.sum(axis=(1, 2)) @ trusts), 1.0),
-        temperature=float(np.exp(-by_sharpness @ np.log(SHARPNESS_GRID))),
+        trust=mean_trust,
+        temperature=temperature,
         prior_evidence=adds,
         noise_rate=float((post * rates).sum()),
         noise_rate_interval=rate_interval(
             post.ravel(), rates.ravel(), informations.ravel()
         ),
-        label_quality=np.minimum(np.tensordot(post, quality, axes=3), 1.0),
+        label_quality=np.minimum(quality, 1.0),
         prior_scale=prior_scale,
         small_scale=small_scale,
     )
@@ -362,6 +375,20 @@ def _weight_grid(n_priors):
     chosen = combinations_with_replacement(range(n_priors), steps)
     counts = [np.bincount(one, minlength=n_priors) for one in chosen]
     return np.array(counts) / steps
+
+
+def _quality(Zp, Zs, y, w, trust, temperature, hypotheses, belief):
+    """Judge labels by the co-decision itself, under each hypothesis."""
+    proba = softmax((trust * Zp + (1 - trust) * Zs) / temperature, axis=1)
+    quality = np.zeros(len(y))
+    for hypothesis, share in zip(hypotheses, belief):
+        right = 1.0
+        if hypothesis.doubt:
+            right = fit_label_channels(
+                y, proba[None], hypothesis.rate, hypothesis.confusion, w
+            )[2][0]
+        quality += share * right
+    return quality
 
 
 def _normalised(log_post):

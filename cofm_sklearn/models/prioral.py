@@ -201,7 +201,7 @@ class PriorALClassifier(BasePriorClassifier):
         """
         check_is_fitted(self, "classes_")
         say = self.prior_proba if self.estimator_ is None else self.small_model_proba
-        return in_blocks(say, X)
+        return in_blocks(say, X, len(self.classes_))
 
     def _add_clean_set(self, X, features, last):
         """Return positions and pseudo-labels of the clean set, and all features."""
@@ -238,9 +238,7 @@ def product_of_experts(prior_proba, small_proba):
     Parameters
     ----------
     prior_proba, small_proba : ndarray of shape (n_samples, n_classes)
-        Probabilities; one that is 0 counts as 1e-12. A class that the small model
-        gives to no sample is one it has never seen, of which it says nothing: its
-        probability counts as one over the number of classes.
+        Probabilities; one that is 0 counts as 1e-12.
 
     Returns
     -------
@@ -254,8 +252,6 @@ def product_of_experts(prior_proba, small_proba):
     >>> product_of_experts(np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])).round(6)
     array([[0.8, 0.2]])
     """
-    seen = small_proba.any(axis=0)
-    small_proba = np.where(seen, small_proba, 1 / len(seen))
     experts = np.maximum([prior_proba, small_proba], _FLOOR)
     return softmax(np.log(experts).sum(axis=0), axis=1)
 

@@ -11,9 +11,14 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from cofm_sklearn.datasets.make import check_labels
+from cofm_sklearn.utils.labels import check_labels
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import check_option, n_rows, stack_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_option,
+    n_rows,
+    stack_rows,
+    take_rows,
+)
 
 __all__ = ["SafeSampler"]
 

@@ -12,10 +12,10 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from cofm_sklearn.models.resampling import SafeSampler, is_about_sizes
+from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
-    align_proba,
     is_numeric,
     n_rows,
     stack_rows,
@@ -40,7 +40,7 @@ __all__ = [
 _ENOUGH = 0.75
 
 
-# Samples that show what a class is like; fewer where classes are small.
+# What is typical of a class counts as many labels as it has samples, up to these.
 _TYPICAL = 10
 
 
@@ -60,8 +60,8 @@ def typical_rows(X, proba):
     rows : ndarray of shape (n_classes, n_features)
         As long as the samples are: a mean of unit vectors is shorter.
 
-    n_typical : int
-        How many samples a row stands for; more if several are equally sure.
+    weight : int
+        How many labels a row is worth: 1 to 10, fewer where classes are small.
 
     Examples
     --------
@@ -70,14 +70,17 @@ def typical_rows(X, proba):
     >>> right = np.linspace(0, 1, 40)
     >>> angles = right * np.pi / 2
     >>> X = np.column_stack([np.cos(angles), np.sin(angles)])
-    >>> rows, n_typical = typical_rows(X, np.column_stack([1 - right, right]))
+    >>> rows, weight = typical_rows(X, np.column_stack([1 - right, right]))
     >>> rows.round(2)
     array([[1.  , 0.08],
            [0.08, 1.  ]])
-    >>> n_typical
+    >>> weight
     5
     """
-    n_typical = int(np.clip(len(X) // (4 * proba.shape[1]), 1, _TYPICAL))
+    # An eighth of a class of average size; a quarter if that is no more than ten.
+    average = len(X) / proba.shape[1]
+    weight = int(np.clip(average / 4, 1, _TYPICAL))
+    n_typical = max(weight, int(average / 8))
     # The last digits are not to choose among samples, nor is their order.
     proba = proba.round(6)
     last = len(X) - n_typical
@@ -85,7 +88,7 @@ def typical_rows(X, proba):
     rows = (typical / typical.sum(axis=0)).T @ X
     length = np.linalg.norm(X, axis=1).mean()
     own = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows * (length / np.where(own > 0, own, 1.0)), n_typical
+    return rows * (length / np.where(own > 0, own, 1.0)), weight
 
 
 class TrainingSet:

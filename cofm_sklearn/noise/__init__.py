@@ -5,9 +5,9 @@ from cofm_sklearn.noise.annotators import (
     combine_annotators,
     spread_answers,
 )
-from cofm_sklearn.noise.cleaning import find_suspects
 from cofm_sklearn.noise.estimate import NoiseEstimate, estimate_noise, label_quality
 from cofm_sklearn.noise.quality import LabelChannel, fit_label_channel
+from cofm_sklearn.noise.suspects import find_suspects
 
 __all__ = [
     "Consensus",

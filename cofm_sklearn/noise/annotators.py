@@ -8,17 +8,20 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from cofm_sklearn.datasets.make import check_classes, check_labels
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import (
+    align_proba,
+    check_classes,
+    check_labels,
+    encode_labels,
+)
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
-    align_proba,
     check_integer,
     check_numbers,
     check_option,
     check_proba,
-    encode_labels,
     n_rows,
     take_rows,
 )

@@ -7,12 +7,17 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import beta
 from sklearn.utils.validation import column_or_1d
 
-from cofm_sklearn.datasets.make import check_classes, check_labels
-from cofm_sklearn.noise.quality import CONFUSIONS, fit_label_channels, true_class
+from cofm_sklearn.noise.quality import (
+    CONFUSIONS,
+    fit_label_channels,
+    one_hot,
+    speakers,
+    true_class,
+)
+from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
 from cofm_sklearn.utils.validation import (
     check_proba,
     check_weights,
-    encode_labels,
     is_share,
 )
 
@@ -26,6 +31,8 @@ _SLIP_RATE = 0.01
 # What a row of the noise matrix is worth before any label, in labels.
 _PRIOR_LABELS = 1.0
 _RATES = np.linspace(0, 1, 501)
+# Belief that no average would show.
+_UNSEEN = 1e-12
 
 
 class NoiseEstimate(NamedTuple):
@@ -102,13 +109,8 @@ def label_quality(y, proba, *, classes=None, label_noise="auto", sample_weight=N
     >>> np.flatnonzero(label_quality(y, proba) < 0.5)
     array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    return estimate_noise(
-        y,
-        proba,
-        classes=classes,
-        label_noise=label_noise,
-        sample_weight=sample_weight,
-    ).label_quality
+    codes, proba, weight = _checked(y, proba, classes, label_noise, sample_weight)
+    return explain_labels(codes, proba, label_noise, weight).label_quality
 
 
 def estimate_noise(
@@ -196,6 +198,14 @@ def estimate_noise(
     >>> low < 0.2 < high
     True
     """
+    codes, proba, weight = _checked(y, proba, classes, label_noise, sample_weight)
+    if not is_share(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+    return explain_labels(codes, proba, label_noise, weight, confidence)
+
+
+def _checked(y, proba, classes, label_noise, sample_weight):
+    """Return labels as positions, probabilities and weights."""
     y = check_labels(column_or_1d(y, warn=True))
     sorted_classes, codes = check_classes(classes, y)
     if classes is None:
@@ -203,60 +213,90 @@ def estimate_noise(
     else:
         codes = encode_labels(y, classes)  # in the order of the columns
     proba = check_proba(proba, len(y), len(classes))
-    if not is_share(confidence) or not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     check_label_noise(label_noise)
-    weight = check_weights(sample_weight, len(y))
-    return explain_labels(codes, proba, label_noise, weight, confidence)
+    return codes, proba, check_weights(sample_weight, len(y))
 
 
-def explain_labels(y, proba, label_noise="auto", weight=None, confidence=0.95):
-    """Do the work of `estimate_noise` on checked arrays; y holds positions."""
+def explain_labels(y, proba, label_noise="auto", weight=None, confidence=None):
+    """Do the work of `estimate_noise` on checked arrays; y holds positions.
+
+    Without `confidence` there are no intervals, which take long with many classes.
+    """
     weight = np.ones(len(y)) if weight is None else weight
     weight = weight / weight[weight > 0].mean()
     n_classes = proba.shape[1]
     Z = centre_logits(proba)
     Z /= scale_of(Z[weight > 0])
-    hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight))
-    given = np.eye(n_classes)[y] * weight[:, None]
-    proba = softmax(_FINE_GRID[:, None, None] * Z, axis=2)
-    log_post: list = []
-    rates: list = []
-    informations: list = []
-    quality: list = []
-    counts: list = []
-    for hypothesis in hypotheses:
-        ll, rate, right, shares, _ = fit_label_channels(
-            y, proba, hypothesis.rate, hypothesis.confusion, weight
+    rows = speakers(y, weight, n_classes)
+    hypotheses = list_hypotheses(label_noise, np.count_nonzero(weight[rows]))
+    settings = _Settings(y[rows], Z[rows], weight[rows], _FINE_GRID, hypotheses)
+    rates, informations = settings.rates, settings.informations
+    post = np.exp(settings.log_post - logsumexp(settings.log_post))
+    overall, interval, matrix_interval = float(np.sum(post * rates)), None, None
+    if confidence is not None:
+        interval = rate_interval(
+            post.ravel(), rates.ravel(), informations.ravel(), confidence
         )
-        information = np.full(len(proba), np.inf)
-        if hypothesis.rate is None:
-            information = rate_information(rate, right, weight)
-        if hypothesis.doubt:
-            joint = [
-                true_class(y, p, r, s, hypothesis.confusion, weight).T @ given
-                for p, r, s in zip(proba, rate, shares)
-            ]
-        else:
-            rate, right = np.zeros_like(rate), np.ones_like(right)
-            joint = [np.diag(given.sum(axis=0))] * len(proba)
-        log_post.extend(ll @ weight - hypothesis.penalty)
-        rates.extend(rate)
-        informations.extend(information)
-        quality.extend(right)
-        counts.extend(joint)
-    post = np.exp(np.array(log_post) - logsumexp(log_post))
-    overall = float(post @ np.array(rates))
-    interval = rate_interval(post, np.array(rates), np.array(informations), confidence)
-    expected = np.tensordot(post, counts, axes=1)
-    matrix, matrix_interval = _noise_matrix(expected, overall, (1 - confidence) / 2)
+    if len(rows) < len(y):
+        # What the speakers believe of sharpness and noise, applied to all.
+        sharpness = np.exp(post.sum(axis=0) @ np.log(_FINE_GRID))
+        settings = _Settings(y, Z, weight, np.array([sharpness]), hypotheses)
+        post = post.sum(axis=1, keepdims=True)
+    quality, counts = settings.average(post)
+    counts = counts + _PRIOR_LABELS * _expected_matrix(n_classes, overall)
+    if confidence is not None:
+        matrix_interval = _matrix_interval(counts, (1 - confidence) / 2)
     return NoiseEstimate(
-        label_quality=np.minimum(post @ np.array(quality), 1.0),
+        label_quality=np.minimum(quality, 1.0),
         noise_rate=overall,
         noise_rate_interval=interval,
-        noise_matrix=matrix,
+        noise_matrix=counts / counts.sum(axis=1, keepdims=True),
         noise_matrix_interval=matrix_interval,
     )
+
+
+class _Settings:
+    """Channels of all hypotheses (rows) and degrees of sharpness (columns)."""
+
+    def __init__(self, y, Z, weight, grid, hypotheses):
+        self.y, self.weight, self.hypotheses = y, weight, hypotheses
+        self.proba = softmax(grid[:, None, None] * Z, axis=2)
+        shape = (len(hypotheses), len(grid))
+        self.log_post, self.rates = np.empty(shape), np.zeros(shape)
+        self.informations = np.full(shape, np.inf)
+        self.quality = np.ones((*shape, len(y)))
+        self.shares = np.empty((*shape, Z.shape[1]))
+        for h, hypothesis in enumerate(hypotheses):
+            ll, rate, right, self.shares[h], _ = fit_label_channels(
+                y, self.proba, hypothesis.rate, hypothesis.confusion, weight
+            )
+            self.log_post[h] = ll @ weight - hypothesis.penalty
+            if hypothesis.rate is None:
+                self.informations[h] = rate_information(rate, right, weight)
+            if hypothesis.doubt:
+                self.rates[h], self.quality[h] = rate, right
+
+    def average(self, post):
+        """Return quality, and the expected count of each label (column) by class."""
+        y, weight, n_classes = self.y, self.weight, self.proba.shape[2]
+        given = one_hot(y, n_classes).T
+        counts = np.zeros((n_classes, n_classes))
+        for h, s in np.argwhere(post > _UNSEEN):
+            hypothesis = self.hypotheses[h]
+            if not hypothesis.doubt:
+                counts += post[h, s] * np.diag(given @ weight)
+                continue
+            true = true_class(
+                y,
+                self.proba[s],
+                self.rates[h, s],
+                self.shares[h, s],
+                hypothesis.confusion,
+                weight,
+            )
+            true *= weight[:, None]
+            counts += post[h, s] * (given @ true).T
+        return np.tensordot(post, self.quality, axes=2), counts
 
 
 def list_hypotheses(label_noise, n_labels):
@@ -339,18 +379,18 @@ def rate_interval(post, rates, informations, confidence=0.95):
     return float(low), float(high)
 
 
-def _noise_matrix(counts, rate, tail):
-    """Share of given labels by true class with its interval; unseen classes get the
-    overall rate.
-    """
-    n_classes = len(counts)
+def _expected_matrix(n_classes, rate):
+    """Shares of given labels by true class, where nothing else is known."""
     expected = np.full((n_classes, n_classes), rate / max(n_classes - 1, 1))
     np.fill_diagonal(expected, 1 - rate if n_classes > 1 else 1.0)
-    counts = counts + _PRIOR_LABELS * expected
-    totals = counts.sum(axis=1, keepdims=True)
-    others = totals - counts
+    return expected
+
+
+def _matrix_interval(counts, tail):
+    """Ends of the intervals of the shares of given labels by true class."""
+    others = counts.sum(axis=1, keepdims=True) - counts
     ends = [
         np.where(counts > 0, beta.ppf(q, np.maximum(counts, 1e-9), others + 1e-9), 0.0)
         for q in (tail, 1 - tail)
     ]
-    return counts / totals, np.array(ends)
+    return np.array(ends)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from cofm_sklearn.utils.validation import check_option
 
@@ -14,6 +15,11 @@ _TO_SIMILAR = 0.8
 _MAX_ITER = 50
 _TOLERANCE = 1e-3
 CONFUSIONS = ("uniform", "similar")
+# Multiplications that one set of probabilities may cost; beyond, fewer labels speak
+# for all of them.
+_MOST_WORK = 5e8
+# Up to here, the similarity of all pairs of classes costs next to nothing.
+_FEW_CLASSES = 200
 
 
 class LabelChannel(NamedTuple):
@@ -135,16 +141,15 @@ def fit_label_channels(y, proba, noise_rate, confusion, weight):
         As the fields of `LabelChannel`.
     """
     n_sets, n_samples, n_classes = proba.shape
-    given = np.eye(n_classes)[y]
-    shares = weight @ given + _CLASS_SMOOTHING
+    of_class = one_hot(y, n_classes).T
+    shares = of_class @ weight + _CLASS_SMOOTHING
     shares = np.tile(shares / shares.sum(), (n_sets, 1))
     rates = np.full(n_sets, 0.1 if noise_rate is None else float(noise_rate))
     # Probability of the given label by way of its own class, and of each other one.
     as_given = proba[:, np.arange(n_samples), y]
     by_others = np.empty_like(proba)
     for k in range(n_sets):
-        wrong_to = _wrong_labels(proba[k], confusion, weight)
-        np.multiply(proba[k], wrong_to[:, y].T, out=by_others[k])
+        by_others[k] = _by_others(proba[k], y, confusion, weight)
     # Beyond this a label would speak against its own class.
     ceiling = 0.9 * (n_classes - 1) / n_classes
     # Sets that have settled no longer change; the others are kept together.
@@ -156,7 +161,7 @@ def fit_label_channels(y, proba, noise_rate, confusion, weight):
             wrong = (1 - right) @ weight
             rates[going] = np.minimum((wrong + 0.5) / (weight.sum() + 1), ceiling)
         # The expected number of each true class: labels that are right, and others.
-        counts = (weight * right) @ given + _CLASS_SMOOTHING
+        counts = (of_class @ (weight * right).T).T + _CLASS_SMOOTHING
         by_wrong = np.matmul((weight / evidence)[:, None, :], others)[:, 0]
         counts += rate[:, None] * old * by_wrong
         shares[going] = counts / counts.sum(axis=1, keepdims=True)
@@ -188,12 +193,39 @@ def true_class(y, proba, noise_rate, class_shares, confusion, weight):
     ndarray of shape (n_samples, n_classes)
     """
     rows = np.arange(len(y))
-    wrong_to = _wrong_labels(proba, confusion, weight)[:, y].T
-    joint = proba * class_shares * wrong_to * noise_rate
+    joint = _by_others(proba, y, confusion, weight)
+    joint *= class_shares * noise_rate
     joint[rows, y] = proba[rows, y] * class_shares[y] * (1 - noise_rate)
     empty = joint.sum(axis=1) <= 0
     joint[empty, y[empty]] = 1.0
     return joint / joint.sum(axis=1, keepdims=True)
+
+
+def speakers(y, weight, n_classes):
+    """Return the labels that speak for all, where all of them cost too much.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,), dtype int
+    weight : ndarray of shape (n_samples,)
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of shape (n_speakers,), dtype int
+        Their positions, ascending: every k-th of each class, before any of weight 0.
+    """
+    # With n labels and k classes, n k min(n, k) multiplications.
+    most = max(_MOST_WORK / n_classes**2, (_MOST_WORK / n_classes) ** 0.5)
+    step = -int(-len(y) // most)
+    return np.sort(np.lexsort((y, weight <= 0))[::step])
+
+
+def one_hot(y, n_classes):
+    """Return labels as a sparse array of shape (n_samples, n_classes)."""
+    n_samples = len(y)
+    values = np.ones(n_samples), y, np.arange(n_samples + 1)
+    return sparse.csr_array(values, shape=(n_samples, n_classes))
 
 
 def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
@@ -211,20 +243,37 @@ def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
     check_option("confusion", confusion, CONFUSIONS)
 
 
-def _wrong_labels(proba, confusion, weight):
-    """Probability of each label (column) where the label of a class (row) is wrong."""
+def _by_others(proba, y, confusion, weight):
+    """Probability of each given label (row) by way of each other class (column)."""
     n_classes = proba.shape[1]
     if n_classes == 1:
-        return np.zeros((1, 1))
-    uniform = np.full((n_classes, n_classes), 1 / (n_classes - 1))
-    np.fill_diagonal(uniform, 0)
+        return np.zeros_like(proba)
+    uniform = 1 / (n_classes - 1)
     if confusion == "uniform":
-        return uniform
-    similar = (proba.T * weight) @ proba
+        found = proba * uniform
+    else:
+        alike, total = _similarity(proba, y, weight)
+        alike += 1e-9 * uniform
+        alike *= _TO_SIMILAR / (total + 1e-9)
+        alike += (1 - _TO_SIMILAR) * uniform
+        found = np.multiply(alike, proba, out=alike)
+    found[np.arange(len(y)), y] = 0
+    return found
+
+
+def _similarity(proba, y, weight):
+    """How similar each given label (row) is to each class, and each class to others."""
+    rows = speakers(y, weight, proba.shape[1])
+    if len(rows) < len(y):
+        proba, weight = proba[rows], weight[rows]
+    weighed = proba * weight[:, None]
+    if proba.shape[1] > max(len(rows), _FEW_CLASSES):
+        # The same sums in another order, without an array of classes x classes.
+        others = np.maximum(proba.sum(axis=1, keepdims=True) - proba, 0)
+        return weighed[:, y].T @ proba, np.einsum("ij,ij->j", weighed, others)
+    similar = weighed.T @ proba
     np.fill_diagonal(similar, 0)
-    similar += 1e-9 * uniform
-    similar /= similar.sum(axis=1, keepdims=True)
-    return _TO_SIMILAR * similar + (1 - _TO_SIMILAR) * uniform
+    return similar[y], similar.sum(axis=1)
 
 
 def _judge(as_given, by_others, y, shares, rates):

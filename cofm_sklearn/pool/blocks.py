@@ -1,52 +1,18 @@
-"""Pools of every kind, read in blocks."""
+"""Pools on this machine, read in blocks."""
 
 import numpy as np
-from scipy import sparse
 from tqdm.auto import tqdm
 
-from cofm_sklearn.utils.validation import check_pool, check_raw, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_pool,
+    n_rows,
+    take_rows,
+)
 
-__all__ = ["BlockPool", "PoolView", "open_pool"]
+__all__ = ["BlockPool", "PoolView"]
 
 _BLOCK_BYTES = 2**24
 _RAW_BLOCK = 8192
-
-
-def open_pool(X, name="X_pool"):
-    """Open a pool for reading in blocks, without reading it.
-
-    Parameters
-    ----------
-    X : array-like of length n_pool
-        Numbers that can be sliced (arrays, `numpy.memmap`, Zarr and HDF5 arrays,
-        `ParquetEmbeddings`, sparse matrices, frames) stay where they are, and so do
-        Dask arrays; texts, images and lists are checked and converted at once.
-
-    name : str, default="X_pool"
-        What the caller calls this argument; used in errors.
-
-    Returns
-    -------
-    BlockPool or DaskPool
-
-    Raises
-    ------
-    ValueError
-        If there is no sample, or the number of samples is not known.
-    """
-    if type(X).__module__.partition(".")[0] == "dask":
-        from cofm_sklearn.pool.distributed import DaskPool
-
-        return DaskPool(X, name)
-    if n_rows(X) == 0:
-        raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
-    raw = check_raw(X, name)
-    if raw is not None:
-        return BlockPool(raw, name)
-    if sparse.issparse(X):
-        return BlockPool(X.tocsr(), name)
-    can_be_sliced = hasattr(X, "iloc") or (hasattr(X, "shape") and hasattr(X, "dtype"))
-    return BlockPool(X if can_be_sliced else check_pool(X, name), name)
 
 
 class PoolView:

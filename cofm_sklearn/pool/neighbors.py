@@ -13,8 +13,8 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from cofm_sklearn.pool.blocks import open_pool
 from cofm_sklearn.pool.graph import distinct_rows
+from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.priors.base import is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,

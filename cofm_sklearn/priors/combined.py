@@ -14,9 +14,9 @@ from cofm_sklearn.priors.base import (
     fitted_prior,
     is_package_prior,
 )
+from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.texts import is_frame
 from cofm_sklearn.utils.validation import (
-    align_proba,
     check_proba,
     is_numeric,
     n_rows,

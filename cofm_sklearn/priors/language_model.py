@@ -16,12 +16,12 @@ from cofm_sklearn.priors.base import (
     check_descriptions,
     first_descriptions,
 )
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.texts import check_texts
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_option,
     check_positive,
-    encode_labels,
 )
 
 __all__ = ["LanguageModelPrior"]

@@ -5,8 +5,8 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.priors.base import BasePrior
+from cofm_sklearn.utils.labels import check_labels
 from cofm_sklearn.utils.validation import check_proba
 
 __all__ = ["PrecomputedPrior"]

@@ -8,12 +8,12 @@ from sklearn.exceptions import NotFittedError
 
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy, check_strategy
-from cofm_sklearn.query.learner import may_have_gaps
+from cofm_sklearn.query.view import may_have_gaps
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_pool,
-    encode_labels,
     is_mixed_frame,
     n_rows,
     take_rows,
@@ -66,7 +66,7 @@ class ModALQuery(BaseQueryStrategy):
         self.arguments = arguments
         self.random_state = random_state
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         check_strategy(self.function, "function")
         X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)

@@ -11,14 +11,13 @@ from sklearn.base import clone
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.adapters import ModALQuery
 from cofm_sklearn.query.base import BaseQueryStrategy, check_strategy
-from cofm_sklearn.query.weights import class_shares
+from cofm_sklearn.query.worth import class_shares
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.validation import (
-    align_proba,
     check_integer,
     check_n_instances,
     check_option,
-    encode_labels,
     is_share,
     n_rows,
 )
@@ -203,14 +202,14 @@ class AskAgainQuery(BaseQueryStrategy):
         order = np.argsort(-worth, kind="stable")[: max(limit, 0)]
         return order[worth[order] > -np.inf].astype(np.int64)
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         self._check_parameters()
         strategy = self.query_strategy
         if not isinstance(strategy, BaseQueryStrategy):
             strategy = ModALQuery(strategy)
         if strategy.random_state is None and self.random_state is not None:
             strategy = clone(strategy).set_params(random_state=self.random_state)
-        return strategy._choose(learner, X_pool, n_instances)
+        return strategy._select_for(learner, X_pool, n_instances)
 
     def _check_parameters(self):
         check_strategy(self.query_strategy)

@@ -7,11 +7,17 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from cofm_sklearn.query.learner import view_learner
-from cofm_sklearn.utils import modal_wants_metrics
+from cofm_sklearn.compat import modal_wants_metrics
+from cofm_sklearn.query.view import view_learner
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
-__all__ = ["BaseQueryStrategy", "ask_strategy", "check_strategy", "take_highest"]
+__all__ = [
+    "BaseQueryStrategy",
+    "ask_strategy",
+    "check_strategy",
+    "rng_of_round",
+    "take_highest",
+]
 
 
 def check_strategy(strategy, name="query_strategy"):
@@ -85,6 +91,19 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
     return picked.astype(np.int64), others[0] if others else None
 
 
+def rng_of_round(seed, n_labeled):
+    """Draws of a round: the same for the same seed and labels, else new ones.
+
+    modAL 0.4.2 calls a strategy again where the first call raised, so a given
+    RandomState is copied, not used up.
+    """
+    if seed is None:
+        return check_random_state(None)
+    if not isinstance(seed, Integral):
+        seed = deepcopy(check_random_state(seed)).randint(np.iinfo(np.int32).max)
+    return np.random.RandomState([int(seed), n_labeled])
+
+
 def take_highest(utilities, n_instances, rng):
     """Return the positions of the highest utilities, ties in random order."""
     order = rng.permutation(len(utilities))
@@ -95,8 +114,8 @@ class BaseQueryStrategy(BaseEstimator):
     """Base of query strategies: callables that modAL takes, and estimators.
 
     A subclass stores its parameters, among them `n_instances` and `random_state`,
-    and writes ``_select``, or ``_choose`` if it wants the learner itself. Strategies
-    keep no state: equal input and an equal seed give equal picks.
+    and writes ``_select``, or ``_select_for`` if it wants the learner itself. It keeps
+    no state: equal input and an equal seed give equal picks.
     """
 
     prior = None
@@ -143,14 +162,14 @@ class BaseQueryStrategy(BaseEstimator):
                 f"{type(learner).__name__}."
             )
         n_instances = self._check_n_instances(n_instances, n_rows(X_pool))
-        indices, utilities = self._choose(learner, X_pool, n_instances)
+        indices, utilities = self._select_for(learner, X_pool, n_instances)
         if return_utilities:
             return indices, utilities
         if modal_wants_metrics(learner):
             return indices, utilities[indices]
         return indices
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         """Choose from a learner's pool; returns indices and utilities."""
         view = view_learner(learner, X_pool, self.prior)
         return self._select(view, n_instances, self._rng(len(view.y_labeled)))
@@ -174,14 +193,4 @@ class BaseQueryStrategy(BaseEstimator):
         return check_n_instances(n_instances, n_pool)
 
     def _rng(self, n_labeled):
-        """Draws of this round: the same for the same seed and labels, else new ones.
-
-        modAL 0.4.2 calls a strategy again where the first call raised, so a given
-        RandomState is copied, not used up.
-        """
-        seed = self.random_state
-        if seed is None:
-            return check_random_state(None)
-        if not isinstance(seed, Integral):
-            seed = deepcopy(check_random_state(seed)).randint(np.iinfo(np.int32).max)
-        return np.random.RandomState([int(seed), n_labeled])
+        return rng_of_round(self.random_state, n_labeled)

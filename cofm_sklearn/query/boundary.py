@@ -9,7 +9,8 @@ import heapq
 import numpy as np
 
 from cofm_sklearn.query.base import BaseQueryStrategy
-from cofm_sklearn.utils.validation import check_integer, encode_labels
+from cofm_sklearn.utils.labels import encode_labels
+from cofm_sklearn.utils.validation import check_integer
 
 __all__ = [
     "ClassRankings",

@@ -4,7 +4,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from cofm_sklearn.pool.blocks import BlockPool, open_pool
+from cofm_sklearn.pool.blocks import BlockPool
+from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import (
     covered_by,
@@ -13,16 +14,16 @@ from cofm_sklearn.query.coverage import (
     similarities,
     to_device,
 )
-from cofm_sklearn.query.learner import LearnerReader, count_labels
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
-from cofm_sklearn.query.weights import learn_weights
+from cofm_sklearn.query.view import LearnerReader, count_labels
+from cofm_sklearn.query.worth import learn_weights
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
     check_auto_or_positive,
     check_numbers,
     check_option,
     check_proba,
     check_unit_embeddings,
-    encode_labels,
     is_share,
     n_rows,
 )
@@ -248,7 +249,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         self._check_parameters()
         rng = self._rng(n_labeled)
         rows = _sample_rows(n_pool, rng)
-        indices, utilities = self._decide(
+        indices, utilities = self._select_from(
             pool,
             ArraySource(proba, prior_proba),
             rows,
@@ -260,14 +261,14 @@ class CoDecisionQuery(BaseQueryStrategy):
         )
         return (indices, utilities) if return_utilities else indices
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         self._check_parameters()
         pool = open_pool(X_pool)
         rng = self._rng(count_labels(learner))
         rows = _sample_rows(len(pool), rng)
         X_sample = pool.take(rows)
         reader = LearnerReader(learner, X_sample, self.prior)
-        return self._decide(
+        return self._select_from(
             pool,
             LearnerSource(reader, use_prior=self.balance > 0),
             rows,
@@ -278,7 +279,9 @@ class CoDecisionQuery(BaseQueryStrategy):
             rng,
         )
 
-    def _decide(self, pool, source, rows, X_sample, X_labeled, trust, n_instances, rng):
+    def _select_from(
+        self, pool, source, rows, X_sample, X_labeled, trust, n_instances, rng
+    ):
         """Weigh the pool, draw candidates, and pick those that cover it best."""
         n_pool = len(pool)
         n_candidates = self._count_candidates(n_pool, n_instances)

@@ -5,12 +5,12 @@ import numpy as np
 from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import covered_by, greedy_coverage
-from cofm_sklearn.query.weights import uncertainty_of
+from cofm_sklearn.query.worth import uncertainty_of
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
     check_auto_or_positive,
     check_integer,
     check_option,
-    encode_labels,
 )
 
 __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]

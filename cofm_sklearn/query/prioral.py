@@ -2,7 +2,7 @@
 
 from cofm_sklearn.models.prioral import check_noise_share, in_noise_set
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
-from cofm_sklearn.query.weights import uncertainty_of
+from cofm_sklearn.query.worth import uncertainty_of
 
 __all__ = ["PriorALQuery"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cofm_sklearn.pool.reservoir import draw_priorities, fill_reservoir
-from cofm_sklearn.query.weights import PoolWeights
+from cofm_sklearn.query.worth import PoolWeights
 from cofm_sklearn.utils.validation import (
     check_pool,
     check_proba,

@@ -1,7 +1,7 @@
 """The two strategies that all others are measured against."""
 
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
-from cofm_sklearn.query.weights import uncertainty_of
+from cofm_sklearn.query.worth import uncertainty_of
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["RandomQuery", "UncertaintyQuery"]

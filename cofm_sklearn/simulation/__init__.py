@@ -1,5 +1,6 @@
 """Simulated labelling: oracles, the loop as one estimator, learning curves."""
 
+from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
 from cofm_sklearn.simulation.compare import compare_strategies
 from cofm_sklearn.simulation.curves import (
     LearningCurveDisplay,
@@ -9,14 +10,13 @@ from cofm_sklearn.simulation.curves import (
 )
 from cofm_sklearn.simulation.description_display import DescriptionsDisplay
 from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
-from cofm_sklearn.simulation.loop import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import (
     BaseOracle,
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
 )
-from cofm_sklearn.simulation.stopping import StabilizedPredictions, StoppingDecision
+from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 
 __all__ = [
     "ActiveLearningClassifier",
@@ -26,9 +26,8 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",
     "NoisyOracle",
+    "PrecisionCoverageDisplay",
     "RecordedVotesOracle",
-    "StabilizedPredictions",
-    "StoppingDecision",
     "SuspectsDisplay",
     "compare_strategies",
     "label_savings",

@@ -10,12 +10,16 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from cofm_sklearn.datasets.make import check_labels
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.query.base import check_strategy
-from cofm_sklearn.simulation.loop import ActiveLearningClassifier
+from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import NoisyOracle
-from cofm_sklearn.utils.validation import check_integer, n_rows, take_rows
+from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["compare_strategies"]
 

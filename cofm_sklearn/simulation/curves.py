@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from cofm_sklearn.datasets.make import check_classes, check_labels
 from cofm_sklearn.simulation.savings import (
     check_records,
     label_savings,
@@ -16,6 +15,7 @@ from cofm_sklearn.simulation.savings import (
     seed_curves,
 )
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import check_classes, check_labels
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = [

@@ -5,11 +5,11 @@ import textwrap
 import numpy as np
 
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_integer,
-    encode_labels,
     n_rows,
     take_rows,
 )

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from cofm_sklearn.datasets.make import check_classes, check_labels, flip_labels
+from cofm_sklearn.datasets.make import flip_labels
+from cofm_sklearn.utils.labels import check_classes, check_labels
 
 __all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
 

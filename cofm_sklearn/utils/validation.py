@@ -13,14 +13,12 @@ from sklearn.utils.sparsefuncs import inplace_row_scale
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    column_or_1d,
 )
 
 from cofm_sklearn.utils.images import check_images, is_images
-from cofm_sklearn.utils.texts import check_texts, is_missing, is_text
+from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
-    "align_proba",
     "allows_nan",
     "check_auto_or_positive",
     "check_integer",
@@ -33,14 +31,12 @@ __all__ = [
     "check_raw",
     "check_unit_embeddings",
     "check_weights",
-    "encode_labels",
     "is_finite",
     "is_fitted",
     "is_mixed_frame",
     "is_numeric",
     "is_share",
     "n_rows",
-    "ravel_labels",
     "stack_rows",
     "take_rows",
 ]
@@ -344,66 +340,3 @@ def is_share(value):
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     return 0 <= float(value) <= 1
-
-
-def ravel_labels(y, name="y", *, warn=False):
-    """Return labels as a 1-D array; one column is taken for what it is.
-
-    Raises
-    ------
-    ValueError
-        If there are several columns.
-    """
-    y = y if hasattr(y, "iloc") else np.asarray(y)
-    shape = y.shape
-    if len(shape) == 2 and shape[1] > 1:
-        raise ValueError(
-            f"{name} has {shape[1]} columns; several labels per sample (multi-label) "
-            "are not supported. Give one label per sample, of one-hot columns for "
-            f"example {name}.argmax(axis=1)."
-        )
-    return column_or_1d(y, warn=warn)
-
-
-def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct it."):
-    """Translate labels to positions in `classes`.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), dtype int64
-
-    Raises
-    ------
-    ValueError
-        If a label is not among the classes; the label is named.
-    """
-    labels, classes = ravel_labels(y, name).tolist(), np.asarray(classes).tolist()
-    # By Python equality: NumPy turns numbers into strings to compare them.
-    position = {label: k for k, label in enumerate(classes)}
-    codes = np.array([position.get(label, -1) for label in labels], dtype=np.int64)
-    unknown = np.flatnonzero(codes < 0)
-    if unknown.size:
-        known = ", ".join(repr(c) for c in classes[:10])
-        more = ", ..." if len(classes) > 10 else ""
-        if is_missing(labels[unknown[0]]):
-            cure = "Drop the rows without label."
-        raise ValueError(
-            f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
-            f"{known}{more}. {cure}"
-        )
-    return codes
-
-
-def align_proba(proba, from_classes, to_classes):
-    """Put probability columns into the order of `to_classes`; missing ones are 0.
-
-    Raises
-    ------
-    ValueError
-        If `from_classes` has a label that `to_classes` lacks.
-    """
-    if np.array_equal(from_classes, to_classes):
-        return np.asarray(proba)
-    aligned = np.zeros((len(proba), len(to_classes)), dtype=np.float64)
-    aligned[:, encode_labels(from_classes, to_classes, name="classes_")] = proba
-    return aligned

@@ -7,9 +7,9 @@ import re
 import sys
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from threadpoolctl import threadpool_info
 
-from cofm_sklearn.utils.modal import repaired_names
 from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 
 __all__ = ["show_versions"]
@@ -18,28 +18,15 @@ __all__ = ["show_versions"]
 _TOOLS = {"test", "docs", "dev"}
 # Extras are made of other extras.
 _OWN_NAMES = {"cofm_sklearn", "cofm-sklearn"}
-_REQUIREMENT = re.compile(
-    r"(?P<name>[\w.-]+)(?P<extras>\[.*?\])?\s*\(?(?P<bounds>[^;)]*)\)?"
-    r"(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?"
-)
 
 
 def show_versions():
     """Print the versions and settings that a bug report needs.
 
     Python and the system; every dependency, core and extra, with the bounds that
-    cofm_sklearn sets; what was repaired in modAL; the thread pools; where the weights
-    of all-MiniLM-L6-v2 are. The versions come from the metadata of what is installed:
-    nothing heavy is imported. The home folder is written as ``~``.
-
-    See Also
-    --------
-    cofm_sklearn.utils.repair_modal : What is repaired in modAL, and why.
-
-    Notes
-    -----
-    modAL is repaired while it is imported. To see what was repaired, call this in the
-    process that uses modAL.
+    cofm_sklearn sets; the thread pools; where the weights of all-MiniLM-L6-v2 are. The
+    versions come from the metadata of what is installed: nothing heavy is imported. The
+    home folder is written as ``~``.
 
     Examples
     --------
@@ -64,7 +51,6 @@ def _sections():
     yield "System", _system()
     yield "cofm_sklearn", _package()
     yield from _dependencies(_requirements()).items()
-    yield "modAL", _modal()
     yield "Thread pools", _thread_pools()
     yield "Weights of all-MiniLM-L6-v2", _weights()
 
@@ -76,11 +62,8 @@ def _system():
 
 
 def _package():
-    # Imported late: the top of the package imports this folder.
-    import cofm_sklearn
-
-    yield "version", cofm_sklearn.__version__
-    yield "folder", Path(cofm_sklearn.__file__).parent
+    yield "version", _installed("cofm_sklearn")
+    yield "folder", Path(__file__).parents[1]
 
 
 def _requirements():
@@ -94,13 +77,13 @@ def _requirements():
 def _dependencies(requirements):
     """Sort requirements under titles, each with what is installed of it."""
     found: dict[str, list[tuple[str, str]]] = {"Dependencies": []}
-    for requirement in requirements:
-        parts = _REQUIREMENT.match(requirement)
-        if parts is None or parts["name"] in _OWN_NAMES or parts["extra"] in _TOOLS:
+    for requirement in map(Requirement, requirements):
+        extra = re.search(r'extra == "([\w-]+)"', str(requirement.marker))
+        if requirement.name in _OWN_NAMES or (extra and extra[1] in _TOOLS):
             continue
-        title = f"Extra {parts['extra']}" if parts["extra"] else "Dependencies"
-        bounds = f" ({parts['bounds'].strip()})" if parts["bounds"].strip() else ""
-        entry = parts["name"], _installed(parts["name"]) + bounds
+        title = f"Extra {extra[1]}" if extra else "Dependencies"
+        bounds = f" ({requirement.specifier})" if requirement.specifier else ""
+        entry = requirement.name, _installed(requirement.name) + bounds
         found.setdefault(title, []).append(entry)
     if not requirements:
         found["Dependencies"].append(("unknown", "cofm_sklearn is not installed"))
@@ -112,24 +95,6 @@ def _installed(distribution):
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _modal():
-    """Name what was repaired, by the module it is in."""
-    if "modAL" not in sys.modules:
-        yield "repaired", "not known: modAL is not imported in this process"
-        return
-    names = repaired_names()
-    yield "repaired", f"{len(names)} names"
-    modules: dict[str, list[str]] = {}
-    for name in names:
-        parts = name.split(".")
-        while ".".join(parts) not in sys.modules:
-            parts.pop()
-        module = ".".join(parts)
-        modules.setdefault(module, []).append(name.removeprefix(f"{module}."))
-    for module, inside in modules.items():
-        yield module, ", ".join(inside)
 
 
 def _thread_pools():

@@ -1,5 +1,6 @@
 """Files that go out are whole; files that come in end in labels or a clear error."""
 
+import contextlib
 import csv
 import os
 import random
@@ -211,3 +212,20 @@ def test_paths_that_are_not_utf8_go_to_label_studio_and_back(tmp_path):
 
 def first_n(learner, X_pool, n_instances):
     return np.arange(n_instances)
+
+
+def test_no_flipped_bit_in_a_parquet_file_gives_another_label(session, tmp_path):
+    path = tmp_path / "a.parquet"
+    session.export(path)
+    whole = path.read_bytes()
+    before = labels_in(session)
+    for at in range(0, len(whole) - 8, 29):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with open_session() as again, contextlib.suppress(ValueError):
+            again.import_labels(path)
+            assert labels_in(again).items() <= before.items(), at
+
+
+def labels_in(session):
+    frame = session.export()
+    return dict(zip(frame["id"], frame["label"]))

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,88 @@ def test_a_flipped_bit_in_the_header(path, at):
         assert "none is missing" in message
     with AnnotationStore(path) as store:
         assert store.events() == whole
+
+
+@pytest.mark.parametrize("left", [b"", b"x" * 5000])
+def test_a_file_that_has_lost_all_is_not_a_new_one(path, left):
+    path.write_bytes(left)
+    for _ in range(2):
+        with pytest.raises(DamagedStoreError, match="no answer could be read") as error:
+            open_session(path)
+        assert "all that it held is missing" in str(error.value)
+    assert path.read_bytes() == left
+    assert [error.value.salvaged] == list(path.parent.glob("*salvaged*"))
+    with open_session(error.value.salvaged) as session:
+        assert "all that it held is missing" in session.store.note("salvaged")
+        label(session, 1)
+    with pytest.raises(DamagedStoreError) as again:
+        open_session(path)
+    assert again.value.salvaged != error.value.salvaged  # that one has answers now
+
+
+def test_a_file_that_was_killed_while_it_was_made_is_new(tmp_path):
+    path = tmp_path / "s.sqlite"
+    path.touch()
+    (tmp_path / "s.sqlite-new").touch()
+    with open_session(path) as session:
+        label(session, 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_says_what_is_missing(path):
+    change_by_hand(path, "DELETE FROM event WHERE seq IN (3, 5)")
+    with pytest.raises(DamagedStoreError) as error:
+        open_session(path)
+    with AnnotationStore(error.value.salvaged) as store:
+        note = store.note("salvaged")
+    assert note == "12 events of s.sqlite were saved; 2 are missing (numbers 3, 5)"
+
+
+def test_a_copy_that_cannot_be_written_is_no_other_error(path):
+    long = path.rename(path.with_name("n" * 245))  # its copy would have 256
+    change_by_hand(long, "DELETE FROM event WHERE seq = 5")
+    for _ in range(2):
+        with pytest.raises(DamagedStoreError, match="cannot be written") as error:
+            AnnotationStore(long)
+        assert error.value.salvaged is None
+
+
+@pytest.mark.parametrize("whose", ["another", "none", "its own, with a bit"])
+def test_a_journal_that_leads_nowhere_is_not_played_back(path, tmp_path, whose):
+    """Journals of two files in the middle of a transaction."""
+    journals, files = [], []
+    for name in ("one", "two"):
+        here = tmp_path / f"{name}.sqlite"
+        with AnnotationStore(here) as store:
+            with store.transaction():
+                for i in range(300):
+                    store.append("ann", "import", IDS[i % 60], name)
+            store.query("PRAGMA cache_size = 1")  # pages go to the file at once
+            with contextlib.suppress(InterruptedError), store.transaction():
+                for i in range(300):
+                    store.append("bob", "import", IDS[i % 60], "1")
+                journals.append(Path(f"{here}-journal").read_bytes())
+                files.append(here.read_bytes())
+                raise InterruptedError
+    journal = {"another": journals[1], "none": b"\xd9\xd5" * 3000}.get(whose)
+    if journal is None:
+        journal = bytearray(journals[0])
+        journal[len(journal) // 2 :] = bytes(len(journal) - len(journal) // 2)
+    path = tmp_path / "s.sqlite"
+    path.write_bytes(files[0])
+    Path(f"{path}-journal").write_bytes(journal)
+    for _ in range(2):
+        with pytest.raises(DamagedStoreError, match="was left as it is") as error:
+            AnnotationStore(path)
+        assert path.read_bytes() == files[0]
+        assert Path(f"{path}-journal").read_bytes() == journal
+    assert len(list(tmp_path.glob("*salvaged*"))) == 1
+    with AnnotationStore(error.value.salvaged) as store:
+        ours = [e.label for e in store.events() if e.annotator == "ann"]
+    assert ours == ["one"] * 300
+    Path(f"{path}-journal").write_bytes(journals[0])  # the right one
+    with AnnotationStore(path) as store:
+        assert [e.label for e in store.events()] == ["one"] * 300
 
 
 def test_answers_are_read_where_their_table_has_lost_them(tmp_path):

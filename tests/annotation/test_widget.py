@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from cofm_sklearn.annotation import AnnotationSession, AnnotationWidget
-from cofm_sklearn.simulation import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions
 
 TEXTS = [f"{'cheap pills' if i % 3 == 0 else 'lunch'} number {i}" for i in range(60)]
 CLASSES = ["ham", "spam"]
@@ -190,6 +190,7 @@ def test_what_a_stopping_rule_says_is_shown():
         classes=CLASSES,
         n_instances=6,
         background=False,
+        check_share=0,
         stopping=rule,
     ) as session:
         widget = AnnotationWidget(session)

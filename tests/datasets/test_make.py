@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from cofm_sklearn.datasets import flip_labels, make_long_tail
-from cofm_sklearn.datasets.make import check_classes
+from cofm_sklearn.utils.labels import check_classes
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80)
 SEEDS = st.integers(0, 1000)
@@ -235,7 +235,7 @@ def test_input_is_not_written_to():
         (["a", "b"], {"noise": np.nan}, ValueError, "noise"),
         (["a", "b"], {"kind": "pairwise"}, ValueError, "kind"),
         (["a", "b"], {"kind": "asymmetric"}, ValueError, "confusion"),
-        (["a", "b"], {"classes": ["a", "c"]}, ValueError, "not among the classes"),
+        (["a", "b"], {"classes": ["a", "c"]}, ValueError, "unknown label"),
         (["a", "b"], {"classes": ["a", "a", "b"]}, ValueError, "repeats"),
         (["a", "b"], {"classes": ["a", "b", "long"]}, ValueError, "dtype"),
         (["a", "b"], {"classes": [0, 1]}, ValueError, "dtype"),

@@ -1,5 +1,7 @@
 """How far the prior is trusted, as labels say."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,8 @@ from cofm_sklearn.models.fusion import (
     smooth_by_fold,
     smooth_proba,
 )
-from cofm_sklearn.noise.estimate import centre_logits
+from cofm_sklearn.noise import estimate_noise, quality
+from cofm_sklearn.noise.estimate import centre_logits, explain_labels
 
 
 def opinions(y, k, skill, seed):
@@ -204,3 +207,39 @@ def test_without_prior_rare_labels_weigh_as_all_others():
     assert learned.prior_evidence < 0.01
     assert_allclose(fixed.label_quality, learned.label_quality, atol=0.01)
     assert fixed.noise_rate == pytest.approx(learned.noise_rate, abs=0.01)
+
+
+def test_some_labels_of_many_speak_for_all(y, monkeypatch):
+    true, y = y, y.copy()
+    y[:60] = (y[:60] + 1) % 4
+    prior, small = opinions(true, 4, 3, 1), opinions(true, 4, 5, 2)
+    all_of_them = fit_fusion(prior, small, y)
+    noise = estimate_noise(y, small)
+    monkeypatch.setattr(quality, "_MOST_WORK", 4 * 4 * 150)
+    some = fit_fusion(prior, small, y)
+    assert some.trust != all_of_them.trust
+    assert abs(some.trust - all_of_them.trust) < 0.15
+    assert abs(some.noise_rate - all_of_them.noise_rate) < 0.05
+    assert_allclose(some.label_quality, all_of_them.label_quality, atol=0.25)
+    assert some.label_quality[:60].mean() < 0.2 < 0.95 < some.label_quality[60:].mean()
+    less = estimate_noise(y, small)
+    assert_allclose(less.label_quality, noise.label_quality, atol=0.25)
+    assert_allclose(less.noise_matrix, noise.noise_matrix, atol=0.05)
+    low, high = less.noise_rate_interval
+    assert low < 0.2 < high
+
+
+def test_memory_with_many_classes(monkeypatch):
+    """Some arrays of labels x classes, not one for each of the settings."""
+    n, k = 800, 300
+    monkeypatch.setattr(quality, "_MOST_WORK", 5e5)
+    y = np.arange(n) % k
+    prior, small = opinions(y, k, 4, 1), opinions(y, k, 3, 2)
+    for work in (lambda: fit_fusion(prior, small, y), lambda: explain_labels(y, small)):
+        tracemalloc.start()
+        try:
+            work()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 10 * 8 * n * k

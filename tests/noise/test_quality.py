@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.metrics import roc_auc_score
 
-from cofm_sklearn.noise import fit_label_channel
-from cofm_sklearn.noise.quality import fit_label_channels
+from cofm_sklearn.noise import fit_label_channel, quality
+from cofm_sklearn.noise.quality import fit_label_channels, speakers
 
 
 def slow_channel(y, proba, noise_rate=None, weight=None, confusion="uniform"):
@@ -79,6 +79,42 @@ def test_equals_the_slow_version(noise_rate, weighted, confusion):
     slow = slow_channel(y, proba, noise_rate, weight, confusion)
     for got, wanted in zip(fast, slow, strict=True):
         assert_allclose(got, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_more_classes_than_labels(monkeypatch, n):
+    """Similarity of classes without an array of classes x classes."""
+    monkeypatch.setattr(quality, "_FEW_CLASSES", 0)
+    y, proba = random_case(1, n=n, k=6)
+    weight = np.random.RandomState(1).uniform(0.1, 2, n)
+    fast = fit_label_channel(y, proba, sample_weight=weight, confusion="similar")
+    slow = slow_channel(y, proba, None, weight, "similar")
+    for got, wanted in zip(fast, slow, strict=True):
+        assert_allclose(got, wanted, rtol=1e-9)
+
+
+@given(
+    y=st.lists(st.integers(0, 9), min_size=1, max_size=300),
+    work=st.integers(1, 10**5),
+    seed=st.integers(0, 100),
+)
+def test_some_labels_speak_for_all(y, work, seed):
+    y, n_classes = np.array(y), 10
+    weight = np.random.RandomState(seed).choice([0.0, 1.0], size=len(y))
+    weight[0] = 1.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "_MOST_WORK", work)
+        rows = speakers(y, weight, n_classes)
+    assert np.all(np.diff(rows) > 0)
+    assert weight[rows].any()
+    if len(rows) == len(y):
+        return
+    n = len(rows) - 1  # rounding up may add one
+    assert n * n_classes * min(n, n_classes) <= work
+    step = len(y) / len(rows)
+    for k in range(n_classes):  # each class has its share, as far as labels count
+        share = np.sum(weight[y == k]) / step
+        assert abs(np.sum(weight[rows][y[rows] == k]) - share) <= 2
 
 
 def planted(rate, n=3000, k=4, seed=0):

@@ -13,7 +13,7 @@ from cofm_sklearn.pool.reservoir import (
     fill_reservoir,
     merge_reservoirs,
 )
-from cofm_sklearn.query.weights import class_shares, learn_weights
+from cofm_sklearn.query.worth import class_shares, learn_weights
 
 
 def fill(weight, size, n, cuts=(), seed=0, X=None):

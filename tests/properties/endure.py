@@ -7,8 +7,11 @@ of an earlier version is killed at a random moment, sometimes in the middle of a
 what its calls had returned must be in the file, in order.
 
 Damages: flipped bits, cut ends, stale or foreign pages, lost and foreign side files,
-over files at rest and files left in the middle of a transaction. Either all answers are
-there, or one clear error names a copy and every answer that is not in it.
+emptied and swapped files, over files at rest, files left in the middle of a
+transaction, and exports. Either all answers are there, or one clear error names a copy
+and every answer that is not in it, each time the file is opened. A spoilt export
+changes no answer of the session that it came from; elsewhere it ends in labels or in a
+clear error.
 
 Interrupts: as many Ctrl-Cs, and as many forks beside threads that write and train. No
 call hangs, no lock is left, and a child is told that the session is not its own.
@@ -50,11 +53,12 @@ from cofm_sklearn.annotation.store import _STEPS, _statements, row_checksum
 X, Y = make_blobs([60, 60], n_features=3, random_state=0)
 IDS = sample_ids(X)
 LONGEST_S = 60  # that any process may take
+WAYS_OF_ANY_FILE = ["bit", "bits", "cut", "zeros", "noise", "longer", "swapped", "lost"]
 WAYS = [
-    *("bit", "bits", "cut", "zeros", "noise", "stale page", "foreign page", "longer"),
-    *("lost journal", "cut journal", "bit in the journal", "foreign journal"),
-    *("swapped", "lost"),
+    *("stale page", "foreign page", "lost journal", "cut journal"),
+    *("bit in the journal", "foreign journal"),
 ]
+EXPORTS = ["out.csv", "out.jsonl", "out.parquet"]
 
 
 def open_session(path, **settings):
@@ -92,7 +96,7 @@ def act(session, rng, folder):
         rows = [(rng.choice(IDS), rng.randint(0, 1), name) for _ in range(20)]
         session.import_labels(rows, overwrite=rng.random() < 0.5)
     elif verb == "export":
-        session.export(folder / rng.choice(["out.csv", "out.jsonl", "out.parquet"]))
+        session.export(folder / rng.choice(EXPORTS))
 
 
 def write_earlier_version(path, n_events):
@@ -216,6 +220,8 @@ def scene(folder, seed):
                 with contextlib.suppress(ValueError):
                     act(session, rng, path.parent)
             held = events_of(session.store)
+            for export in EXPORTS:
+                session.export(path.with_name(export))
         made.append((path, held, early))
         leave_in_the_middle(path, folder / name / "middle.sqlite", rng)
     return made
@@ -236,88 +242,133 @@ def leave_in_the_middle(path, target, rng):
             raise InterruptedError
 
 
-def damage(path, other, early, rng):
-    """Spoil a file in one of many ways; returns the name of the way."""
+def spoil(path, way, other, rng):
+    """Spoil a file of any kind."""
     content = bytearray(path.read_bytes())
-    journal = Path(f"{path}-journal")
-    way = rng.choice(WAYS)
-    page = 4096 * rng.randrange(max(len(content) // 4096, 1))
-    if way == "bit":
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    elif way == "bits":
-        for _ in range(rng.randint(2, 40)):
+    start = rng.randrange(max(len(content), 1))
+    if way in ("bit", "bits") and content:
+        for _ in range(1 if way == "bit" else rng.randint(2, 40)):
             content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     elif way == "cut":
-        del content[rng.randrange(len(content)) :]
+        del content[start:]
     elif way in ("zeros", "noise"):
         n = rng.choice([1, 16, 512, 4096])
-        start = rng.randrange(len(content))
         filling = bytes(n) if way == "zeros" else rng.randbytes(n)
         content[start : start + n] = filling[: len(content) - start]
-    elif way == "stale page":
-        content[page : page + 4096] = early[page : page + 4096]
-    elif way == "foreign page":
-        content[page : page + 4096] = other.read_bytes()[page : page + 4096]
     elif way == "longer":
         content += rng.randbytes(rng.choice([1, 4096]))
+    elif way == "swapped":
+        content = bytearray(other.read_bytes())
+    elif way == "lost":
+        content = bytearray()
+    path.write_bytes(content)
+
+
+def damage(path, other, early, rng):
+    """Spoil a session's file in one of many ways; returns the name of the way."""
+    content, journal = bytearray(path.read_bytes()), Path(f"{path}-journal")
+    way = rng.choice(WAYS_OF_ANY_FILE + WAYS)
+    page = 4096 * rng.randrange(max(len(content) // 4096, 1))
+    if way in WAYS_OF_ANY_FILE:
+        spoil(path, way, other, rng)
+    elif way in ("stale page", "foreign page"):
+        there = early if way == "stale page" else other.read_bytes()
+        content[page : page + 4096] = there[page : page + 4096]
+        path.write_bytes(content)
     elif way == "lost journal":
         journal.unlink(missing_ok=True)
     elif way == "foreign journal":
         foreign = other.with_name("middle.sqlite-journal")
         if foreign.exists():
             shutil.copy(foreign, journal)
-    elif way == "swapped":
-        content = bytearray(other.read_bytes())
-    elif way == "lost":
-        content = bytearray()
     elif journal.exists():
-        held = bytearray(journal.read_bytes())
-        if held and way == "cut journal":
-            del held[rng.randrange(len(held)) :]
-        elif held:
-            held[rng.randrange(len(held))] ^= 1 << rng.randrange(8)
-        journal.write_bytes(held)
-    path.write_bytes(content)
+        spoil(journal, "bit" if way == "bit in the journal" else "cut", journal, rng)
     return way
 
 
 def check_damaged(path, way, held, others):
     """Open a spoilt file, and see what comes of it; returns how it ended."""
+    found, error = go_on(path)
+    if error:
+        note = check_salvaged(error, held, others)
+        assert note in str(error), "the copy does not say what is missing"
+        _, again = go_on(path)
+        assert again, "damaged at first, and then not"
+        assert again.salvaged == error.salvaged, "salvaged twice"
+        check_salvaged(again, held, others)
+        return "error with a copy"
+    # It has become the other file: nothing tells it from one that belongs there.
+    whole = [held, others] if way == "swapped" else [held]
+    assert any(found[: len(one)] == one for one in whole), "lost in silence"
+    return "right labels"
+
+
+def go_on(path):
+    """Do what a person would do with a session; returns events, or the error."""
     try:
         with open_session(path, background=False) as session:
             session.progress()
             session.export()
             for question in session.ask(2):
                 session.answer(question.id, 1)
-            found = events_of(session.store)
+            return events_of(session.store), None
     except DamagedStoreError as error:
-        return check_salvaged(error, held, others)
-    except StoreError:
-        return "another clear error"
-    whole = held, others, [] if way in ("lost", "cut") else held
-    assert any(found[: len(one)] == one for one in whole), "lost in silence"
-    return "right labels"
+        return None, error
 
 
 def check_salvaged(error, held, others):
+    """Look for answers that are missing in silence; returns the note of the copy."""
     message = str(error)
-    if error.salvaged is None:
-        assert "no answer could be read" in message
-        return "error without a copy"
+    assert error.salvaged is not None, "no copy"
     with AnnotationStore(error.salvaged) as store:
-        events = store.events()
+        events, note = store.events(), store.note("salvaged")
+    note = note.partition("; ")[2]
     saved = {e.seq: [e.annotator, e.kind, e.sample, e.label, e.target] for e in events}
     if list(saved.values()) == others:  # it was swapped
-        return "error with a copy"
-    named = re.search(r"numbers ([\d, .]+)\)", message)
-    for seq, row in enumerate(held, 1):
-        if saved.get(seq) in (row, others[seq - 1] if seq <= len(others) else row):
-            continue
+        return note
+    gone = [
+        seq
+        for seq, row in enumerate(held, 1)
+        if saved.get(seq) not in (row, others[seq - 1] if seq <= len(others) else row)
+    ]
+    for seq in gone:
         assert seq not in saved or saved[seq][0] == "eve", "a label has changed"
-        said = named and (str(seq) in named[1].split(", ") or named[1].endswith("..."))
-        after = re.search(r"those after number (\d+) are missing", message)
-        assert said or (after and seq > int(after[1])), f"{seq} is missing in silence"
-    return "error with a copy"
+    said = re.search(r"(\d+) are missing \(numbers ([\d, .]+)\)", message)
+    after = re.search(r"those after number (\d+) are missing", message)
+    if said and said[2].endswith("..."):
+        assert int(said[1]) >= len(gone), "more are missing in silence"
+    elif said or after:
+        named = set(said[2].split(", ")) if said else set()
+        for seq in gone:
+            known = str(seq) in named or (after and seq > int(after[1]))
+            assert known, f"{seq} is missing in silence"
+    else:
+        assert not gone or "all that it held is missing" in message
+    return note
+
+
+def check_export(path, way, source):
+    """Import a spoilt export; returns how it ended."""
+    with open_session(source, background=False) as session:
+        before = labels_of(session)
+        with contextlib.suppress(ValueError):
+            session.import_labels(path)
+        assert labels_of(session).items() >= before.items(), "a label has changed"
+    with open_session(":memory:", background=False) as session:
+        try:
+            session.import_labels(path)
+        except ValueError:
+            assert not session.store.events()
+            return "export: clear error"
+        found = labels_of(session)
+    if found == before:
+        return "export: right labels"
+    return f"export: {'other' if found.items() - before.items() else 'fewer'} labels"
+
+
+def labels_of(session):
+    frame = session.export()
+    return {(r.id, r.annotator): r.label for r in frame.itertuples()}
 
 
 def damages(n, seed):
@@ -330,14 +381,22 @@ def damages(n, seed):
                 work = Path(folder) / "work"
                 shutil.rmtree(work, ignore_errors=True)
                 work.mkdir()
-                source = rng.choice(["s.sqlite", "middle.sqlite"])
-                for ending in ("", "-journal"):
-                    path = one[0].with_name(f"{source}{ending}")
-                    if path.exists():
-                        shutil.copy(path, work / f"s.sqlite{ending}")
-                way = damage(work / "s.sqlite", two[0], one[2], rng)
+                source = rng.choice(["s.sqlite", "middle.sqlite", "export"])
                 try:
-                    end = check_damaged(work / "s.sqlite", way, one[1], two[1])
+                    if source == "export":
+                        source = rng.choice(EXPORTS)
+                        shutil.copy(one[0], work / "s.sqlite")
+                        shutil.copy(one[0].with_name(source), work / source)
+                        way = rng.choice(WAYS_OF_ANY_FILE)
+                        spoil(work / source, way, two[0].with_name(source), rng)
+                        end = check_export(work / source, way, work / "s.sqlite")
+                    else:
+                        for ending in ("", "-journal"):
+                            path = one[0].with_name(f"{source}{ending}")
+                            if path.exists():
+                                shutil.copy(path, work / f"s.sqlite{ending}")
+                        way = damage(work / "s.sqlite", two[0], one[2], rng)
+                        end = check_damaged(work / "s.sqlite", way, one[1], two[1])
                 except BaseException as error:
                     error.add_note(f"damage {done}: {way} in {source}")
                     raise

@@ -35,6 +35,7 @@ from cofm_sklearn.annotation import (
     to_label_studio,
 )
 from cofm_sklearn.datasets import ParquetEmbeddings, flip_labels, make_long_tail
+from cofm_sklearn.loop import StabilizedPredictions
 from cofm_sklearn.noise import (
     combine_annotators,
     estimate_noise,
@@ -54,7 +55,6 @@ from cofm_sklearn.simulation import (
     ExactOracle,
     NoisyOracle,
     RecordedVotesOracle,
-    StabilizedPredictions,
     label_savings,
     labels_to_reach,
     score_predictions,

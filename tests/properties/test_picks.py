@@ -23,7 +23,7 @@ from cofm_sklearn.query.coverage import (
     greedy_coverage,
     kernel_width,
 )
-from cofm_sklearn.query.weights import class_shares, learn_weights, uncertainty_of
+from cofm_sklearn.query.worth import class_shares, learn_weights, uncertainty_of
 from cofm_sklearn.utils.validation import check_unit_embeddings
 
 SEEDS = st.integers(0, 10**6)

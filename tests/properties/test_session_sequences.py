@@ -270,6 +270,7 @@ class Sequences(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+@pytest.mark.timeout(600 + 2 * N_SEQUENCES)
 def test_no_label_is_lost_doubled_or_on_another_sample():
     run_state_machine_as_test(
         Sequences,

@@ -14,11 +14,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from cofm_sklearn import ActiveLearningClassifier, CoDecisionClassifier
-from cofm_sklearn.query import ModALQuery, SkactivemlQuery
-from cofm_sklearn.query.checks import (
+from cofm_sklearn.loop.checks import (
     STRATEGY_CHECKS,
     parametrize_strategies_with_checks,
 )
+from cofm_sklearn.query import ModALQuery, SkactivemlQuery
 
 needs_skactiveml = pytest.mark.skipif(
     find_spec("skactiveml") is None, reason="scikit-activeml is not installed"

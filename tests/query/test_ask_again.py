@@ -14,9 +14,9 @@ from modAL.models import ActiveLearner
 from modAL.uncertainty import margin_sampling
 
 from cofm_sklearn import CoDecisionQuery
+from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query import AskAgainQuery
-from cofm_sklearn.query.checks import parametrize_strategies_with_checks
 
 STRATEGIES = [
     AskAgainQuery(CoDecisionQuery(), random_state=0),

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn import ActiveLearningClassifier
+from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.query import DirectQuery, GalaxyQuery
 from cofm_sklearn.query.boundary import (
     ClassRankings,
@@ -16,7 +17,6 @@ from cofm_sklearn.query.boundary import (
     galaxy_picks,
     threshold_interval,
 )
-from cofm_sklearn.query.checks import parametrize_strategies_with_checks
 
 
 @parametrize_strategies_with_checks(

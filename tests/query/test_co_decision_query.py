@@ -13,8 +13,8 @@ from sklearn.svm import LinearSVC
 
 from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, PrecomputedPrior
 from cofm_sklearn.query.co_decision import _sample_rows
-from cofm_sklearn.query.learner import view_learner
-from cofm_sklearn.query.weights import class_shares, uncertainty_of
+from cofm_sklearn.query.view import view_learner
+from cofm_sklearn.query.worth import class_shares, uncertainty_of
 
 
 @pytest.fixture

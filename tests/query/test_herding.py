@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn import ActiveLearningClassifier
+from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.query import UncertaintyHerdingQuery
-from cofm_sklearn.query.checks import parametrize_strategies_with_checks
 from cofm_sklearn.query.herding import (
     calibration_error,
     fit_temperature,

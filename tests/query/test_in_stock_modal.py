@@ -74,18 +74,3 @@ def test_committee_asks_with_all_its_members(blobs):
     assert len(set(np.asarray(indices).tolist())) == 5
     committee.teach(X[indices], y[indices])
     assert committee.score(X, y) > 0.8
-
-
-def test_failed_teach_leaves_labels_and_predictions(blobs):
-    X, y = blobs
-    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
-    learner = ActiveLearner(model, CoDecisionQuery(), X[::5], y[::5])
-    before = learner.predict_proba(X)
-    nan = X[:2].copy()
-    nan[1, 1] = np.nan
-    for rows, labels in ((nan, y[:2]), (X[:2, :3], y[:2]), (X[:2], y[:1])):
-        with pytest.raises(ValueError):
-            learner.teach(rows, labels)
-        np.testing.assert_array_equal(learner.X_training, X[::5])
-        np.testing.assert_array_equal(learner.y_training, y[::5])
-        np.testing.assert_array_equal(learner.predict_proba(X), before)

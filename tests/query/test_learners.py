@@ -178,12 +178,12 @@ def test_gaps_in_numbers_are_left_to_who_takes_them(model, as_frame):
         assert (session.predict() == Y).mean() > 0.5
     labeled = np.r_[0:30:3, 1]
     learner = ActiveLearner(
-        model,
-        CoDecisionQuery(random_state=0),
-        gaps if as_frame else gaps[labeled],
-        Y if as_frame else Y[labeled],
-        force_all_finite=False,
+        model, CoDecisionQuery(random_state=0), force_all_finite=False
     )
+    if as_frame:
+        learner.teach(gaps, Y)
+    else:
+        learner.teach(gaps[labeled], Y[labeled])
     assert len(learner.query(gaps, n_instances=5)[0]) == 5
 
 

@@ -7,11 +7,11 @@ from numpy.testing import assert_array_equal
 from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn import PrecomputedPrior
+from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.models import PriorALClassifier
 from cofm_sklearn.models.prioral import in_noise_set
 from cofm_sklearn.query import PriorALQuery
-from cofm_sklearn.query.checks import parametrize_strategies_with_checks
-from cofm_sklearn.query.weights import uncertainty_of
+from cofm_sklearn.query.worth import uncertainty_of
 
 PRIOR = PrecomputedPrior(range(4), columns=range(4))
 

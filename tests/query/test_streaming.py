@@ -16,10 +16,11 @@ from cofm_sklearn import (
     PrecomputedPrior,
 )
 from cofm_sklearn.datasets import ParquetEmbeddings
-from cofm_sklearn.pool.blocks import PoolView, block_rows, open_pool
+from cofm_sklearn.pool.blocks import PoolView, block_rows
+from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.query import UncertaintyHerdingQuery, co_decision
 from cofm_sklearn.query.coverage import covered_by
-from cofm_sklearn.query.weights import learn_weights
+from cofm_sklearn.query.worth import learn_weights
 from cofm_sklearn.utils.validation import check_unit_embeddings
 
 N, D = 3000, 6

@@ -7,8 +7,8 @@ from modAL.uncertainty import entropy_sampling, margin_sampling, uncertainty_sam
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import LogisticRegression
 
+from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.query import RandomQuery, UncertaintyQuery
-from cofm_sklearn.query.checks import parametrize_strategies_with_checks
 
 MEASURES = {
     "margin": margin_sampling,

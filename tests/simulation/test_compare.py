@@ -154,10 +154,10 @@ def test_texts_in_a_list_and_a_function(data):
 class _Interrupts(RandomQuery):
     """Somebody presses Ctrl-C when this one is asked for the second time."""
 
-    def _choose(self, learner, X_pool, n_instances):
+    def _select_for(self, learner, X_pool, n_instances):
         if hasattr(learner.estimator, "classes_"):
             raise KeyboardInterrupt
-        return super()._choose(learner, X_pool, n_instances)
+        return super()._select_for(learner, X_pool, n_instances)
 
 
 def test_an_interruption_keeps_complete_runs(data):

@@ -93,7 +93,7 @@ def test_classes_that_do_not_occur_and_the_kind_of_label_change_no_score(pairs):
         ([], [], {}, "y_true is empty"),
         (["a", None], ["a", "a"], {}, "y_true has missing"),
         ([0, 1], ["0", "1"], {}, "both"),
-        ([0, 1], [0, 2], {"classes": [0, 1]}, "not among the classes"),
+        ([0, 1], [0, 2], {"classes": [0, 1]}, "unknown label"),
     ],
 )
 def test_score_errors(y_true, y_pred, arguments, message):

@@ -139,7 +139,7 @@ def test_errors_of_fit():
         NoisyOracle(kind="asymmetric").fit(Y)
     with pytest.raises(ValueError, match="missing"):
         ExactOracle().fit(["a", None])
-    with pytest.raises(ValueError, match="not among the classes"):
+    with pytest.raises(ValueError, match="unknown label"):
         ExactOracle().fit(Y, classes=["ham", "spam"])
     with pytest.raises(ValueError, match="not fitted"):
         ExactOracle().answer([0])

@@ -10,13 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.validation import (
-    align_proba,
     check_n_instances,
     check_pool,
     check_proba,
     check_unit_embeddings,
-    encode_labels,
     is_fitted,
     is_mixed_frame,
     n_rows,

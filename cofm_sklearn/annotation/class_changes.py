@@ -1,0 +1,264 @@
+"""Classes that change while people label: the labels are kept, the history is true.
+
+Labels stand in the file as they were given. A change of the classes is an event of its
+own, and says what the labels before it are called from then on.
+"""
+
+import json
+from itertools import chain
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from cofm_sklearn.priors import ZeroShotPrior
+from cofm_sklearn.priors.base import (
+    BasePrior,
+    features_for_small_model,
+    is_package_prior,
+)
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.validation import is_fitted
+
+__all__ = ["CLASS_CHANGES", "RecastPrior", "check_change", "classes_after", "recast"]
+
+# add: [name, description or null]; rename: [old, new]; merge: [into, from, ...];
+# describe: [name, description]. In `label` of the event, as JSON.
+CLASS_CHANGES = {"add", "rename", "merge", "describe"}
+
+
+def check_change(kind, content, classes):
+    """Raise a ValueError or TypeError unless a change of these classes makes sense."""
+    names = content[:1] if kind in ("add", "describe") else content
+    text = content[1] if kind in ("add", "describe") else None
+    for name in names:
+        if type(name) is not type(classes[0]):
+            raise TypeError(
+                f"A class must be of the type of the others, as {classes[0]!r}; got "
+                f"{name!r}."
+            )
+        if isinstance(name, str) and not name.strip():
+            raise ValueError("The name of a class must not be empty.")
+    described = kind == "describe" or text is not None
+    if described and (not isinstance(text, str) or not text.strip()):
+        raise ValueError(f"A description must be a text that says something: {text!r}.")
+    new = {"add": names, "rename": names[1:]}.get(kind, [])
+    for name in names:
+        if name in new and name in classes:
+            cure = "" if kind == "add" else " To make two classes one, merge them."
+            raise ValueError(f"There is a class {name!r} already.{cure}")
+        if name not in new and name not in classes:
+            raise ValueError(f"There is no class {name!r}; the classes are {classes}.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"A class is named twice: {names}.")
+    if kind == "merge" and len(names) < 2:
+        raise ValueError("merge needs a class to go into and one or more that do.")
+    if kind == "merge" and len(classes) - len(names) + 1 < 2:
+        raise ValueError("After this there would be one class; 2 or more are needed.")
+
+
+def renamed_by(event):
+    """Return what labels are called after a change of the classes, as JSON to JSON."""
+    content = json.loads(event.label)
+    if event.kind == "rename":
+        pairs = [(content[0], content[1])]
+    elif event.kind == "merge":
+        pairs = [(name, content[0]) for name in content[1:]]
+    else:
+        pairs = []
+    return {json.dumps(old): json.dumps(new) for old, new in pairs}
+
+
+def classes_after(classes, event):
+    """Return the sorted classes after a change of them."""
+    content = json.loads(event.label)
+    if event.kind == "add":
+        return sorted({*classes, content[0]})
+    renamed = renamed_by(event)
+    texts = [json.dumps(name) for name in classes]
+    return sorted({json.loads(renamed.get(text, text)) for text in texts})
+
+
+def recast_proba(proba, classes, event):
+    """Return probabilities of the classes after a change; a new class has none."""
+    renamed = renamed_by(event)
+    summed: dict[str, float] = {}
+    for name, share in zip(classes, proba):
+        text = json.dumps(name)
+        text = renamed.get(text, text)
+        summed[text] = summed.get(text, 0.0) + share
+    return [summed.get(json.dumps(name), 0.0) for name in classes_after(classes, event)]
+
+
+def descriptions_of(estimator):
+    """Return what the prior of an estimator knows of each class, as texts."""
+    prior = getattr(split_pipeline(estimator)[1], "prior", None)
+    prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
+    if isinstance(prior, RecastPrior):
+        prior = prior.prior
+    given = getattr(prior, "class_descriptions", None)
+    if not hasattr(given, "items"):
+        return {}
+    return {
+        name: text if isinstance(text, str) else "; ".join(text)
+        for name, text in given.items()
+    }
+
+
+def describe(descriptions, changes):
+    """Return the description of each class after changes, where there is one."""
+    found = dict(descriptions)
+    for event in changes:
+        content = json.loads(event.label)
+        if event.kind in ("add", "describe") and content[1] is not None:
+            found[content[0]] = content[1]
+        elif event.kind == "rename" and content[0] in found:
+            found[content[1]] = found.pop(content[0])
+        elif event.kind == "merge":
+            texts = [found.pop(name, None) for name in content]
+            texts = list(dict.fromkeys(text for text in texts if text))
+            if texts:
+                found[content[0]] = "; ".join(texts)
+    return found
+
+
+def recast(estimator, classes, changes):
+    """Return a clone of an estimator whose prior knows the classes after changes.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Without a prior, it is only cloned.
+
+    classes : list
+        Before the changes.
+
+    changes : list of Event
+
+    Returns
+    -------
+    classifier
+    """
+    estimator = clone(estimator)
+    model = split_pipeline(estimator)[1]
+    prior = getattr(model, "prior", None)
+    if prior is None or not changes:
+        return estimator
+    described, parts = _fold(prior, classes, changes)
+    if isinstance(prior, ZeroShotPrior):
+        model.prior = clone(prior).set_params(class_descriptions=described)
+    else:
+        after = sorted(parts)
+        model.prior = RecastPrior(prior, after, [sorted(parts[c]) for c in after])
+    return estimator
+
+
+def _fold(prior, classes, changes):
+    """Descriptions after changes, and the columns of the prior behind each class."""
+    described = dict(getattr(prior, "class_descriptions", {}))
+    parts = {name: [k] for k, name in enumerate(classes)}
+    for event in changes:
+        content = json.loads(event.label)
+        first, second = content[0], content[1]
+        if event.kind == "add":
+            parts[first] = []
+            described[first] = second or str(first)
+        elif event.kind == "describe":
+            described[first] = second
+        elif event.kind == "rename":
+            parts[second] = parts.pop(first)
+            described[second] = described.pop(first, str(second))
+        else:
+            parts[first] = [k for name in content for k in parts.pop(name)]
+            texts = [described.pop(name, str(name)) for name in content]
+            lists = [[text] if isinstance(text, str) else list(text) for text in texts]
+            described[first] = list(chain.from_iterable(lists))
+    return described, parts
+
+
+class RecastPrior(BasePrior):
+    """A prior whose classes were renamed, merged or added to since.
+
+    Parameters
+    ----------
+    prior : prior
+        The prior of the classes before.
+
+    classes : list
+        The classes now, sorted.
+
+    parts : list of list of int
+        For each class, the columns of `prior` that it is made of. One of none gets an
+        equal share: the prior knows nothing of it.
+
+    Attributes
+    ----------
+    prior_ : fitted prior
+
+    classes_ : ndarray of shape (n_classes,)
+
+    Examples
+    --------
+    >>> from cofm_sklearn import PrecomputedPrior
+    >>> from cofm_sklearn.annotation.class_changes import RecastPrior
+    >>> three = PrecomputedPrior(["a", "b", "c"])
+    >>> prior = RecastPrior(three, ["a", "d"], [[0, 2], [1]])
+    >>> prior.fit([[0.5, 0.2, 0.3]]).predict_proba([[0.5, 0.2, 0.3]])
+    array([[0.8, 0.2]])
+    """
+
+    def __init__(self, prior, classes, parts):
+        self.prior = prior
+        self.classes = classes
+        self.parts = parts
+
+    def fit(self, X, y=None):
+        """Fit the prior to unlabelled samples, unless it is fitted and frozen.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            As the prior takes it.
+
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        prior = clone(self.prior)
+        self.prior_ = prior if is_fitted(prior) else prior.fit(X)
+        self.classes_ = np.array(self.classes)
+        return self
+
+    def predict_proba(self, X):
+        """Return the prior of the classes as they are now.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            As the prior takes it.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self, "prior_")
+        before = np.asarray(self.prior_.predict_proba(X), dtype=np.float64)
+        n_classes = len(self.parts)
+        proba = np.full((len(before), n_classes), 1.0 / n_classes)
+        known = sum(bool(columns) for columns in self.parts) / n_classes
+        for k, columns in enumerate(self.parts):
+            if columns:
+                proba[:, k] = known * before[:, columns].sum(axis=1)
+        return proba
+
+    def features(self, X):
+        """Return what a small model should see of X."""
+        return features_for_small_model(self.prior_, X)
+
+    def embed(self, X):
+        """Return embeddings of X, or None if the prior has none."""
+        return self.prior_.embed(X) if is_package_prior(self.prior_) else None

@@ -1,0 +1,188 @@
+"""The part of a session that finds samples out of turn."""
+
+import numpy as np
+import pandas as pd
+
+from cofm_sklearn.annotation.parts import SessionPart
+from cofm_sklearn.annotation.views import make_question
+from cofm_sklearn.utils.texts import is_text
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_option,
+    n_rows,
+    take_rows,
+)
+
+__all__ = ["Finding"]
+
+_ORDERS = ("pool", "uncertain", "suspects")
+
+
+class Finding(SessionPart):
+    """Search and filter the pool, and label any sample of it."""
+
+    def search(self, text=None, *, predicted=None, labeled=None, order="pool", n=20):
+        """Find samples of the pool, labelled or not.
+
+        Parameters
+        ----------
+        text : str or None, default=None
+            What the sample's text, or a cell of its row, contains; capitals make no
+            difference.
+
+        predicted : label or None, default=None
+            The class that the model expects.
+
+        labeled : bool or None, default=None
+            Whether they have a label; None finds both.
+
+        order : {"pool", "uncertain", "suspects"}, default="pool"
+            As they stand in the pool; the least certain prediction first; or only
+            labelled ones, whose label is likely wrong, first.
+
+        n : int, default=20
+            How many at most.
+
+        Returns
+        -------
+        list of Question
+            With the label, where there is one. Answer them with `label` or `relabel`.
+
+        Raises
+        ------
+        ValueError
+            If the pool has no text to search, a class or an order is unknown, or the
+            model gives no opinion where one is needed.
+        """
+        self._check(None)
+        check_integer("n", n, 1)
+        check_option("order", order, _ORDERS)
+        if predicted is not None and predicted not in self.classes:
+            raise ValueError(
+                f"There is no class {predicted!r}; the classes are {self.classes}."
+            )
+        rows = np.fromiter(self._rows.values(), dtype=np.int64)
+        history = self._answers.refresh()
+        if labeled is not None or order == "suspects":
+            wanted = True if labeled is None else bool(labeled)
+            has = np.array([self._ids[row] in history.answers for row in rows])
+            rows = rows[has == wanted]
+        if text:
+            rows = rows[self._contain(text, rows)]
+        quality = {}
+        if order == "suspects":
+            taught = self._learn()
+            found = taught.learning.label_quality(taught) if len(taught.rows) else []
+            quality = dict(zip(taught.rows.tolist(), found))
+            rows = np.array([r for r in rows if r in quality], dtype=np.int64)
+            rows = np.array(sorted(rows, key=quality.get), dtype=np.int64)
+        if (predicted is not None or order == "uncertain") and len(rows):
+            proba = self.predict_proba(take_rows(self.X, rows))
+            if predicted is not None:
+                keep = proba.argmax(axis=1) == self.classes.index(predicted)
+                rows, proba = rows[keep], proba[keep]
+            if order == "uncertain":
+                rows = rows[np.argsort(proba.max(axis=1), kind="stable")]
+        return self._found(rows[:n], history, quality)
+
+    def label(self, ids, labels, annotator=None):
+        """Label samples out of turn: any of the pool that have no label.
+
+        Models learn from them. They were not drawn at random, so they are no part of
+        the check set.
+
+        Parameters
+        ----------
+        ids : str or list of str
+            As `search` and `near_duplicates` give them, or `id_of`.
+
+        labels : label or list of labels
+            One per id.
+
+        annotator : str or None, default=None
+            Who says so; None stands for the session's own.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class, or an id is not in the pool or has a label. Nothing
+            is written then.
+        """
+        self._answers.say("label", ids, labels, self._check(annotator))
+
+    def near_duplicates(self, sample):
+        """Find samples that are nearly the same, and that all seem to be one class.
+
+        Parameters
+        ----------
+        sample : str
+            Id of a sample of the pool.
+
+        Returns
+        -------
+        list of Question
+            Those without a label, at most 12. None, if one that has a label differs
+            from what is expected of this sample, if the model expects another class
+            of one, or has no opinion; nor any that are drawn for the check set.
+
+        Raises
+        ------
+        ValueError
+            If the id is not in the pool.
+        """
+        self._check(None)
+        self._answers.check_in_pool(sample)
+        history = self._answers.refresh()
+        taught = self._learn()
+        found = self._batches.near(taught, history, self._rows[sample])
+        rows = np.array([self._rows[other] for other in found], dtype=np.int64)
+        return self._found(rows, history, {})
+
+    def _found_one(self, sample):
+        """Describe one sample, with the model of the last answer."""
+        history = self._answers.refresh()
+        rows = np.array([self._rows[sample]], dtype=np.int64)
+        return self._background.run(lambda: self._found(rows, history, {})[0])
+
+    def _found(self, rows, history, quality):
+        taught = self._learn()
+        labels = dict(zip(taught.all_rows.tolist(), taught.all_labels.tolist()))
+        details = taught.learning.look_at(taught, rows)
+        return [
+            make_question(
+                self.X,
+                int(row),
+                self._ids[row],
+                one,
+                self.classes,
+                label=labels.get(row),
+                label_quality=quality.get(row),
+                annotator=", ".join(history.answers.get(self._ids[row], ())) or None,
+            )
+            for row, one in zip(rows.tolist(), details)
+        ]
+
+    def _contain(self, text, rows):
+        if self._texts is None:
+            self._texts = _texts_of(self.X)
+        wanted = text.casefold()
+        return np.array([wanted in self._texts[row] for row in rows], dtype=bool)
+
+
+def _texts_of(X):
+    """Return all that can be read of each sample, without capitals.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing.
+    """
+    if isinstance(X, pd.DataFrame):
+        columns = [X.iloc[:, j].tolist() for j in range(X.shape[1])]
+        return ["\n".join(map(str, row)).casefold() for row in zip(*columns)]
+    some = X[0] if n_rows(X) else None
+    if is_text(X) or hasattr(some, "__fspath__"):
+        return [str(one).casefold() for one in X]
+    raise ValueError(
+        "The pool has no text to search. Search by predicted class or by order."
+    )

@@ -1,0 +1,146 @@
+"""The pool on a map: two dimensions, computed once."""
+
+import numpy as np
+
+from cofm_sklearn.utils import import_optional
+
+__all__ = ["PoolMapDisplay"]
+
+
+class PoolMapDisplay:
+    """A map of the pool: what is labelled, what the model expects, what was asked.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `AnnotationSession.pool_map` returns it.
+
+    classes : list
+        All labels.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    AnnotationSession.pool_map : The same as a table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from cofm_sklearn.annotation import PoolMapDisplay
+    >>> frame = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0], "label": ["ham", None],
+    ...                       "predicted": ["ham", "spam"], "asked": [True, False]})
+    >>> display = PoolMapDisplay(frame, classes=["ham", "spam"]).plot()
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['ham', 'spam', 'labelled', 'asked, without label']
+    """
+
+    def __init__(self, frame, *, classes):
+        self.frame = frame
+        self.classes = classes
+
+    def plot(self, ax=None, *, cmap="tab10"):
+        """Draw the map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        cmap : str or matplotlib Colormap, default="tab10"
+            Colours of the classes, in their order.
+
+        Returns
+        -------
+        display : PoolMapDisplay
+            The object itself, with ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If the frame lacks a column.
+
+        ImportError
+            If matplotlib is not installed.
+        """
+        missing = {"x", "y", "label", "predicted", "asked"} - set(self.frame.columns)
+        if missing:
+            raise ValueError(
+                f"frame lacks the columns {sorted(missing)}; take it from pool_map()."
+            )
+        needed_by = "PoolMapDisplay.plot"
+        pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
+        if ax is None:
+            _, ax = pyplot.subplots(figsize=(6.4, 5.2), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        colors = pyplot.get_cmap(cmap)
+        frame, labelled = self.frame, self.frame["label"].notna()
+        asked = frame["asked"] & ~labelled
+        for k, name in enumerate(self.classes):
+            expected = frame[~labelled & (frame["predicted"] == name)]
+            color = colors(k % colors.N)
+            ax.scatter(expected["x"], expected["y"], s=7, color=color, alpha=0.3, lw=0)
+            given = frame[frame["label"] == name]
+            # Drawn even where there is none: it stands in the legend.
+            ax.scatter(
+                given["x"],
+                given["y"],
+                s=34,
+                color=color,
+                ec="black",
+                lw=0.8,
+                label=name,
+            )
+        unknown = frame[~labelled & frame["predicted"].isna()]
+        ax.scatter(unknown["x"], unknown["y"], s=7, color="0.6", alpha=0.5, lw=0)
+        ax.scatter([], [], s=34, color="white", ec="black", lw=0.8, label="labelled")
+        ax.scatter(
+            frame["x"][asked],
+            frame["y"][asked],
+            s=40,
+            facecolor="none",
+            ec="0.4",
+            lw=0.8,
+            label="asked, without label",
+        )
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_aspect("equal", adjustable="datalim")
+        if len(self.classes) <= 20:
+            ax.legend(fontsize=8, loc="best")
+        return self
+
+    @classmethod
+    def from_session(cls, session, *, ax=None, cmap="tab10"):
+        """Draw the map of a session's pool, as it is now.
+
+        Parameters
+        ----------
+        session : AnnotationSession
+
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        cmap : str or matplotlib Colormap, default="tab10"
+            Colours of the classes, in their order.
+
+        Returns
+        -------
+        PoolMapDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is nothing that turns the samples into numbers.
+        """
+        return cls(session.pool_map(), classes=session.classes).plot(ax, cmap=cmap)
+
+
+def scaled(places):
+    """Return places from 0 to 1, the same scale on both axes."""
+    low, high = np.min(places, axis=0), np.max(places, axis=0)
+    return (places - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5

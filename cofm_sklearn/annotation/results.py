@@ -1,0 +1,203 @@
+"""What comes out of a session: predictions, the model, labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cofm_sklearn.annotation.exchange import labels_frame, write_frame
+from cofm_sklearn.annotation.parts import SessionPart
+from cofm_sklearn.annotation.report import report_html
+from cofm_sklearn.utils.files import whole_file
+from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take_rows
+
+__all__ = ["Results"]
+
+
+class Results(SessionPart):
+    """The part of a session that gives its results away."""
+
+    def predict(self, X=None):
+        """Predict with a model that is trained on all labels so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples or None, default=None
+            Samples; None takes the pool.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior.
+        """
+        X = self.X if X is None else check_pool(X, "X")
+        return self._model(X).predict(X)
+
+    def predict_proba(self, X=None):
+        """Return class probabilities, of a model that is trained on all labels so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples or None, default=None
+            Samples; None takes the pool.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes`.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior.
+        """
+        X = self.X if X is None else check_pool(X, "X")
+        model = self._model(X)
+        return self._learn().learning.aligned(model, model.predict_proba(X))
+
+    def label_pool(self, *, target_precision=None):
+        """Label the whole pool: by people where they have answered, else by the model.
+
+        Parameters
+        ----------
+        target_precision : float or None, default=None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+            As of `cofm_sklearn.models.label_pool`, a row per row of X; the check set
+            counts there. Its `attrs` count equal samples once.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a label nor a prior, or the target is not in (0, 1).
+
+        TypeError
+            If the estimator has no `predict_proba`.
+        """
+        taught = self._learn()
+        return taught.learning.label_pool(
+            taught, self._model(self.X), self._ids, target_precision
+        )
+
+    @property
+    def labeled(self):
+        """Rows of X that have a label, in the order of the first answer."""
+        return self._learn().all_rows
+
+    @property
+    def labels_(self):
+        """The label of each row in `labeled`."""
+        return self._learn().all_labels
+
+    @property
+    def model_(self):
+        """The model, fitted on all labels so far but those of the check set.
+
+        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` keeps it, and
+        it predicts without the session. A co-decision with neighbours holds samples of
+        the pool.
+        """
+        return self._model(self.X)
+
+    def pool_map(self):
+        """Return the pool on a map: two principal components of what the query sees.
+
+        Returns
+        -------
+        DataFrame
+            A row per distinct sample, its index the row of X: `id`, `x`, `y`, `label`
+            and `predicted` (None where there is none), and whether it was `asked`.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing that turns the samples into numbers.
+
+        See Also
+        --------
+        PoolMapDisplay : Draws it.
+        """
+        taught = self._learn()
+        places = taught.learning.surroundings.map()
+        if places is None:
+            raise ValueError(
+                "There is no map: nothing turns these samples into numbers. Use a "
+                "pipeline with an encoder."
+            )
+        rows = np.fromiter(self._rows.values(), dtype=np.int64)
+        labels = dict(zip(taught.all_rows.tolist(), taught.all_labels.tolist()))
+        predicted = [None] * len(rows)
+        if len(taught.rows) or taught.learning.has_prior:
+            predicted = self.predict(take_rows(self.X, rows)).tolist()
+        asked = self._batches.shown()
+        return pd.DataFrame(
+            {
+                "id": [self._ids[row] for row in rows],
+                "x": places[rows, 0],
+                "y": places[rows, 1],
+                "label": pd.Series(
+                    [labels.get(row) for row in rows.tolist()], rows, object
+                ),
+                "predicted": pd.Series(predicted, rows, object),
+                "asked": [self._ids[row] in asked for row in rows],
+            },
+            index=rows,
+        )
+
+    def write_report(self, path, *, kind="auto"):
+        """Write what was labelled, found wrong and left open as one HTML file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; what is there is replaced when the new file is complete.
+
+        kind : {"auto", "text", "image"}, default="auto"
+            How samples are shown. Paths given as str are texts to ``"auto"``.
+        """
+        self._check(None)
+        check_option("kind", kind, ("auto", "text", "image"))
+        content = report_html(self, kind)
+        with whole_file(Path(path)) as part:
+            Path(part).write_text(content, encoding="utf-8", errors="replace")
+
+    def export(self, path=None, format=None):
+        """Return all labels as a table, and write it.
+
+        Parameters
+        ----------
+        path : str, path-like or None, default=None
+            Where to; None only returns the table. What is there is replaced when the
+            new file is complete. In CSV, texts that a spreadsheet would take for
+            formulas (they begin with ``= + - @``, a tab or a carriage return) get a
+            ``'`` in front; `import_labels` takes it away.
+
+        format : {"csv", "parquet", "jsonl"} or None, default=None
+            None goes by the ending of the file.
+
+        Returns
+        -------
+        DataFrame
+            A row per sample and annotator: `id`, `index` in X (missing where the
+            sample is not in this pool), `label`, `annotator`, `time` (UTC), and
+            `sample` where it is a text.
+        """
+        self._check(None)
+        frame = labels_frame(self._answers.refresh(), self._rows, self.X)
+        if path is not None:
+            write_frame(frame, Path(path), format)
+        return frame
+
+    def _model(self, X):
+        taught = self._learn()
+        if len(taught.rows):
+            return taught.learner.estimator
+        return taught.learning.prior_alone(take_rows(X, np.arange(min(n_rows(X), 1))))

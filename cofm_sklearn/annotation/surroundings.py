@@ -1,0 +1,104 @@
+"""What lies near a sample: as the query sees the pool, and on a map of it."""
+
+import numpy as np
+from sklearn.decomposition import PCA, TruncatedSVD
+
+from cofm_sklearn.query.view import LearnerReader
+from cofm_sklearn.utils.validation import n_rows
+
+__all__ = ["Surroundings"]
+
+# Cosine from which samples count as nearly the same.
+NEARLY = 0.9
+_N_NEAREST = 3
+_N_NEARLY = 12
+_FITTED_ON = 20_000
+
+
+class Surroundings:
+    """The pool in the embedding that the query sees.
+
+    Parameters
+    ----------
+    estimator : classifier
+        What needs no label in it is fitted to the pool.
+
+    X : array-like of length n_samples
+        The pool.
+
+    Attributes
+    ----------
+    embeddings : ndarray or CSR of shape (n_samples, d) or None
+        Rows of unit L2 norm; None if there is nothing to compare samples by, before
+        labels at least.
+    """
+
+    def __init__(self, estimator, X):
+        self._map = None
+        try:
+            reader = LearnerReader(estimator, X)
+            Z = reader.embed(reader.transform(X))
+        except (ValueError, TypeError):
+            # Nothing that turns these samples into numbers.
+            Z = None
+        alike = Z is None or Z.shape[1] < 2
+        self.embeddings = None if alike else Z
+
+    def nearest(self, row, among, n=_N_NEAREST):
+        """Find what is nearest to a row.
+
+        Parameters
+        ----------
+        row : int
+
+        among : ndarray of int
+            Rows to choose from.
+
+        n : int, default=3
+
+        Returns
+        -------
+        rows : ndarray of int
+            The nearest first.
+
+        likeness : ndarray of float
+            Their cosines, from -1 to 1.
+        """
+        among = np.asarray(among, dtype=np.int64)
+        if self.embeddings is None or not len(among):
+            return among[:0], np.empty(0)
+        Z = self.embeddings
+        whole = len(among) == n_rows(Z)
+        found = (Z if whole else Z[among]) @ Z[[row]].T
+        found = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+        found = found.ravel()
+        first = np.argsort(-found, kind="stable")[:n]
+        return among[first], found[first].astype(float)
+
+    def nearly_same(self, row):
+        """Return rows that are nearly the same, the nearest first, without itself."""
+        if self.embeddings is None:
+            return np.empty(0, dtype=np.int64)
+        everything = np.arange(n_rows(self.embeddings))
+        rows, likeness = self.nearest(row, everything, _N_NEARLY + 1)
+        return rows[(likeness >= NEARLY) & (rows != row)]
+
+    def map(self):
+        """Return places in two dimensions, computed once: principal components.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or None
+        """
+        Z = self.embeddings
+        if self._map is None and Z is not None:
+            sparse = hasattr(Z, "toarray")
+            reducer = (
+                TruncatedSVD(2, random_state=0) if sparse else PCA(2, random_state=0)
+            )
+            n = n_rows(Z)
+            rng = np.random.RandomState(0)
+            some = rng.choice(n, _FITTED_ON, replace=False) if n > _FITTED_ON else ...
+            reducer.fit(Z if some is ... else Z[some])
+            self._map = np.asarray(reducer.transform(Z), dtype=np.float64)
+        return self._map

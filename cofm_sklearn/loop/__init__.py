@@ -1,0 +1,6 @@
+"""One round of active learning: ask, teach, and decide whether to go on."""
+
+from cofm_sklearn.loop.learner import Learner
+from cofm_sklearn.loop.stopping import StabilizedPredictions, StoppingDecision
+
+__all__ = ["Learner", "StabilizedPredictions", "StoppingDecision"]

@@ -1,0 +1,361 @@
+"""A model, its labels, and the strategy that asks for more."""
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
+
+from cofm_sklearn.models.base import BasePriorClassifier
+from cofm_sklearn.models.small_model import (
+    fit_constant_model,
+    is_constant,
+    naming_the_cure,
+)
+from cofm_sklearn.query.base import (
+    BaseQueryStrategy,
+    ask_strategy,
+    check_strategy,
+    rng_of_round,
+)
+from cofm_sklearn.query.co_decision import CoDecisionQuery
+from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
+from cofm_sklearn.utils.quiet import few_labels_per_class
+from cofm_sklearn.utils.validation import (
+    check_n_instances,
+    check_pool,
+    is_fitted,
+    is_numeric,
+    n_rows,
+    stack_rows,
+)
+
+__all__ = ["Learner", "with_seeds"]
+
+
+class Learner:
+    """Ask a pool for the samples worth a label, and learn from the answers.
+
+    The loop is yours: query, label, teach, as often as you like. Whatever fails
+    changes nothing: `teach` trains a clone on all labels, and only then takes it, with
+    the samples and their labels, in the place of what was there.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Trained again on all labels by every `teach`; may be a pipeline on raw samples.
+        A clone is trained, never the given one; a prior and neighbours that are fitted
+        stay so. ``fit_to_pool(estimator, X_pool)`` fits them to the pool.
+
+    query_strategy : callable or None, default=None
+        Called as ``strategy(learner, X_pool, n_instances=n)``: a strategy of this
+        package, or a function of modAL or your own. None stands for
+        `CoDecisionQuery()`.
+
+    random_state : int, RandomState or None, default=None
+        Seed of the random samples that stand in for strategies of other packages before
+        there are labels of two classes. A query draws from it and the number of labels.
+
+    Attributes
+    ----------
+    estimator : classifier
+        Trained on all labels; before the first of them, what was given.
+
+    X_training : array-like of length n_labeled, or None
+        The labelled samples, in the order of teaching; None before the first.
+
+    y_training : ndarray of shape (n_labeled,), or None
+        Their labels.
+
+    See Also
+    --------
+    cofm_sklearn.ActiveLearningClassifier : The whole loop, where labels are known.
+    cofm_sklearn.AnnotationSession : The whole loop, where people label.
+
+    Notes
+    -----
+    While the labels are of one class only, an estimator that cannot be trained on one
+    class is replaced by that class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import CoDecisionQuery, Learner
+    >>> X, y = make_blobs([90, 90, 20], n_features=4, random_state=0)
+    >>> learner = Learner(LogisticRegression(), CoDecisionQuery(random_state=0))
+    >>> pool = np.arange(len(X))
+    >>> for _ in range(3):
+    ...     picked = pool[learner.query(X[pool], n_instances=4)]
+    ...     learner = learner.teach(X[picked], y[picked])
+    ...     pool = np.setdiff1d(pool, picked)
+    >>> len(learner.y_training)
+    12
+    >>> learner.predict(X[:3]).shape
+    (3,)
+    """
+
+    # read by the ranked batches of modAL
+    on_transformed = False
+
+    def __init__(self, estimator, query_strategy=None, *, random_state=None):
+        self.estimator = estimator
+        self.query_strategy = query_strategy
+        self.random_state = random_state
+        self.X_training: Any = None
+        self.y_training: Any = None
+        # `estimator` may be a constant for a while
+        self._untrained = estimator
+
+    def __repr__(self):
+        n = 0 if self.y_training is None else len(self.y_training)
+        return f"<Learner of {self._untrained!r} with {n} labels>"
+
+    @property
+    def knows_classes(self):
+        """Whether it was trained on what tells classes apart."""
+        return self.y_training is not None and not is_constant(self.estimator)
+
+    def query(self, X_pool, n_instances=None, *, return_utilities=False):
+        """Choose what to label next.
+
+        Parameters
+        ----------
+        X_pool : array-like of length n_pool
+            Unlabelled samples, as the estimator takes them.
+
+        n_instances : int, default=None
+            How many samples; None takes the strategy's own number, or 1.
+
+        return_utilities : bool, default=False
+            Whether to return the scores as well.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_instances,), dtype int64
+            Distinct positions in X_pool, in the order of asking.
+
+        utilities : ndarray of shape (n_pool,), dtype float64
+            Only with `return_utilities`: what each sample was worth when the first was
+            picked; NaN where that is not known.
+
+        Raises
+        ------
+        ValueError
+            If the pool is empty or smaller than `n_instances`, or the strategy returns
+            something else than that many distinct positions.
+
+        TypeError
+            If the strategy cannot be called, or `n_instances` is no integer.
+        """
+        strategy = self.query_strategy
+        strategy = CoDecisionQuery() if strategy is None else strategy
+        check_strategy(strategy)
+        if n_rows(X_pool) == 0:
+            raise ValueError("X_pool is empty: there is no sample left to ask for.")
+        if n_instances is None:
+            n_instances = getattr(strategy, "n_instances", 1)
+        n_pool = n_rows(X_pool)
+        n_instances = check_n_instances(n_instances, n_pool)
+        utilities = np.full(n_pool, np.nan)
+        if isinstance(strategy, BaseQueryStrategy):
+            options = {"return_utilities": True} if return_utilities else {}
+            picked, found = ask_strategy(strategy, self, X_pool, n_instances, **options)
+            utilities = found if return_utilities else utilities
+        elif self.knows_classes:
+            picked, _ = ask_strategy(strategy, self, X_pool, n_instances)
+        else:
+            n_labeled = 0 if self.y_training is None else len(self.y_training)
+            rng = rng_of_round(self.random_state, n_labeled)
+            picked = rng.choice(n_pool, size=n_instances, replace=False)
+        return (picked, utilities) if return_utilities else picked
+
+    def teach(self, X, y):
+        """Learn from more labels, and keep those so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples that were labelled.
+
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        self : object
+            The learner.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there are no samples or not as many labels, a label is missing or of
+            another kind than those so far, samples are of another kind or width, or
+            the estimator refuses them. The learner stays as it was.
+        """
+        X, y = _check_taught(X, y)
+        if self.y_training is not None:
+            X = _below(self.X_training, X)
+            y = _more_labels(self.y_training, y)
+        return self._train(X, y)
+
+    def fit(self, X, y):
+        """Learn from these labels only, and forget those so far.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples that were labelled.
+
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        self : object
+            The learner.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `teach`.
+        """
+        return self._train(*_check_taught(X, y))
+
+    def _train(self, X, y):
+        check_takes(self._untrained, X)
+        steps, last = split_pipeline(self._untrained)
+        takes_one_class = isinstance(last, BasePriorClassifier) and not any(
+            map(needs_labels, steps)
+        )
+        if len(np.unique(y)) == 1 and not takes_one_class:
+            model = fit_constant_model(self._untrained, X, y)
+        else:
+            with few_labels_per_class(), naming_the_cure(self._untrained, X):
+                model = _untrained_copy(self._untrained).fit(X, y)
+        self.estimator, self.X_training, self.y_training = model, X, y
+        return self
+
+    def expecting(self, X, y):
+        """Return a learner that has been told labels, but not trained on them.
+
+        Strategies then take these samples for covered.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples that are being labelled.
+
+        y : array-like of shape (n_samples,)
+            The labels that are expected.
+
+        Returns
+        -------
+        Learner
+            A copy.
+        """
+        learner = copy(self)
+        X = check_pool(X, "X")
+        if self.y_training is not None:
+            X = _below(self.X_training, X)
+            y = _more_labels(self.y_training, np.asarray(y))
+        learner.X_training, learner.y_training = X, y
+        return learner
+
+    def predict(self, X):
+        """Predict with the model as it is trained now.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.estimator.predict(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def predict_proba(self, X):
+        """Return class probabilities of the model as it is trained now.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``estimator.classes_``.
+        """
+        return self.estimator.predict_proba(X)
+
+
+def with_seeds(thing, seed):
+    """Clone, and seed what has no seed of its own; functions stay as they are."""
+    if not hasattr(thing, "get_params"):
+        return thing
+    thing = clone(thing)
+    seeds = {
+        name: seed
+        for name, value in thing.get_params(deep=True).items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return thing.set_params(**seeds)
+
+
+def _untrained_copy(estimator):
+    """Clone an estimator, but keep what it has that is fitted and needs no label."""
+    copied = clone(estimator)
+    given, last = split_pipeline(estimator)[1], split_pipeline(copied)[1]
+    if isinstance(given, BasePriorClassifier):
+        for name in ("prior", "neighbors"):
+            part = getattr(given, name, None)
+            if hasattr(part, "fit") and is_fitted(part):
+                setattr(last, name, part)
+    return copied
+
+
+def _check_taught(X, y):
+    X, y = check_pool(X, "X"), check_labels(y)
+    if n_rows(X) != len(y):
+        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+    return X, y
+
+
+def _below(known, X):
+    """Put samples below those so far, if they are of one kind."""
+    framed = isinstance(known, pd.DataFrame)
+    if framed != isinstance(X, pd.DataFrame) or is_numeric(known) != is_numeric(X):
+        raise ValueError(
+            f"X must be of the kind of the samples so far, {type(known).__name__}; "
+            f"got {type(X).__name__}."
+        )
+    if framed and list(known.columns) != list(X.columns):
+        raise ValueError(
+            f"X has the columns {list(X.columns)}, but the samples so far have "
+            f"{list(known.columns)}."
+        )
+    if is_numeric(known) and known.shape[1] != X.shape[1]:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but the samples so far have "
+            f"{known.shape[1]}."
+        )
+    return stack_rows(known, X)
+
+
+def _more_labels(known, y):
+    """Put labels after those so far; numpy would turn numbers into strings."""
+    if (known.dtype.kind in "biuf") != (y.dtype.kind in "biuf"):
+        raise TypeError(
+            f"y holds {y[0]!r}, but the labels so far are like {known[0]!r}. Give "
+            "labels of one type."
+        )
+    return np.concatenate([known, y])

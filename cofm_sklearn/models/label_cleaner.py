@@ -1,0 +1,215 @@
+"""Cleaning labels as a step of an imbalanced-learn pipeline."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.resampling import check_labelled
+from cofm_sklearn.noise.suspects import check_cleaning, find_suspects
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.validation import (
+    check_option,
+    is_numeric,
+    take_rows,
+)
+
+__all__ = ["LabelCleaner"]
+
+
+class LabelCleaner(BaseEstimator):
+    """Keep labels that are likely wrong away from the classifier that follows.
+
+    The quality of each label is the `label_quality_` of a `CoDecisionClassifier`:
+    out of fold, so that no model judges labels it has learned by heart, and averaged
+    with the hypothesis that all labels are right, so that clean ones are left in
+    peace. No class is lost.
+
+    Like any sampler it acts in `fit` only: put it into a pipeline of
+    imbalanced-learn, before the classifier. `CoDecisionClassifier` itself does not
+    need it, for it weighs its labels by their quality.
+
+    Parameters
+    ----------
+    estimator : classifier or None, default=None
+        `CoDecisionClassifier`, or a pipeline that ends in one, for a quality that
+        the prior has a say in. Any other classifier is put into a
+        `CoDecisionClassifier` without prior; None stands for a balanced
+        `LogisticRegression`.
+
+    action : {"drop", "thin"}, default="drop"
+        What happens to suspects. ``"drop"`` leaves out labels whose quality is below
+        `threshold`. ``"thin"`` keeps each label with a probability equal to its
+        quality, which amounts to weights for classifiers that take none.
+
+    threshold : float, default=0.5
+        Labels of a lower quality are dropped, 0 to 1. ``"thin"`` does not use it.
+
+    min_per_class : int, default=1
+        The best labels of each class that are kept in any case, 0 or more; a warning
+        says where they had to be.
+
+    random_state : int, RandomState or None, default=None
+        Seed of the folds, where `estimator` is no `CoDecisionClassifier`, and of
+        ``"thin"``.
+
+    Attributes
+    ----------
+    estimator_ : CoDecisionClassifier or pipeline
+        Fitted on the labels as they were given.
+
+    label_quality_ : ndarray of shape (n_samples,)
+        Probability that each label is right.
+
+    noise_rate_ : float
+        Estimated share of wrong labels.
+
+    sample_indices_ : ndarray of shape (n_new,), dtype int
+        Positions of the samples that were kept, in their order.
+
+    n_features_in_ : int
+        Features of X; only where X is numeric.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names of X, where it has any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imblearn.pipeline import make_pipeline
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from cofm_sklearn import LabelCleaner
+    >>> X, true = make_blobs(200, centers=3, random_state=4)
+    >>> given = true.copy()
+    >>> given[:40] = (true[:40] + 1) % 3
+    >>> model = make_pipeline(LabelCleaner(random_state=0), KNeighborsClassifier(1))
+    >>> float(model.fit(X, given).score(X, true)) > 0.95
+    True
+    >>> bool(np.mean(model[0].sample_indices_ < 40) < 0.05)
+    True
+    """
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        action="drop",
+        threshold=0.5,
+        min_per_class=1,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.action = action
+        self.threshold = threshold
+        self.min_per_class = min_per_class
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """Check the input, and no more; cleaning happens in `fit_resample`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : object
+            The sampler.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit_resample`, but for what the models find out in training.
+        """
+        self._check(X, y)
+        return self
+
+    def _check(self, X, y):
+        """Return samples and labels as arrays, and learn the features."""
+        check_option("action", self.action, ("drop", "thin"))
+        check_cleaning(self.threshold, self.min_per_class)
+        X, y = check_labelled(X, y)
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        # A pipeline may be there for values that are missing or no numbers.
+        raw = not is_numeric(X) or hasattr(self.estimator, "steps")
+        validate_data(self, X, accept_sparse="csr", skip_check_array=raw)
+        return X, y
+
+    def fit_resample(self, X, y):
+        """Return the samples whose labels can be believed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples, of any kind that `estimator` takes.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        X_resampled : of the kind of X, length n_new
+            Samples.
+
+        y_resampled : ndarray or Series of shape (n_new,), as y was given
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, values are missing or not finite, a parameter is out of
+            range, or `estimator` refuses the samples.
+
+        TypeError
+            If `estimator` is no classifier.
+
+        Warns
+        -----
+        UserWarning
+            If all labels of a class are suspects, and the best are kept.
+        """
+        given = y
+        X, y = self._check(X, y)
+        rng = check_random_state(self.random_state)
+        estimator = self._judge(rng.randint(np.iinfo(np.int32).max)).fit(X, y)
+        model = split_pipeline(estimator)[1]
+        quality = model.label_quality_
+        judged, threshold = quality, self.threshold
+        if self.action == "thin":
+            # A label is dropped when chance falls above its quality; the order of
+            # qualities decides what is kept of a class that would be lost.
+            judged = np.where(rng.uniform(size=len(y)) < quality, 1.0, quality / 2)
+            threshold = np.nextafter(0.5, 1)
+        suspects = find_suspects(
+            y, judged, threshold=threshold, min_per_class=self.min_per_class
+        )
+        kept = np.setdiff1d(np.arange(len(y)), suspects)
+        self.estimator_, self.label_quality_ = estimator, quality
+        self.noise_rate_, self.sample_indices_ = model.noise_rate_, kept
+        return take_rows(X, kept), take_rows(
+            given if hasattr(given, "iloc") else y, kept
+        )
+
+    def _judge(self, seed):
+        """Return the unfitted classifier that knows the quality of labels."""
+        estimator = self.estimator
+        if estimator is None:
+            estimator = LogisticRegression(class_weight="balanced", max_iter=1000)
+        if isinstance(split_pipeline(estimator)[1], CoDecisionClassifier):
+            return clone(estimator)
+        return CoDecisionClassifier(clone(estimator), random_state=seed)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        return tags

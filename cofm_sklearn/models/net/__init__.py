@@ -1,0 +1,5 @@
+"""Nets of skorch as ordinary classifiers."""
+
+from cofm_sklearn.models.net.net_classifier import NetClassifier
+
+__all__ = ["NetClassifier"]

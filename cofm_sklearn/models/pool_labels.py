@@ -1,0 +1,288 @@
+"""A label for every sample of a pool, and which of them people should look at."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.precision import (
+    count_precision,
+    fit_precision,
+    pool_scores,
+    pool_shares,
+    score_weights,
+)
+from cofm_sklearn.noise.annotators import out_of_fold_proba
+from cofm_sklearn.noise.estimate import estimate_noise
+from cofm_sklearn.utils.labels import encode_labels
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.validation import (
+    check_pool,
+    is_share,
+    n_rows,
+    take_rows,
+)
+
+__all__ = ["label_pool"]
+
+# Fewer answers cannot vouch for labels that nobody has seen.
+_ENOUGH = 20
+# Probability with which the labels of a class that nobody looks at reach the target.
+_CONFIDENCE = 0.8
+_N_FOLDS = 5
+
+
+def label_pool(
+    model, X_pool, y=None, labeled=None, *, check=None, target_precision=None
+):
+    """Label every sample of a pool, and say which labels people should look at.
+
+    Answered samples keep the label that people gave; the others get what the model
+    predicts. How probable it is that these are right is learned from the answers, by
+    what models that have not seen them predict. Queries choose hard samples, so the
+    answers are weighed to be as sure as the pool is, and only half of them counts;
+    wrong answers are reckoned with at the rate that the model finds; and the class
+    shares of the pool, which a balanced model ignores, are learned from all of it.
+
+    With a target, as many labels as possible are left to the model, such that in each
+    predicted class that share of them is right, with probability .8; people should
+    look at all others. With fewer than 20 answers, or of one class only, these are all.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted on the answered samples without those in `check`, in their order. Best
+        a `CoDecisionClassifier`, or a pipeline that ends in one. Others need
+        `predict_proba` that takes all classes for equally frequent
+        (``class_weight="balanced"``), and are trained five more times.
+
+    X_pool : array-like of length n_pool
+        The pool: texts, embeddings, images, or a data frame.
+
+    y : array-like of shape (n_labeled,) or None, default=None
+        The answers. None with `labeled` None says that there are none.
+
+    labeled : array-like of shape (n_labeled,), dtype int, or None, default=None
+        Rows of the pool that were answered.
+
+    check : array-like of int or None, default=None
+        Rows among `labeled` that were drawn at random from the pool and kept from
+        the training. They count in full, and the interval comes from them alone.
+
+    target_precision : float or None, default=None
+        Share of the model's labels that have to be right, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        A row per sample, in the order of the pool:
+
+        - `label`;
+        - `probability` that it is right;
+        - `source`: ``"person"`` or ``"co-decision"``;
+        - `look`: whether a person should look at it. An answer: if it is rather wrong
+          than right. Another label: the same, or if it does not reach the target.
+
+        What is promised of the labels that come from the model and need no look is in
+        its ``attrs``: `target_precision`; `coverage`, their share among the samples
+        without answer; `precision`, the share of them expected to be right (NaN if
+        there are none); `precision_interval`, where that lies with probability .95
+        ((0, 1) if there are none); `n_check`, how many check answers say so (0: the
+        interval is what the other answers make likely); and `curve`, lists of
+        `coverage`, `precision`, `low` and `high` for fewer and for more labels.
+
+    Raises
+    ------
+    ValueError
+        If the pool is empty, `y` and `labeled` differ in length, a row is not in the
+        pool or comes twice, a check row has no answer, an answer is no class of the
+        model, the model was fitted on another number of samples, or the target is not
+        in (0, 1).
+
+    TypeError
+        If the model has no `predict_proba`, or rows are no integers.
+
+    NotFittedError
+        If the model is not fitted.
+
+    See Also
+    --------
+    cofm_sklearn.simulation.PrecisionCoverageDisplay : Draws precision over coverage.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import CoDecisionClassifier
+    >>> from cofm_sklearn.models import label_pool
+    >>> X, y = make_blobs([150, 150], n_features=4, cluster_std=4, random_state=1)
+    >>> asked = np.arange(0, 300, 5)
+    >>> model = CoDecisionClassifier(
+    ...     LogisticRegression(class_weight="balanced"), random_state=0)
+    >>> table = label_pool(
+    ...     model.fit(X[asked], y[asked]), X, y[asked], asked, target_precision=0.9)
+    >>> len(table), int((table["source"] == "person").sum())
+    (300, 60)
+    >>> sure = table[(table["source"] == "co-decision") & ~table["look"]]
+    >>> len(sure) / 240 == table.attrs["coverage"] > 0.5
+    True
+    >>> bool(np.mean(sure["label"] == y[sure.index]) >= 0.9)
+    True
+    """
+    if target_precision is not None and not (
+        is_share(target_precision) and 0 < target_precision < 1
+    ):
+        raise ValueError(
+            f"target_precision must be above 0 and below 1, got {target_precision!r}."
+        )
+    X_pool = check_pool(X_pool)
+    n_pool = n_rows(X_pool)
+    y, labeled, is_check = _check_answers(y, labeled, check, n_pool)
+    transformers, final = split_pipeline(model)
+    check_is_fitted(final)
+    if not hasattr(model, "predict_proba"):
+        raise TypeError(
+            f"{type(model).__name__} has no predict_proba. Wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV."
+        )
+    classes = np.asarray(final.classes_)
+    answers = encode_labels(y, classes, cure="The model has to know all classes.")
+    taught = labeled[~is_check]
+    codes = encode_labels(model.predict(X_pool), classes)
+    if isinstance(final, CoDecisionClassifier):
+        Z = X_pool
+        for step in transformers:
+            Z = step.transform(Z)
+        proba, oof_proba = final._without_neighbors(Z), final.oof_proba_
+        noise_rate, taught_quality = final.noise_rate_, final.label_quality_
+        noise_rates = final.noise_rate_interval_
+        if len(oof_proba) != len(taught):
+            raise ValueError(
+                f"The model was fitted on {len(oof_proba)} samples, but {len(taught)} "
+                "rows were answered and are not in check. Fit it on these, in this "
+                "order."
+            )
+    else:
+        proba = model.predict_proba(X_pool)
+        oof_proba = out_of_fold_proba(
+            model, take_rows(X_pool, taught), classes, answers[~is_check], _N_FOLDS, 0
+        )
+        noise_rate, taught_quality = 0.0, np.ones(len(taught))
+        noise_rates = (0.0, 1.0)
+        if len(taught) and len(classes) > 1:
+            noise = estimate_noise(y[~is_check], oof_proba, classes=classes)
+            noise_rate, taught_quality = noise.noise_rate, noise.label_quality
+            noise_rates = noise.noise_rate_interval
+
+    shares = pool_shares(proba)
+    scores = pool_scores(proba, shares, codes)
+    judged = oof_proba.argmax(axis=1) if len(taught) else np.empty(0, dtype=np.int64)
+    judged_scores = pool_scores(oof_proba, shares, judged)
+    checked = labeled[is_check]
+    n_classes = max(len(classes), 2)
+    precision = fit_precision(
+        np.concatenate([judged_scores, scores[checked]]),
+        np.concatenate([judged, codes[checked]])
+        == np.concatenate([answers[~is_check], answers[is_check]]),
+        np.concatenate([score_weights(judged_scores, scores), np.ones(len(checked))]),
+        noise_rate,
+        n_classes,
+    )
+    sureness = precision.proba(scores)
+    free = np.ones(n_pool, dtype=bool)
+    free[labeled] = False
+    enough = len(labeled) >= _ENOUGH and len(np.unique(answers)) > 1
+    accepted = sureness >= 0.5
+    if target_precision is not None:
+        accepted = np.zeros(n_pool, dtype=bool)
+        for k in np.unique(codes[free]) if enough else ():
+            own = codes == k
+            accepted |= own & (
+                scores
+                >= precision.threshold(
+                    scores[own & free], target_precision, _CONFIDENCE
+                )
+            )
+
+    labels = classes[codes]
+    labels[labeled] = classes[answers]
+    sureness[taught] = taught_quality
+    sureness[checked] = _answer_quality(
+        pool_scores(take_rows(proba, checked), shares, answers[is_check]),
+        precision,
+        noise_rate,
+        n_classes,
+    )
+    look = np.where(free, ~accepted, sureness < 0.5)
+    table = pd.DataFrame(
+        {
+            "label": labels,
+            "probability": sureness,
+            "source": np.where(free, "co-decision", "person"),
+            "look": look,
+        }
+    )
+    machine = free & accepted
+    expected, interval = np.nan, (0.0, 1.0)
+    if machine.any():
+        expected, *ends = precision.expect(scores[machine])
+        interval = tuple(ends)
+    in_set = accepted[checked]
+    if in_set.any():
+        right = (codes[checked] == answers[is_check])[in_set]
+        interval = count_precision(
+            int(right.sum()), int(in_set.sum()), noise_rates, n_classes
+        )
+    table.attrs = {
+        "target_precision": target_precision,
+        "coverage": float(machine.sum() / max(free.sum(), 1)),
+        "precision": expected,
+        "precision_interval": interval,
+        "n_check": int(in_set.sum()),
+        "curve": precision.curve(scores[free]) if free.any() else {},
+    }
+    return table
+
+
+def _check_answers(y, labeled, check, n_pool):
+    """Return answers, their rows, and which of them are check answers."""
+    if (y is None) != (labeled is None):
+        raise ValueError("y and labeled go together: the answers, and their rows.")
+    y = np.empty(0, dtype=object) if y is None else column_or_1d(y, warn=True)
+    labeled = _check_rows("labeled", labeled, n_pool)
+    check = _check_rows("check", check, n_pool)
+    if len(y) != len(labeled):
+        raise ValueError(f"y has {len(y)} answers for {len(labeled)} labeled rows.")
+    is_check = np.isin(labeled, check)
+    if is_check.sum() < len(check):
+        row = check[~np.isin(check, labeled)][0]
+        raise ValueError(f"check names row {row}, which is not among labeled.")
+    return y, labeled, is_check
+
+
+def _check_rows(name, rows, n_pool):
+    """Return distinct positions of samples in the pool."""
+    if rows is None or not n_rows(rows):
+        return np.empty(0, dtype=np.int64)
+    rows = column_or_1d(rows)
+    if rows.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} must hold rows of the pool, as integers; got {rows.dtype}."
+        )
+    if rows.min() < 0 or rows.max() >= n_pool:
+        raise ValueError(
+            f"{name} must hold rows of the pool, from 0 to {n_pool - 1}; got "
+            f"{rows.min()} to {rows.max()}."
+        )
+    if len(np.unique(rows)) < len(rows):
+        raise ValueError(f"{name} repeats a row; name each sample once.")
+    return rows.astype(np.int64)
+
+
+def _answer_quality(scores, precision, noise_rate, n_classes):
+    """How likely answers are right that no model was trained on."""
+    own = precision.proba(scores)
+    right = own * (1 - noise_rate)
+    wrong = (1 - own) * noise_rate / (n_classes - 1)
+    return right / np.maximum(right + wrong, 1e-12)

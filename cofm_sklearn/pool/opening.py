@@ -1,0 +1,48 @@
+"""Open pools of every kind."""
+
+from scipy import sparse
+
+from cofm_sklearn.pool.blocks import BlockPool
+from cofm_sklearn.pool.distributed import DaskPool
+from cofm_sklearn.utils.validation import (
+    check_pool,
+    check_raw,
+    n_rows,
+)
+
+__all__ = ["open_pool"]
+
+
+def open_pool(X, name="X_pool"):
+    """Open a pool for reading in blocks, without reading it.
+
+    Parameters
+    ----------
+    X : array-like of length n_pool
+        Numbers that can be sliced (arrays, `numpy.memmap`, Zarr and HDF5 arrays,
+        `ParquetEmbeddings`, sparse matrices, frames) stay where they are, and so do
+        Dask arrays; texts, images and lists are checked and converted at once.
+
+    name : str, default="X_pool"
+        What the caller calls this argument; used in errors.
+
+    Returns
+    -------
+    BlockPool or DaskPool
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or the number of samples is not known.
+    """
+    if type(X).__module__.partition(".")[0] == "dask":
+        return DaskPool(X, name)
+    if n_rows(X) == 0:
+        raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+    raw = check_raw(X, name)
+    if raw is not None:
+        return BlockPool(raw, name)
+    if sparse.issparse(X):
+        return BlockPool(X.tocsr(), name)
+    can_be_sliced = hasattr(X, "iloc") or (hasattr(X, "shape") and hasattr(X, "dtype"))
+    return BlockPool(X if can_be_sliced else check_pool(X, name), name)

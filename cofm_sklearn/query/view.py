@@ -1,0 +1,420 @@
+"""Read what a query strategy needs out of any kind of learner."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context, get_config
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from cofm_sklearn.models.base import BasePriorClassifier
+from cofm_sklearn.models.small_model import ConstantModel, class_proba
+from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.labels import align_proba, encode_labels, ravel_labels
+from cofm_sklearn.utils.pipelines import (
+    check_takes,
+    fit_without_labels,
+    split_pipeline,
+)
+from cofm_sklearn.utils.validation import (
+    allows_nan,
+    check_pool,
+    check_unit_embeddings,
+    is_finite,
+    is_fitted,
+    is_numeric,
+    n_rows,
+    take_rows,
+)
+
+__all__ = [
+    "LearnerReader",
+    "LearnerView",
+    "count_labels",
+    "may_have_gaps",
+    "view_learner",
+]
+
+
+@dataclass
+class LearnerView:
+    """What a learner knows about a pool, on plain arrays.
+
+    Attributes
+    ----------
+    X_pool : ndarray or CSR of shape (n_pool, d), dtype float32
+        Embeddings, rows of unit L2 norm.
+
+    X_labeled : ndarray or CSR of shape (n_labeled, d), dtype float32
+        The same of the labelled samples; may have no row.
+
+    y_labeled : ndarray of shape (n_labeled,)
+        Their labels.
+
+    classes : ndarray of shape (n_classes,) or None
+        All classes, sorted; None if nobody knows them yet.
+
+    proba : ndarray of shape (n_pool, n_classes) or None
+        The small model on the pool; None if it is not fitted.
+
+    proba_labeled : ndarray of shape (n_labeled, n_classes) or None
+        The small model on the labelled samples.
+
+    prior_proba : ndarray of shape (n_pool, n_classes) or None
+        The prior on the pool.
+
+    trust : float or None
+        Weight of the prior as the learner found it; None if it has no opinion.
+
+    small_model : fitted classifier or None
+        Who gave `proba`; None if it is not fitted.
+
+    inputs_pool, inputs_labeled : array-like or None
+        Pool and labelled samples as the small model takes them.
+    """
+
+    X_pool: np.ndarray
+    X_labeled: np.ndarray
+    y_labeled: np.ndarray
+    classes: np.ndarray | None
+    proba: np.ndarray | None
+    proba_labeled: np.ndarray | None
+    prior_proba: np.ndarray | None
+    trust: float | None
+    small_model: Any = None
+    inputs_pool: Any = None
+    inputs_labeled: Any = None
+
+
+class LearnerReader:
+    """Reads samples through a learner: what its models say of them.
+
+    Pipelines, priors and classes are looked up once, so that a pool can be read in
+    blocks, here or elsewhere.
+
+    Parameters
+    ----------
+    learner : modAL learner or committee, estimator, or any object with `estimator`, \
+`X_training`, `y_training` and `predict_proba`
+        Fitted or not.
+
+    X_sample : array-like of length n_samples
+        Samples of the pool as the learner takes them, checked. Transformers and
+        priors that are not fitted are fitted on them.
+
+    prior : prior or None, default=None
+        Overrides the learner's own.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        All classes, sorted; None if nobody knows them yet.
+
+    knows : bool
+        Whether there is a fitted small model.
+
+    trust : float or None
+        Weight of the prior as the learner found it.
+
+    y_labeled : ndarray of shape (n_labeled,)
+        Labels that the learner has.
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown.
+    """
+
+    def __init__(self, learner, X_sample, prior=None):
+        X_train, y_train, members, estimator = _parts_of(learner)
+        check_takes(estimator, X_sample, "X_pool")
+        steps, self._final = split_pipeline(estimator)
+        self._steps, Z_sample = _fit_steps(steps, X_sample, is_fitted(self._final))
+        self._allows_nan = allows_nan(self._final)
+        self._check_gaps(Z_sample, "X_pool")
+        # Behind a step that learns from labels, nobody sees anything before those.
+        is_open = len(self._steps) == len(steps)
+        self._own_prior = _prior_of(self._final) if is_open else None
+        # A committee sees the data as they came, its members have pipelines.
+        self._model = learner if members else self._final
+        self._takes_raw = bool(members)
+        inputs = X_sample if self._takes_raw else Z_sample
+        self._model_classes = None
+        if is_open or members:
+            self._model_classes = _classes_of(self._model, take_rows(inputs, [0]))
+        self._prior = prior if prior is not None else self._own_prior
+        if self._prior is not None and not is_fitted(self._prior):
+            self._prior = clone(self._prior).fit(Z_sample)
+        self._embedding_steps = _embedding_steps(
+            self._final, Z_sample, self._prior, self._own_prior, is_open
+        )
+        self._gaps = None
+        if self._allows_nan and is_numeric(Z_sample) and not issparse(Z_sample):
+            self._gaps = _column_means(Z_sample)
+        self._X_labeled = None
+        self.y_labeled = np.empty(0, dtype=int)
+        if X_train is not None and n_rows(X_train):
+            self._X_labeled = check_pool(X_train, "X_training")
+            self.y_labeled = ravel_labels(y_train, "y_training")
+        self.knows = self._model_classes is not None
+        self.trust = getattr(self._final, "trust_", None) if self.knows else None
+        if self._prior is not None:
+            self.classes = self._prior.classes_
+        else:
+            self.classes = _union(self._model_classes, self.y_labeled)
+        if self._X_labeled is not None:
+            encode_labels(self.y_labeled, self.classes, name="y_training")
+
+    def transform(self, X, name="X_pool"):
+        """Take checked samples through the transformers of a pipeline.
+
+        Raises
+        ------
+        ValueError
+            If gaps are left that the model does not take.
+        """
+        for step in self._steps:
+            X = step.transform(X)
+        self._check_gaps(X, name)
+        return X
+
+    def _check_gaps(self, Z, name):
+        if not self._allows_nan and is_numeric(Z) and not is_finite(Z):
+            model = type(self._final).__name__
+            where = " after the transformers" if self._steps else ""
+            raise ValueError(
+                f"{name} contains NaN or infinity{where}, which {model} does not "
+                "take. Fill the gaps in a pipeline, for "
+                f"example make_pipeline(SimpleImputer(), {model}(...))."
+            )
+
+    def ask_small_model(self, X, Z):
+        """Return what the small model says of samples X that became Z, or None."""
+        if not self.knows:
+            return None
+        # What was checked and not transformed since need not be checked again.
+        checked = Z is X and is_numeric(X) and not self._allows_nan
+        with config_context(assume_finite=checked or get_config()["assume_finite"]):
+            proba = _ask(self._model, X if self._takes_raw else Z, self._model_classes)
+        return align_proba(proba, self._model_classes, self.classes)
+
+    def ask_prior(self, Z):
+        """Return what the prior says of transformed samples, or None."""
+        if self._prior is None:
+            return None
+        proba = class_proba(self._prior, Z, self._prior.classes_)
+        if len(proba) != n_rows(Z):
+            raise ValueError(
+                f"The prior gave {len(proba)} rows for {n_rows(Z)} samples."
+            )
+        return proba
+
+    def embed(self, Z, name="X_pool"):
+        """Return embeddings of transformed samples, rows of unit L2 norm."""
+        Z = features_for_small_model(self._own_prior, Z)
+        if self._embedding_steps is None:
+            # They all look alike, so that chance decides between them.
+            return np.ones((n_rows(Z), 1), dtype=np.float32)
+        if self._gaps is not None and not is_finite(Z):
+            Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
+            Z = np.where(np.isnan(Z), self._gaps, Z)
+        for step in self._embedding_steps:
+            Z = step.embed(Z) if is_package_prior(step) else step.transform(Z)
+        return check_unit_embeddings(Z, name=name)
+
+    def labeled(self):
+        """Return labelled samples as they came and transformed, or None twice."""
+        if self._X_labeled is None:
+            return None, None
+        return self._X_labeled, self.transform(self._X_labeled, "X_training")
+
+    def embed_labeled(self):
+        """Return embeddings of the labelled samples; None if there are none."""
+        _, Z = self.labeled()
+        return None if Z is None else self.embed(Z, "X_training")
+
+    def small_model(self, X, Z):
+        """Return the fitted small model, and X that became Z as it takes it."""
+        if not isinstance(self._model, BasePriorClassifier):
+            return self._model, X if self._takes_raw else Z
+        prior = self._model.prior_
+        return self._model.estimator_, features_for_small_model(prior, Z)
+
+
+def view_learner(learner, X_pool, prior=None):
+    """Look at a pool through a learner.
+
+    Parameters
+    ----------
+    learner : modAL learner or committee, estimator, or any object with `estimator`, \
+`X_training`, `y_training` and `predict_proba`
+        Fitted or not.
+
+    X_pool : array-like of length n_pool
+        Unlabelled samples, as the learner takes them.
+
+    prior : prior or None, default=None
+        Overrides the learner's own. An unfitted one is fitted on the pool.
+
+    Returns
+    -------
+    LearnerView
+
+    Raises
+    ------
+    ValueError
+        If the pool is empty or not finite, or there is nothing that embeds it.
+    """
+    X_pool = check_pool(X_pool)
+    reader = LearnerReader(learner, X_pool, prior)
+    Z_pool = reader.transform(X_pool)
+    X_labeled, Z_labeled = reader.labeled()
+    has_labels = X_labeled is not None
+    embedded = reader.embed(Z_pool)
+    small_model, inputs, inputs_labeled = None, X_pool, X_labeled
+    if reader.knows:
+        small_model, inputs = reader.small_model(X_pool, Z_pool)
+        if has_labels:
+            _, inputs_labeled = reader.small_model(X_labeled, Z_labeled)
+    return LearnerView(
+        X_pool=embedded,
+        X_labeled=reader.embed(Z_labeled, "X_training") if has_labels else embedded[:0],
+        y_labeled=reader.y_labeled,
+        classes=reader.classes,
+        proba=reader.ask_small_model(X_pool, Z_pool),
+        proba_labeled=(
+            reader.ask_small_model(X_labeled, Z_labeled) if has_labels else None
+        ),
+        prior_proba=reader.ask_prior(Z_pool),
+        trust=reader.trust,
+        small_model=small_model,
+        inputs_pool=inputs,
+        inputs_labeled=inputs_labeled,
+    )
+
+
+def may_have_gaps(learner):
+    """Tell whether what takes the samples of a learner first says it takes NaN."""
+    steps, model = split_pipeline(_parts_of(learner)[3])
+    return allows_nan(steps[0] if steps else model)
+
+
+def count_labels(learner):
+    """Return the number of labels that a learner has."""
+    _, y_train, _, _ = _parts_of(learner)
+    return 0 if y_train is None else len(y_train)
+
+
+def _parts_of(learner):
+    """Return training samples, labels, members of a committee, and the estimator."""
+    members = getattr(learner, "learner_list", None)
+    if members:
+        first = members[0]
+        return first.X_training, first.y_training, members, first.estimator
+    if hasattr(learner, "X_training"):
+        return learner.X_training, learner.y_training, None, learner.estimator
+    return None, None, None, learner
+
+
+def _fit_steps(steps, X, is_trained):
+    """Return fitted transformers, and X transformed.
+
+    Before the first label there is only the pool to fit them on; the first that needs
+    labels, and all after it, are left out.
+    """
+    fitted = []
+    for step in steps:
+        Z = None
+        # Behind a trained model, a home-made one may not show that it is fitted.
+        if is_trained or is_fitted(step):
+            with suppress(NotFittedError):
+                Z = step.transform(X)
+        if Z is None:
+            step = fit_without_labels(step, X)
+            if step is None:
+                break
+            Z = step.transform(X)
+        X = Z
+        fitted.append(step)
+    return fitted, X
+
+
+def _union(model_classes, labels):
+    """Return the classes of model and labels: a model may have lost one."""
+    if model_classes is None:
+        return np.unique(labels) if len(labels) else None
+    known = set(np.asarray(model_classes).tolist())
+    if known.issuperset(labels.tolist()):
+        return model_classes
+    try:
+        return np.array(sorted(known.union(labels.tolist())))
+    except TypeError:  # of two kinds, which is an error told elsewhere
+        return model_classes
+
+
+def _column_means(Z):
+    """Means of the columns without what is missing; 0 where all is."""
+    Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
+    known = ~np.isnan(Z)
+    return np.where(known, Z, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _prior_of(model):
+    if not isinstance(model, BasePriorClassifier):
+        return None
+    return getattr(model, "prior_", model.prior)
+
+
+def _classes_of(model, X):
+    """Return the classes of a small model, or None if it is not fitted."""
+    try:
+        if isinstance(model, BasePriorClassifier):
+            check_is_fitted(model)
+            return None if model.estimator_ is None else model.classes_
+        if not hasattr(model, "classes_"):
+            return None
+        classes = np.asarray(model.classes_)
+        class_proba(model, X, classes)  # some have classes before they are fitted
+        return classes
+    except NotFittedError:
+        return None
+
+
+def _ask(model, X, classes):
+    if isinstance(model, BasePriorClassifier):
+        return model.small_model_proba(X)
+    return class_proba(model, X, classes)
+
+
+def _embedding_steps(model, X, prior, own_prior, is_open):
+    """Return the priors or transformers that turn X into numbers, fitted.
+
+    None if there will be some, once there are labels to fit them on.
+    """
+    X = features_for_small_model(own_prior, X)
+    if is_numeric(X):
+        return []
+    for candidate in (prior, own_prior):
+        if is_package_prior(candidate) and is_fitted(candidate):
+            Z = candidate.embed(take_rows(X, [0]))
+            if Z is not None:
+                return [candidate]
+    if isinstance(model, BasePriorClassifier):
+        inner = getattr(model, "estimator_", None) or model.estimator
+        steps, last = split_pipeline(inner)
+        fitted, X = _fit_steps(steps, X, is_fitted(last))
+        if is_numeric(X):
+            return fitted
+        is_open = is_open and len(fitted) == len(steps)
+    if not is_open or isinstance(model, ConstantModel):
+        return None
+    raise ValueError(
+        "The query strategy has nothing that turns the pool into numbers. Use a "
+        "Pipeline with an encoder, for example make_pipeline("
+        "SentenceTransformerEncoder(), classifier), or a strategy with prior=."
+    )

@@ -1,0 +1,515 @@
+"""A whole active-learning loop as one estimator."""
+
+import warnings
+from copy import copy
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm.auto import tqdm
+
+from cofm_sklearn.loop.learner import Learner, with_seeds
+from cofm_sklearn.loop.stopping import go_on, look, says_stop
+from cofm_sklearn.models import fit_to_pool, label_pool
+from cofm_sklearn.pool.blocks import PoolView
+from cofm_sklearn.query import BaseQueryStrategy
+from cofm_sklearn.query.base import check_strategy
+from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
+from cofm_sklearn.simulation.curves import score_predictions
+from cofm_sklearn.simulation.oracle import ExactOracle
+from cofm_sklearn.utils.labels import align_proba, check_labels, ravel_labels
+from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
+from cofm_sklearn.utils.validation import (
+    allows_nan,
+    check_integer,
+    check_n_instances,
+    check_raw,
+    is_numeric,
+    n_rows,
+    take_rows,
+)
+
+__all__ = ["ActiveLearningClassifier"]
+
+
+def _estimator_has(method):
+    def check(self):
+        getattr(
+            self.estimator_ if hasattr(self, "estimator_") else self.estimator, method
+        )
+        return True
+
+    return check
+
+
+class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Simulate active learning, and be the classifier that comes out of it.
+
+    `fit` treats y as the knowledge of an oracle: the query strategy chooses samples,
+    the oracle answers, the estimator is trained again, until the budget is spent.
+    Everything is a parameter, so `GridSearchCV` compares strategies, models and
+    budgets like any other setting.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Trained on the labels so far in every round; may be a pipeline on raw
+        samples. An unfitted prior of a `CoDecisionClassifier` is fitted once, on
+        all of X.
+
+    query_strategy : callable
+        `CoDecisionQuery`, another strategy of this package, or a function of modAL:
+        called as ``strategy(learner, X_pool, n_instances=n)``. One that has a method
+        `select_again`, such as `AskAgainQuery`, is first asked which labelled samples
+        are worth another answer.
+
+    n_initial : "auto" or int, default="auto"
+        Labels of the first batch that are drawn at random. ``"auto"`` is 0 for the
+        strategies of this package, which start without labels, and `n_instances` for
+        others.
+
+    n_instances : int, default=10
+        Labels asked for per round.
+
+    budget : int, default=100
+        Labels to spend altogether; no more than there are samples, unless the strategy
+        asks again: then every answer costs one.
+
+    oracle : oracle or None, default=None
+        Who answers, for example `NoisyOracle(0.2)`; None stands for `ExactOracle()`.
+
+    scoring : None, str, callable, list or dict, default=None
+        What the learning curve records, as for scikit-learn's `check_scoring`. None
+        records balanced accuracy, macro-F1 and rare-class recall; an empty list
+        records nothing and saves the time.
+
+    stopping : stopping rule or None, default=None
+        Ends the loop before the budget is spent, for example
+        `StabilizedPredictions()`. It sees models and samples, never the truth.
+
+    warm_start : bool, default=False
+        Whether a further `fit` on the same data goes on with the labels it has: after
+        an interruption, or with a larger budget.
+
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    random_state : int, RandomState or None, default=None
+        Seeds the random draws and everything inside that has no seed of its own.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Trained on all labels asked for.
+
+    classes_ : ndarray of shape (n_classes,)
+        Labels of y and of the estimator, sorted.
+
+    queried_indices_ : ndarray of shape (n_labels,), dtype int64
+        Positions in X, in the order of asking; those asked about again come again.
+
+    answers_ : ndarray of shape (n_labels,)
+        What the oracle answered.
+
+    labeled_indices_ : ndarray of shape (n_labeled,), dtype int64
+        The distinct positions among them, in the order of the first question.
+
+    labels_ : ndarray of shape (n_labeled,)
+        The label of each that `estimator_` was trained on: its answer, or what
+        `combine_annotators` makes of several.
+
+    learning_curve_ : DataFrame
+        A row per round: `strategy`, `seed`, `round`, `n_labels`, and the scores; for a
+        `CoDecisionClassifier` also the mean `label_quality` and the `noise_rate`; with
+        a stopping rule, the `stopping_value` that it looks at.
+
+    stopping_ : stopping rule or None
+        With what it has seen; ``stopping_.decision_`` is what it said last.
+
+    oracle_ : oracle
+        The fitted oracle.
+
+    n_features_in_ : int
+        Features of X; only where X is numeric.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names of X, where it has any.
+
+    See Also
+    --------
+    cofm_sklearn.simulation.LearningCurveDisplay : Draws `learning_curve_`.
+
+    Notes
+    -----
+    An interruption (Ctrl-C) ends the loop after the last complete round, with a
+    warning; `warm_start` goes on from there. While the labels are of one class only,
+    an estimator that cannot be trained on one class is replaced by that class, and
+    strategies of other packages are replaced by random draws.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import ActiveLearningClassifier, CoDecisionQuery
+    >>> X, y = make_blobs([90, 90, 20], n_features=4, random_state=0)
+    >>> loop = ActiveLearningClassifier(
+    ...     LogisticRegression(), CoDecisionQuery(), budget=12, n_instances=4,
+    ...     random_state=0).fit(X, y)
+    >>> loop.learning_curve_[["round", "n_labels"]].values.tolist()
+    [[0, 4], [1, 8], [2, 12]]
+    >>> len(set(loop.queried_indices_))
+    12
+    """
+
+    def __init__(
+        self,
+        estimator,
+        query_strategy,
+        n_initial="auto",
+        n_instances=10,
+        budget=100,
+        *,
+        oracle=None,
+        scoring=None,
+        stopping=None,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.query_strategy = query_strategy
+        self.n_initial = n_initial
+        self.n_instances = n_instances
+        self.budget = budget
+        self.oracle = oracle
+        self.scoring = scoring
+        self.stopping = stopping
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y, *, eval_set=None, votes=None):
+        """Spend the budget on labels of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            The pool.
+
+        y : array-like of shape (n_samples,)
+            True labels; only the oracle and the scores see them.
+
+        eval_set : tuple (X_eval, y_eval), default=None
+            Where the learning curve is measured; None measures on all of X and y.
+
+        votes : array-like of shape (n_samples, n_classes), default=None
+            Counts of recorded answers, for `RecordedVotesOracle`.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y is empty, X is infinite or has gaps that the estimator does not
+            take, lengths differ, a parameter is out of range, or `warm_start` is set
+            and X or y has other samples where labels were asked for. What an earlier
+            `fit` has learned stays.
+
+        TypeError
+            If `query_strategy` cannot be called.
+        """
+        seen = copy(self)  # so that a refused fit changes nothing
+        X = seen._check_X(X, reset=True)
+        y = check_labels(y, warn=True)
+        check_classification_targets(y)
+        if n_rows(X) != len(y):
+            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        n_initial, budget = self._check_parameters(len(y))
+        check_takes(self.estimator, X)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        strategy = with_seeds(self.query_strategy, seed)
+        estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
+        oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
+        oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
+        evaluate = seen._evaluator(X, y, eval_set)
+
+        stopping = with_seeds(self.stopping, seed + 3)
+
+        asked, answers, curve = [], [], []
+        learner = Learner(estimator, strategy, random_state=seed)
+        if self.warm_start and hasattr(self, "queried_indices_"):
+            if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
+                raise ValueError(
+                    "warm_start=True goes on with the labels of the last fit, but X "
+                    "and y are others now, or in another order. Give the same, or set "
+                    "warm_start=False."
+                )
+            asked = list(self.queried_indices_)
+            answers = list(self.answers_)
+            curve = self.learning_curve_.to_dict("records")
+            learner.fit(take_rows(X, self.labeled_indices_), self.labels_)
+            stopping = go_on(stopping, self.stopping_)
+        progress = tqdm(
+            total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
+        )
+        with progress:
+            try:
+                while len(asked) < budget and not says_stop(stopping):
+                    n = min(self.n_instances, budget - len(asked))
+                    pool = np.delete(np.arange(len(y)), asked)
+                    again = pick_again(strategy, learner, X, pool, asked, answers, n)
+                    new = pool[:0]
+                    n = min(n - len(again), len(pool))
+                    if n:
+                        new = pool[self._pick(learner, X, pool, n, n_initial, seed)]
+                    picked = np.concatenate([new, again])
+                    if not len(picked):
+                        break  # nothing is left that is worth a question
+                    answers = [*answers, *ask(oracle, picked, asked).tolist()]
+                    asked = [*asked, *picked.tolist()]
+                    _teach(learner, X, asked, answers, y.dtype)
+                    row = {
+                        "strategy": _name_of(strategy),
+                        "seed": seed,
+                        "round": len(curve),
+                        "n_labels": len(asked),
+                        **_label_quality(learner.estimator),
+                        **evaluate(learner.estimator),
+                    }
+                    if stopping is not None:
+                        stopping = look(stopping, learner, X, len(asked))
+                        row["stopping_value"] = stopping.decision_.value
+                    curve = [*curve, row]
+                    # Only complete rounds are kept, whatever ends the loop.
+                    self._publish(learner, oracle, stopping, y, asked, answers, curve)
+                    self._labelled = _digest(X, y, self.labeled_indices_)
+                    for name in ("n_features_in_", "feature_names_in_"):
+                        self.__dict__.pop(name, None)
+                        if name in vars(seen):
+                            setattr(self, name, getattr(seen, name))
+                    progress.update(len(picked))
+            except KeyboardInterrupt:
+                if not curve:
+                    raise
+                warnings.warn(
+                    f"Interrupted: {len(self.queried_indices_)} of {budget} labels are "
+                    "asked for. Set warm_start=True and call fit again to go on.",
+                    stacklevel=2,
+                )
+        return self
+
+    def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
+        self.estimator_ = learner.estimator
+        self.oracle_ = oracle
+        self.stopping_ = stopping
+        self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
+        self.queried_indices_ = np.array(asked, dtype=np.int64)
+        self.answers_ = np.array(answers, dtype=y.dtype)
+        self.labeled_indices_ = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
+        self.labels_ = learner.y_training
+        self.learning_curve_ = pd.DataFrame(curve)
+
+    def predict(self, X):
+        """Predict with the estimator that the labels asked for have trained.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(self._check_X(X, reset=False))
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Return class probabilities of the trained estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`; 0 for classes that got no label.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        proba = self.estimator_.predict_proba(self._check_X(X, reset=False))
+        return align_proba(proba, self.estimator_.classes_, self.classes_)
+
+    @available_if(_estimator_has("predict_proba"))
+    def label_pool(self, X, *, target_precision=None):
+        """Label the whole pool: by the oracle where asked, else by the estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            The pool of `fit`.
+
+        target_precision : float or None, default=None
+            As in `cofm_sklearn.models.label_pool`.
+
+        Returns
+        -------
+        DataFrame
+            As of `cofm_sklearn.models.label_pool`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+
+        ValueError
+            If X is too short to be that pool, or the target is not in (0, 1).
+        """
+        check_is_fitted(self)
+        return label_pool(
+            self.estimator_,
+            self._check_X(X, reset=False),
+            self.labels_,
+            self.labeled_indices_,
+            target_precision=target_precision,
+        )
+
+    def _pick(self, learner, X, pool, n, n_initial, seed):
+        """Positions in `pool` to ask for next."""
+        n_asked = 0 if learner.y_training is None else len(learner.y_training)
+        if n_asked < n_initial:
+            n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
+            rng = np.random.RandomState([seed, n_asked])
+            return rng.choice(len(pool), size=n, replace=False)
+        is_table = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2
+        native = isinstance(learner.query_strategy, BaseQueryStrategy)
+        view = PoolView if native and is_table else take_rows
+        return learner.query(view(X, pool), n)
+
+    def _evaluator(self, X, y, eval_set):
+        """Return a function estimator -> dict of scores."""
+        if eval_set is not None:
+            if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+                raise ValueError(
+                    "eval_set must be a tuple (X_eval, y_eval), got "
+                    f"{type(eval_set).__name__}."
+                )
+            X_eval, y_eval = eval_set
+            if is_numeric(X) != is_numeric(X_eval):
+                raise ValueError(
+                    "eval_set holds other samples than X: one of them is a table of "
+                    "numbers, the other is not. A Pipeline transforms X alone: "
+                    "transform X_eval first, with pipeline[:-1], or put the steps "
+                    "before the classifier in estimator=."
+                )
+            X, y = self._check_X(X_eval, reset=False), ravel_labels(y_eval, "y_eval")
+            if n_rows(X) != len(y):
+                raise ValueError(
+                    f"eval_set has {n_rows(X)} samples, but {len(y)} labels."
+                )
+        if self.scoring is None:
+            return lambda model: score_predictions(y, model.predict(X))
+        if isinstance(self.scoring, list | tuple) and not self.scoring:
+            return lambda model: {}
+        scorer = check_scoring(self.estimator, scoring=self.scoring)
+
+        def evaluate(model):
+            scores = scorer(model, X, y)
+            if isinstance(scores, dict):
+                return scores
+            name = self.scoring if isinstance(self.scoring, str) else "score"
+            return {name: scores}
+
+        return evaluate
+
+    def _check_X(self, X, *, reset):
+        if reset:
+            # Texts and mixed frames set none of these.
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
+        raw = check_raw(X)
+        if raw is not None:
+            return raw
+        checked = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_all_finite="allow-nan",  # the estimator may be made for it
+        )
+        # The estimator may select columns by name.
+        return X if isinstance(X, pd.DataFrame) else checked
+
+    def _check_parameters(self, n_samples):
+        check_strategy(self.query_strategy)
+        check_n_instances(self.n_instances, np.inf)
+        for name in ("budget", "n_initial"):
+            value = getattr(self, name)
+            if name == "n_initial" and isinstance(value, str) and value == "auto":
+                continue
+            check_integer(name, value, 1 if name == "budget" else 0)
+        n_initial = self.n_initial
+        if isinstance(n_initial, str):
+            native = isinstance(self.query_strategy, BaseQueryStrategy)
+            n_initial = 0 if native else self.n_instances
+        if hasattr(self.query_strategy, "select_again"):
+            return n_initial, self.budget
+        return n_initial, min(self.budget, n_samples)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = allows_nan(self.estimator)
+        return tags
+
+
+def _digest(X, y, rows):
+    """Tell labelled samples with their true labels apart from others."""
+    if rows.max() >= len(y):
+        return ""
+    return joblib.hash((take_rows(X, rows), y[rows].tolist()))
+
+
+def _teach(learner, X, asked, answers, dtype):
+    """Train on the labels that the answers so far amount to."""
+    samples, matrix = group_answers(asked, answers)
+    X = take_rows(X, samples)
+    labels = agree(matrix, learner, X)
+    learner.fit(X, np.array(labels.tolist(), dtype=dtype))
+
+
+def _label_quality(estimator):
+    """What the round thinks of its labels, where the estimator has an opinion."""
+    model = split_pipeline(estimator)[1]
+    quality = getattr(model, "label_quality_", None)
+    if quality is None or not len(quality):
+        return {}
+    return {"label_quality": float(np.mean(quality)), "noise_rate": model.noise_rate_}
+
+
+def _name_of(strategy):
+    return getattr(strategy, "__name__", type(strategy).__name__)

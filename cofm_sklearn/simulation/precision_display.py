@@ -1,0 +1,199 @@
+"""Picture of a labelled pool: how precise are how many of the model's labels?"""
+
+import numpy as np
+
+from cofm_sklearn.utils import import_optional
+
+__all__ = ["PrecisionCoverageDisplay"]
+
+
+class PrecisionCoverageDisplay:
+    """Curve of the precision of a model's surest labels over their share of the pool.
+
+    The farther to the right, the more samples of the pool are labelled by the model
+    and by nobody else. Use `from_table` to make and draw one.
+
+    Parameters
+    ----------
+    coverage, precision, low, high : array-like of shape (n_points,)
+        Shares of the samples without answer, in [0, 1]; the share of right labels that
+        is expected among the surest of them, and its interval.
+
+    target_precision : float or None, default=None
+        Drawn as a line.
+
+    chosen : tuple of (float, float, float, float) or None, default=None
+        Coverage, precision and its interval of the labels that are left to the model.
+        Below the curve where rare classes have to be as precise as others.
+
+    true_precision : array-like of shape (n_points,) or None, default=None
+        The share that is right, where somebody knows.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes with the curve.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    line_ : matplotlib Line2D
+        The expected precision.
+
+    true_line_ : matplotlib Line2D or None
+        The true one.
+
+    chosen_ : matplotlib ErrorbarContainer or None
+        The labels left to the model.
+
+    Examples
+    --------
+    >>> from cofm_sklearn.simulation import PrecisionCoverageDisplay
+    >>> display = PrecisionCoverageDisplay(
+    ...     [0.5, 1.0], [0.98, 0.8], [0.95, 0.7], [1.0, 0.85], target_precision=0.95)
+    >>> display.plot().ax_.get_ylabel()
+    'Share of right labels'
+    """
+
+    def __init__(
+        self,
+        coverage,
+        precision,
+        low,
+        high,
+        *,
+        target_precision=None,
+        chosen=None,
+        true_precision=None,
+    ):
+        self.coverage = coverage
+        self.precision = precision
+        self.low = low
+        self.high = high
+        self.target_precision = target_precision
+        self.chosen = chosen
+        self.true_precision = true_precision
+
+    def plot(self, ax=None):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : PrecisionCoverageDisplay
+            The object itself, with ``ax_``, ``figure_`` and what is drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is no point, or lengths differ.
+
+        ImportError
+            If matplotlib is not installed.
+        """
+        self._check()
+        pyplot = import_optional(
+            "matplotlib.pyplot", needed_by="PrecisionCoverageDisplay.plot"
+        )
+        if ax is None:
+            _, ax = pyplot.subplots(layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        ax.fill_between(self.coverage, self.low, self.high, alpha=0.2, lw=0)
+        (self.line_,) = ax.plot(self.coverage, self.precision, label="expected")
+        self.true_line_ = self.chosen_ = None
+        if self.true_precision is not None:
+            (self.true_line_,) = ax.plot(
+                self.coverage, self.true_precision, color="black", ls="--", label="true"
+            )
+        if self.target_precision is not None:
+            ax.axhline(self.target_precision, color="0.5", lw=0.8, label="target")
+        if self.chosen is not None:
+            share, precision, low, high = self.chosen
+            # What is expected may lie outside of what a check has shown.
+            ends = [[max(precision - low, 0)], [max(high - precision, 0)]]
+            self.chosen_ = ax.errorbar(
+                [share],
+                [precision],
+                ends,
+                fmt="o",
+                capsize=4,
+                label="left to the model",
+            )
+        ax.set_xlabel("Share of the samples without answer")
+        ax.set_ylabel("Share of right labels")
+        ax.set_xlim(0, 1.02)
+        ax.legend(loc="lower left")
+        return self
+
+    @classmethod
+    def from_table(cls, table, *, y_true=None, ax=None):
+        """Draw what a labelled pool promises.
+
+        Parameters
+        ----------
+        table : DataFrame
+            What `label_pool` has returned, of a classifier, `AnnotationSession` or
+            `ActiveLearningClassifier`, with its ``attrs``.
+
+        y_true : array-like of shape (n_pool,) or None, default=None
+            True classes, in the order of the pool, to draw the truth beside it.
+
+        ax
+            As in `plot`.
+
+        Returns
+        -------
+        display : PrecisionCoverageDisplay
+            The drawn display.
+
+        Raises
+        ------
+        ValueError
+            If the table does not come from `label_pool`, all samples are answered, or
+            lengths differ.
+        """
+        promise = table.attrs
+        if "curve" not in promise:
+            raise ValueError(
+                "table has no promise in its attrs: give what label_pool has returned, "
+                "not a copy read from a file."
+            )
+        if not promise["curve"]:
+            raise ValueError("There is no sample without answer, so nothing to draw.")
+        true_precision = None
+        if y_true is not None:
+            if len(y_true) != len(table):
+                raise ValueError(
+                    f"y_true has {len(y_true)} labels for {len(table)} samples."
+                )
+            free = (table["source"] != "person").to_numpy()
+            order = np.argsort(-table["probability"].to_numpy()[free], kind="stable")
+            right = (table["label"].to_numpy() == np.asarray(y_true))[free][order]
+            ends = np.array(promise["curve"]["coverage"]) * len(right)
+            counts = np.clip(np.round(ends).astype(int), 1, None)
+            true_precision = np.cumsum(right)[counts - 1] / counts
+        chosen = None
+        if promise["coverage"] > 0:
+            ends = promise["precision_interval"]
+            chosen = (promise["coverage"], promise["precision"], *ends)
+        return cls(
+            **promise["curve"],
+            target_precision=promise["target_precision"],
+            chosen=chosen,
+            true_precision=true_precision,
+        ).plot(ax)
+
+    def _check(self):
+        n_points = len(self.coverage)
+        if not n_points:
+            raise ValueError("coverage has no point; give at least one.")
+        for name in ("precision", "low", "high", "true_precision"):
+            values = getattr(self, name)
+            if values is not None and len(values) != n_points:
+                raise ValueError(
+                    f"{name} has {len(values)} values for {n_points} points."
+                )

@@ -1,0 +1,179 @@
+"""Labels: checked, as positions in the classes, and columns in their order."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import column_or_1d
+
+from cofm_sklearn.utils.texts import is_missing
+
+__all__ = [
+    "align_proba",
+    "check_classes",
+    "check_labels",
+    "encode_labels",
+    "ravel_labels",
+]
+
+
+def ravel_labels(y, name="y", *, warn=False):
+    """Return labels as a 1-D array; one column is taken for what it is.
+
+    Raises
+    ------
+    ValueError
+        If there are several columns.
+    """
+    y = y if hasattr(y, "iloc") else np.asarray(y)
+    shape = y.shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"{name} has {shape[1]} columns; several labels per sample (multi-label) "
+            "are not supported. Give one label per sample, of one-hot columns for "
+            f"example {name}.argmax(axis=1)."
+        )
+    return column_or_1d(y, warn=warn)
+
+
+def check_labels(y, name="y", *, warn=False):
+    """Return labels as a 1-D array, or say what is wrong with them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels: str, int or bool, or whole numbers as float.
+
+    name : str, default="y"
+        What the errors call them.
+
+    warn : bool, default=False
+        Whether to warn of a column, as scikit-learn does.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The labels; str from pandas come as dtype object.
+
+    Raises
+    ------
+    ValueError
+        If there are none, some are missing, or they are not one column.
+
+    TypeError
+        If they cannot be sorted, such as int beside str.
+
+    Examples
+    --------
+    >>> from cofm_sklearn.utils.labels import check_labels
+    >>> check_labels(["spam", "ham"])
+    array(['spam', 'ham'], dtype='<U4')
+    """
+    labels = ravel_labels(y, name, warn=warn)
+    if not len(labels):
+        raise ValueError(f"{name} is empty; give at least one label.")
+    if pd.isna(labels).any():
+        raise ValueError(f"{name} has missing labels (None or NaN); remove them.")
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} mixes labels that cannot be sorted; make them all str or all int."
+        ) from error
+    return labels
+
+
+def check_classes(classes, y, name="y"):
+    """Return the sorted classes of y, or of the given list after checking it.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+        The full list of classes, without repetition; None takes those in `y`.
+
+    y : ndarray of shape (n_samples,)
+        Labels as returned by `check_labels`.
+
+    name : str, default="y"
+        What the errors call the labels.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted, of the dtype of `y`.
+
+    codes : ndarray of shape (n_samples,) and dtype int
+        The position of each label in `classes`.
+
+    Raises
+    ------
+    ValueError
+        If a class is repeated, does not fit the dtype of `y`, or if `y` has a label
+        that is not a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.utils.labels import check_classes
+    >>> check_classes([2, 0, 1], np.array([1, 2, 1]))
+    (array([0, 1, 2]), array([1, 2, 1]))
+    """
+    if classes is None:
+        return np.unique(y, return_inverse=True)
+    given = check_labels(classes, "classes")
+    unique = np.unique(given)
+    if len(unique) < len(given):
+        raise ValueError("classes repeats a class; name each class once.")
+    # Assigning a longer str to a fixed-width array would cut it off without a word.
+    try:
+        cast = unique.astype(y.dtype)
+    except ValueError:
+        cast = unique[:0]
+    if cast.tolist() != unique.tolist():
+        raise ValueError(
+            f"classes do not fit the dtype of {name}, {y.dtype}; give both of one "
+            f"type, and {name} with dtype=object or wide enough for the longest."
+        )
+    return cast, encode_labels(y, cast, name)
+
+
+def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct it."):
+    """Translate labels to positions in `classes`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes; the label is named.
+    """
+    labels, classes = ravel_labels(y, name).tolist(), np.asarray(classes).tolist()
+    # By Python equality: NumPy turns numbers into strings to compare them.
+    position = {label: k for k, label in enumerate(classes)}
+    codes = np.array([position.get(label, -1) for label in labels], dtype=np.int64)
+    unknown = np.flatnonzero(codes < 0)
+    if unknown.size:
+        known = ", ".join(repr(c) for c in classes[:10])
+        more = ", ..." if len(classes) > 10 else ""
+        if is_missing(labels[unknown[0]]):
+            cure = "Drop the rows without label."
+        raise ValueError(
+            f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
+            f"{known}{more}. {cure}"
+        )
+    return codes
+
+
+def align_proba(proba, from_classes, to_classes):
+    """Put probability columns into the order of `to_classes`; missing ones are 0.
+
+    Raises
+    ------
+    ValueError
+        If `from_classes` has a label that `to_classes` lacks.
+    """
+    if np.array_equal(from_classes, to_classes):
+        return np.asarray(proba)
+    aligned = np.zeros((len(proba), len(to_classes)), dtype=np.float64)
+    aligned[:, encode_labels(from_classes, to_classes, name="classes_")] = proba
+    return aligned

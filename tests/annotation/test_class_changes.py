@@ -1,0 +1,286 @@
+"""Classes that change while people label: labels are kept, the history is true."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+
+from cofm_sklearn import (
+    AnnotationSession,
+    CoDecisionClassifier,
+    PrecomputedPrior,
+    ZeroShotPrior,
+)
+from cofm_sklearn.annotation import DamagedStoreError
+from cofm_sklearn.annotation.class_changes import (
+    CLASS_CHANGES,
+    check_change,
+    classes_after,
+    recast_proba,
+)
+from cofm_sklearn.annotation.history import Event, History
+
+BLOBS, CODES = make_blobs([60, 40, 20], n_features=4, cluster_std=2.0, random_state=0)
+CLASSES = ["alpha", "beta", "gamma"]
+Y = np.array(CLASSES)[CODES]
+
+
+def make_session(store=":memory:", **parameters):
+    parameters = {"classes": CLASSES, "n_instances": 5, **parameters}
+    return AnnotationSession(BLOBS, LogisticRegression(), store=store, **parameters)
+
+
+def label(session, n, names=None):
+    names = names or {}
+    for _ in range(n):
+        (question,) = session.ask()
+        truth = Y[question.index]
+        session.answer(question.id, names.get(truth, truth))
+
+
+def test_rename_takes_all_labels_along_and_the_history_stays(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with make_session(path) as session:
+        label(session, 25)
+        said = session.store.events()
+        before = session.progress().counts
+        session.rename_class("beta", "delta")
+        assert session.classes == ["alpha", "delta", "gamma"]
+        assert session.progress().counts["delta"] == before["beta"]
+        assert session.store.events()[: len(said)] == said  # as it was said
+        with pytest.raises(ValueError, match="Unknown label 'beta'"):
+            label(session, 60)
+        session.undo()
+        label(session, 10, {"beta": "delta"})
+        assert set(session.predict()) <= {"alpha", "delta", "gamma"}
+        assert "beta" not in set(session.export()["label"])
+        counts = session.progress().counts
+    for classes in (CLASSES, ["alpha", "delta", "gamma"]):
+        with make_session(path, classes=classes) as session:
+            assert session.progress().counts == counts
+            label(session, 1, {"beta": "delta"})
+            session.undo()
+    with pytest.raises(ValueError, match="add_class, rename_class"):
+        make_session(path, classes=["alpha", "delta", "other"])
+
+
+def test_merge_and_add_and_a_name_that_comes_back():
+    with make_session() as session:
+        label(session, 30)
+        counts = session.progress().counts
+        session.merge_classes("gamma", "alpha")
+        assert session.classes == ["alpha", "beta"]
+        found = session.progress().counts
+        assert found == {
+            "alpha": counts["alpha"] + counts["gamma"],
+            "beta": counts["beta"],
+        }
+        session.add_class("gamma", "what was merged, again")
+        assert session.progress().counts == {**found, "gamma": 0}  # they stay merged
+        assert session.descriptions == {"gamma": "what was merged, again"}
+        label(session, 12)
+        assert session.predict_proba().shape == (120, 3)
+        assert session.ask(5)
+
+
+def test_opinions_of_open_questions_follow():
+    rng = np.random.RandomState(0)
+    proba = rng.dirichlet(np.ones(3), size=60)
+    model = CoDecisionClassifier(
+        LogisticRegression(), PrecomputedPrior(CLASSES), random_state=0
+    )
+    with AnnotationSession(proba, model, check_share=0, background=False) as session:
+        before = {q.id: q.prior_proba for q in session.ask(5)}
+        session.merge_classes(["gamma"], "alpha")
+        session.rename_class("beta", "zeta")
+        session.add_class("new")
+        for question in session.ask(5):
+            old, now = before[question.id], question.prior_proba
+            assert list(now) == ["alpha", "new", "zeta"]
+            assert now["alpha"] == pytest.approx(old["alpha"] + old["gamma"])
+            assert now["zeta"] == old["beta"]
+            assert now["new"] == 0
+        for _ in range(15):
+            (question,) = session.ask()
+            session.answer(question.id, max(question.proba, key=question.proba.get))
+        found = session.predict_proba()
+        assert found.shape == (60, 3)
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+        assert session.review(3)
+
+
+class Letters(TransformerMixin, BaseEstimator):
+    """Embeds texts by their letters, and descriptions in the same way."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        Z = np.zeros((len(X), 26), dtype=np.float32)
+        for i, text in enumerate(X):
+            for letter in str(text).lower():
+                if letter.isascii() and letter.isalpha():
+                    Z[i, ord(letter) - 97] += 1
+        return Z / np.maximum(np.linalg.norm(Z, axis=1, keepdims=True), 1e-9)
+
+    def encode_prompts(self, texts):
+        return self.transform(texts)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.requires_fit = False
+        return tags
+
+
+def test_a_prior_that_reads_descriptions_learns_them(tmp_path):
+    texts = [f"{'zz' if i % 2 else 'aa'} {'q' * (i % 5)} {i}" for i in range(40)]
+    path = tmp_path / "s.sqlite"
+
+    def open_session():
+        prior = ZeroShotPrior({"a": "aaa", "z": "zzz"}, encoder=Letters())
+        model = CoDecisionClassifier(LogisticRegression(), prior, neighbors=None)
+        return AnnotationSession(texts, model, store=path, check_share=0)
+
+    with open_session() as session:
+        assert session.descriptions == {"a": "aaa", "z": "zzz"}
+        session.add_class("q", "qqqq")
+        session.describe_class("z", "zzzz zz")
+        session.rename_class("a", "first")
+        described = {"first": "aaa", "q": "qqqq", "z": "zzzz zz"}
+        assert session.descriptions == described
+        proba = session.predict_proba(["qqqq", "aaa"])
+        assert session.classes == ["first", "q", "z"]
+        assert proba.argmax(axis=1).tolist() == [1, 0]
+    with open_session() as session:  # the notebook still says what it said
+        assert session.descriptions == described
+        again = session.predict_proba(["qqqq", "aaa"])
+        np.testing.assert_allclose(again, proba)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda s: s.add_class("alpha"), ValueError, "already"),
+        (lambda s: s.add_class(""), ValueError, "must not be empty"),
+        (lambda s: s.add_class(3), TypeError, "type of the others"),
+        (lambda s: s.add_class("new", " "), ValueError, "says something"),
+        (lambda s: s.add_class("new", 3), ValueError, "says something"),
+        (lambda s: s.rename_class("none", "new"), ValueError, "no class 'none'"),
+        (lambda s: s.rename_class("alpha", "beta"), ValueError, "merge them"),
+        (lambda s: s.rename_class("alpha", "alpha"), ValueError, "already"),
+        (lambda s: s.merge_classes([], "alpha"), ValueError, "one or more"),
+        (lambda s: s.merge_classes("alpha", "alpha"), ValueError, "named twice"),
+        (lambda s: s.merge_classes("alpha", "none"), ValueError, "no class 'none'"),
+        (
+            lambda s: s.merge_classes(["alpha", "beta"], "gamma"),
+            ValueError,
+            "2 or more",
+        ),
+        (lambda s: s.describe_class("none", "x"), ValueError, "no class 'none'"),
+        (lambda s: s.describe_class("beta", ""), ValueError, "says something"),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused(change, error, message):
+    with make_session() as session:
+        with pytest.raises(error, match=message):
+            change(session)
+        assert session.store.events() == []
+        assert session.classes == CLASSES
+
+
+def test_another_process_on_the_same_file_sees_them(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with make_session(path) as one, make_session(path, annotator="ann") as two:
+        label(one, 12)
+        one.rename_class("beta", "delta")
+        one.add_class("omega")
+        (question,) = two.ask()
+        one.rename_class("alpha", "first")
+        one.rename_class("first", "alpha")
+        for renamed in ("beta", "first"):
+            with pytest.raises(ValueError, match="Unknown label"):
+                two.answer(question.id, renamed)
+        with pytest.raises(ValueError, match="Unknown label"):
+            two.import_labels([(two._ids[0], "beta", "ann")])
+        assert two.progress().counts.keys() == set(one.classes)
+        two.answer(question.id, "omega")
+        assert two.classes == one.classes == ["alpha", "delta", "gamma", "omega"]
+        assert one.progress().counts["omega"] == 1
+        label(two, 12, {"beta": "delta"})
+        two.wait()
+        assert set(two.predict()) <= set(two.classes)
+
+
+def test_salvaged_with_the_labels(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with make_session(path) as session:
+        label(session, 20)
+        session.rename_class("beta", "delta")
+        label(session, 10, {"beta": "delta"})
+        counts, classes = session.progress().counts, session.classes
+    content = bytearray(path.read_bytes())
+    content[:100] = b"x" * 100
+    path.write_bytes(content)
+    with pytest.raises(DamagedStoreError) as caught:
+        make_session(path)
+    with make_session(caught.value.salvaged) as session:
+        assert session.progress().counts == counts
+        assert session.classes == classes
+        label(session, 3, {"beta": "delta"})
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_folding_is_that_of_a_slow_obvious_one(data):
+    """Labels and classes against a version that keeps them as plain lists."""
+    classes, said, events = list("abc"), {}, []
+    names = st.sampled_from(list("abcdef"))
+    seq = 0
+    for _ in range(data.draw(st.integers(1, 25))):
+        seq += 1
+        kind = data.draw(st.sampled_from(["answer", "relabel", *sorted(CLASS_CHANGES)]))
+        if kind in CLASS_CHANGES:
+            content = {
+                "add": lambda: [data.draw(names), None],
+                "describe": lambda: [data.draw(names), "x"],
+                "rename": lambda: [data.draw(names), data.draw(names)],
+                "merge": lambda: data.draw(st.lists(names, min_size=1, max_size=3)),
+            }[kind]()
+            try:
+                check_change(kind, content, classes)
+            except ValueError:
+                seq -= 1
+                continue
+            event = Event(seq, 0.0, "me", kind, "", json.dumps(content))
+            proba = np.random.RandomState(seq).dirichlet(np.ones(len(classes)))
+            recast = recast_proba(proba.tolist(), classes, event)
+            after = classes_after(classes, event)
+            assert sum(recast) == pytest.approx(1)
+            if kind == "add":
+                classes = sorted([*classes, content[0]])
+            elif kind != "describe":
+                new, old = content[0], content[1:]
+                if kind == "rename":
+                    new, old = content[1], content[:1]
+                said = {s: new if c in old else c for s, c in said.items()}
+                classes = sorted({new if c in old else c for c in classes})
+            assert after == classes
+            assert len(recast) == len(classes)
+        else:
+            sample, name = (
+                data.draw(st.sampled_from("123")),
+                data.draw(st.sampled_from(classes)),
+            )
+            event = Event(seq, 0.0, "me", kind, sample, json.dumps(name))
+            said[sample] = name
+        events.append(event)
+    history = History(events)
+    found = {s: json.loads(a["me"].label) for s, a in history.answers.items()}
+    assert found == said
+    assert history.last == seq

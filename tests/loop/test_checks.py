@@ -1,0 +1,51 @@
+"""Every strategy of the package against the shared checks."""
+
+import numpy as np
+import pytest
+
+from cofm_sklearn.loop.checks import (
+    STRATEGY_CHECKS,
+    parametrize_strategies_with_checks,
+)
+from cofm_sklearn.query import BaseQueryStrategy, CoDecisionQuery
+
+STRATEGIES = [
+    CoDecisionQuery(random_state=0),
+    CoDecisionQuery(
+        uncertainty="entropy", balance=0.5, kernel_width=0.3, max_candidates=9
+    ),
+]
+
+
+@parametrize_strategies_with_checks(STRATEGIES)
+def test_strategy(strategy, check):
+    check(strategy)
+
+
+class _TakesTheSameTwice(BaseQueryStrategy):
+    def __init__(self, n_instances=1, random_state=None):
+        self.n_instances = n_instances
+        self.random_state = random_state
+
+    def _select(self, view, n_instances, rng):
+        return np.zeros(n_instances, dtype=int), np.zeros(view.X_pool.shape[0])
+
+
+class _DrawsGlobally(_TakesTheSameTwice):
+    def _select(self, view, n_instances, rng):
+        picked = np.random.permutation(view.X_pool.shape[0])[:n_instances]  # noqa: NPY002
+        return picked, np.zeros(view.X_pool.shape[0])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "caught_by"),
+    [
+        (_TakesTheSameTwice(), "check_valid_picks"),
+        (_DrawsGlobally(), "check_no_global_random_state"),
+        (_DrawsGlobally(), "check_repeatable"),
+    ],
+)
+def test_checks_can_fail(strategy, caught_by):
+    check = {check.__name__: check for check in STRATEGY_CHECKS}[caught_by]
+    with pytest.raises(AssertionError):
+        check(strategy)

@@ -1,0 +1,140 @@
+"""Rules that say when labelling more will not help much."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import cohen_kappa_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+
+from cofm_sklearn import (
+    ActiveLearningClassifier,
+    CoDecisionClassifier,
+    CoDecisionQuery,
+)
+from cofm_sklearn.loop import StabilizedPredictions
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    X, y = make_blobs(
+        [300, 300, 40],
+        n_features=4,
+        cluster_std=2.0,
+        center_box=(-4, 4),
+        random_state=3,
+    )
+    order = np.random.RandomState(0).permutation(len(y))
+    return X[order], y[order]
+
+
+def loop(stopping, **params):
+    return ActiveLearningClassifier(
+        **{
+            "estimator": LogisticRegression(max_iter=500),
+            "query_strategy": CoDecisionQuery(),
+            "n_instances": 10,
+            "budget": 300,
+            "stopping": stopping,
+            "random_state": 0,
+        }
+        | params
+    )
+
+
+def test_agreement_is_kappa_of_successive_predictions(blobs):
+    X, y = blobs
+    rule = StabilizedPredictions(window=2, threshold=0.9, random_state=0)
+    models = [GaussianNB().fit(X[:n], y[:n]) for n in (20, 30, 60, 200)]
+    said = [rule.update(m, X, n_labels=1) for m in models]
+    predicted = [m.predict(rule.stop_set_) for m in models]
+    kappas = [cohen_kappa_score(a, b) for a, b in itertools.pairwise(predicted)]
+    np.testing.assert_allclose(rule.history_, kappas)
+    assert np.isnan(said[1].value)
+    assert not said[1].stop
+    assert said[2].value == pytest.approx(np.mean(kappas[:2]))
+    assert said[3].stop == (np.mean(kappas[1:]) >= 0.9)
+
+
+def test_the_same_samples_are_looked_at_in_every_round(blobs):
+    X, y = blobs
+    rule = StabilizedPredictions(n_samples=50, random_state=1)
+    model = GaussianNB().fit(X, y)
+    rule.update(model, X, n_labels=1)
+    first = rule.stop_set_
+    assert len(first) == 50
+    rule.update(model, X[::-1], n_labels=2)
+    assert rule.stop_set_ is first
+
+
+def test_a_model_that_changes_nothing_stops_and_one_that_flips_does_not(blobs):
+    X, y = blobs
+    still, flips = StabilizedPredictions(), StabilizedPredictions()
+    a, b = GaussianNB().fit(X, y), GaussianNB().fit(X, (y + 1) % 3)
+    for k in range(6):
+        calm = still.update(a, X, n_labels=k)
+        wild = flips.update((a, b)[k % 2], X, n_labels=k)
+    assert calm.stop
+    assert calm.value == 1
+    assert not wild.stop
+    assert "agree" in wild.reason
+
+
+def test_a_loop_ends_early_and_says_why(blobs):
+    X, y = blobs
+    rule = StabilizedPredictions()
+    done = loop(rule).fit(X, y)
+    decision = done.stopping_.decision_
+    assert decision.stop
+    assert decision.reason
+    assert len(done.queried_indices_) < 300
+    assert done.learning_curve_["stopping_value"].iloc[-1] == decision.value
+    assert not hasattr(rule, "decision_")
+    assert len(loop(None, budget=40).fit(X, y).queried_indices_) == 40
+
+
+def test_a_resumed_loop_is_one_run(blobs):
+    X, y = blobs
+    rule = StabilizedPredictions()
+    whole = loop(rule, estimator=CoDecisionClassifier(GaussianNB())).fit(X, y)
+    parts = loop(rule, estimator=CoDecisionClassifier(GaussianNB()), budget=30)
+    parts.set_params(warm_start=True).fit(X, y)
+    parts.set_params(budget=300).fit(X, y)
+    np.testing.assert_array_equal(parts.queried_indices_, whole.queried_indices_)
+    again = len(parts.fit(X, y).queried_indices_)
+    assert again == len(whole.queried_indices_)  # it has said that it is enough
+
+
+def test_rules_are_searched_like_any_parameter(blobs):
+    X, y = blobs
+    search = GridSearchCV(
+        loop(StabilizedPredictions(), budget=60),
+        {"stopping__threshold": [0.5, 1.0]},
+        cv=2,
+        scoring="balanced_accuracy",
+    ).fit(X, y)
+    assert search.best_params_["stopping__threshold"] in (0.5, 1.0)
+    copy = clone(StabilizedPredictions(window=7))
+    assert copy.window == 7
+    assert "window=7" in repr(copy)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (StabilizedPredictions(threshold=1.1), "threshold"),
+        (StabilizedPredictions(window=0), "window"),
+        (StabilizedPredictions(n_samples=0), "n_samples"),
+    ],
+)
+def test_bad_parameters_are_named(blobs, rule, name):
+    X, y = blobs
+    model = GaussianNB().fit(X, y)
+    with pytest.raises(ValueError, match=name):
+        rule.update(model, X, n_labels=1, X_labeled=X, y_labeled=y)
+    with pytest.raises(ValueError, match="empty"):
+        StabilizedPredictions().update(model, X[:0], n_labels=1)
