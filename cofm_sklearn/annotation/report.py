@@ -49,6 +49,8 @@ def report_html(session, kind):
     """
     history = session._answers.refresh()
     progress, score = session.progress(), session.check_score()
+    taught = session._learn()
+    measured = taught.learning.report(taught)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -59,7 +61,7 @@ def report_html(session, kind):
         f"{progress.n_open} were asked about and wait.</p>",
         _classes(session, progress),
         "<h2>How good the model is</h2>",
-        _score(progress, score),
+        _score(measured, score),
         _map(session),
         _mended(session, history, kind),
         _open(session, history, kind),
@@ -109,7 +111,7 @@ def _classes(session, progress):
     return _table(["Class", "Labels", "What it means"], rows)
 
 
-def _score(progress, score):
+def _score(measured, score):
     lines = []
     if score is None:
         lines.append(
@@ -136,15 +138,17 @@ def _score(progress, score):
             [_cell(a), _cell(b), _cell(_interval(*c)), _cell(d)] for a, b, c, d in rows
         ]
         lines.append(_table(["", "Found", "Interval", "Labels"], cells))
-    if progress.accuracy is not None:
+    if measured["accuracy"] is not None:
         lines.append(
-            f"<p>Out of fold, on the {progress.n_measured} labels that the model "
-            f"learned from: {_percent(progress.accuracy)} "
-            f"({_interval(*progress.accuracy_interval)}). They were chosen for being "
-            "hard, so this is not the accuracy on the pool.</p>"
+            f"<p>Out of fold, on the {measured['n_labels']} labels that the model "
+            f"learned from: {_percent(measured['accuracy'])} "
+            f"({_interval(*measured['interval'])}). They were chosen for being hard, "
+            "so this is not the accuracy on the pool.</p>"
         )
-    if progress.noise_rate:
-        lines.append(f"<p>About {_percent(progress.noise_rate)} of them are wrong.</p>")
+    if measured["noise_rate"]:
+        lines.append(
+            f"<p>About {_percent(measured['noise_rate'])} of them are wrong.</p>"
+        )
     return "\n".join(lines)
 
 

@@ -9,7 +9,12 @@ from cofm_sklearn.annotation.exchange import labels_frame, write_frame
 from cofm_sklearn.annotation.parts import SessionPart
 from cofm_sklearn.annotation.report import report_html
 from cofm_sklearn.utils.files import whole_file
-from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_option,
+    check_pool,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["Results"]
 

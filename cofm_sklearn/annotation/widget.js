@@ -724,7 +724,7 @@ class Labeller {
       line.append(span);
     }
     if ((check || progress.accuracy !== null) && progress.n_measured !== progress.n_trained) {
-      line.append(make("span", "", `figures of ${n(progress.n_measured)} labels, of ${n(progress.n_trained)}`));
+      line.append(make("span", "", `figures of ${n(progress.n_measured)} of ${n(progress.n_trained)} labels`));
     }
     if (progress.noise_rate) {
       line.append(make("span", "", `about ${percent(progress.noise_rate)} wrong labels`));

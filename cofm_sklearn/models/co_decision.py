@@ -291,7 +291,8 @@ class CoDecisionClassifier(BasePriorClassifier):
     def _without_neighbors(self, X):
         """What `oof_proba_` is of samples given to `fit`, of any samples."""
         check_is_fitted(self, "classes_")
-        return in_blocks(self._decide_alone, self._check_X(X, reset=False))
+        X = self._check_X(X, reset=False)
+        return in_blocks(self._decide_alone, X, len(self.classes_))
 
     def _decide_alone(self, X):
         """What prior and small model say together, without neighbours."""
