@@ -241,7 +241,8 @@ def test_a_session_reviews_them(docs):
         for question in session.ask(10):
             session.answer(question.id, answers[question.sample])
         review = session.review_descriptions({"fft": described["fft"]})
-        assert review.confusions.to_numpy().sum() == 30
+        # Of 30 labels, some are kept for the check set.
+        assert 20 < review.confusions.to_numpy().sum() <= 30
         assert set(review.weak[:2]) == {"fft", "stats"}
         assert review.candidates["evidence"].iloc[1] > 0.5
     with (
