@@ -457,6 +457,27 @@ class AnnotationSession(Changing, Finding, Results):
             for sample in [self._ids[taught.rows[i]]]
         ]
 
+    def review_descriptions(self, candidates=None):
+        """Return which descriptions of the prior are weak, by the labels so far.
+
+        Parameters
+        ----------
+        candidates : dict or None, default=None
+            Label -> another description, or a list of others, to compare.
+
+        Returns
+        -------
+        DescriptionReview
+            As of `cofm_sklearn.models.review_descriptions`; a notebook shows it.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior, or `candidates` names an unknown class.
+        """
+        taught = self._learn()
+        return taught.learning.review_descriptions(taught, candidates)
+
     def progress(self):
         """Return how far the session has come.
 
