@@ -212,7 +212,7 @@ def test_names_that_begin_with_digits_are_typed_as_they_are(new_page):
 
 
 def test_what_is_kept_in_a_review_is_not_shown_again(new_page):
-    session, truth = session_of(["a", "b"])
+    session, truth = session_of(["a", "b"], check_share=0)
     with session:
         widget = AnnotationWidget(session)
         for one in session.ask(20):
