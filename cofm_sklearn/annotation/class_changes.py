@@ -6,6 +6,7 @@ own, and says what the labels before it are called from then on.
 
 import json
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -97,7 +98,7 @@ def descriptions_of(estimator):
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
         prior = prior.prior
-    given = getattr(prior, "class_descriptions", None)
+    given: Any = getattr(prior, "class_descriptions", None)
     if not hasattr(given, "items"):
         return {}
     return {

@@ -3,6 +3,7 @@
 import os
 import warnings
 from contextlib import ExitStack
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import clone
@@ -160,7 +161,7 @@ class AnnotationSession(Changing, Finding, Results):
         if query_strategy is not None:
             check_strategy(query_strategy)
         self._taught = None  # (number of the last event, what was learned)
-        self._texts = None  # what `search` reads, once it has to
+        self._texts: Any = None  # what `search` reads, once it has to
         self._measured = None  # the same of what was found out about it
         self._closed = False
         self._pid = os.getpid()
@@ -248,7 +249,7 @@ class AnnotationSession(Changing, Finding, Results):
             if opened:
                 self._background.start()
             elif enough or not self._background.finish():
-                return [self._question(*one, annotator) for one in found]
+                return [self._question(s, said, annotator) for s, said in found]
 
     def _open_now(self, n, patience):
         """Open questions as `ask` gives them; None while they are being chosen."""
@@ -580,7 +581,7 @@ class AnnotationSession(Changing, Finding, Results):
     def _measure(self):
         """Find out how good the model of all answers so far is; in the background."""
         self._learn()
-        seq, taught = self._taught
+        seq, taught = cast(tuple, self._taught)
         if self._measured is None or self._measured[0] != seq:
             # What a stopping rule says is a matter of batches.
             self._measured = seq, taught.learning.report(taught)

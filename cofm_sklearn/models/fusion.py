@@ -151,7 +151,8 @@ def smooth_by_fold(proba, counts):
     ndarray of shape (n_samples, n_classes)
         As of `smooth_proba`, row by row.
     """
-    smooth, folds = np.empty_like(proba), {}
+    smooth = np.empty_like(proba)
+    folds: dict[bytes, list[int]] = {}
     for i, class_counts in enumerate(counts):
         folds.setdefault(class_counts.tobytes(), []).append(i)
     for rows in folds.values():
