@@ -15,7 +15,7 @@ from cofm_sklearn.annotation.store import StoreError
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.validation import check_option, n_rows
 
-__all__ = ["AnnotationWidget"]
+__all__ = ["AnnotationWidget", "script", "style"]
 
 _KINDS = ("auto", "text", "image")
 _N_HITS, _N_POINTS, _MAX_HIT, _MAX_CONTEXT = 30, 1500, 140, 500

@@ -64,7 +64,7 @@ class LanguageModelPrior(BasePrior):
 
     prompt : str or None, default=None
         Template with the fields ``{classes}``, ``{text}``, ``{answer}`` (how to
-        answer) and ``{examples}``. None is `cofm_sklearn.priors.PROMPT`;
+        answer) and ``{examples}``. None is the package's own;
         `prompt_for` shows what is sent.
 
     examples : sequence of (str, label), default=()

@@ -24,8 +24,7 @@ from cofm_sklearn import (
     LanguageModelPrior,
 )
 from cofm_sklearn.encoders.cache import MEMORY
-from cofm_sklearn.priors import PROMPT
-from cofm_sklearn.priors.answers import Questionnaire, token_proba
+from cofm_sklearn.priors.answers import PROMPT, Questionnaire, token_proba
 
 DESCRIPTIONS = {
     "ham": "a message from a friend",
