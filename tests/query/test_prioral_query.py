@@ -35,7 +35,7 @@ def test_picks_are_the_most_uncertain_of_the_noise_set(pool, teach, of_learner):
     if of_learner:
         model = PriorALClassifier(LogisticRegression(), PRIOR, pool=X)
         learner, strategy = teach(X, y, model), PriorALQuery(noise_share=0.5)
-        small = model.small_model_proba(X)
+        small = learner.estimator.small_model_proba(X)
     else:
         learner = teach(X, y)
         strategy = PriorALQuery(PRIOR, noise_share=0.5)

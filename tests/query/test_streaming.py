@@ -147,6 +147,7 @@ def test_a_prior_is_read_in_blocks_too(data, teach):
         LogisticRegression(), PrecomputedPrior(range(4), columns=range(4))
     )
     learner = teach(XP, y, model)
+    model = learner.estimator
     picked = query(balance=1.0)(learner, XP)
     np.testing.assert_array_equal(
         query(balance=1.0, block_size=64)(learner, XP), picked
