@@ -97,9 +97,7 @@ def descriptions_of(estimator):
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
         prior = prior.prior
-    given = getattr(prior, "class_descriptions", None)
-    if not hasattr(given, "items"):
-        return {}
+    given = getattr(prior, "class_descriptions", None) or {}
     return {
         name: text if isinstance(text, str) else "; ".join(text)
         for name, text in given.items()

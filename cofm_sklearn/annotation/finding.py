@@ -75,7 +75,7 @@ class Finding(SessionPart):
             found = taught.learning.label_quality(taught) if len(taught.rows) else []
             quality = dict(zip(taught.rows.tolist(), found))
             rows = np.array([r for r in rows if r in quality], dtype=np.int64)
-            rows = np.array(sorted(rows, key=quality.get), dtype=np.int64)
+            rows = np.array(sorted(rows, key=quality.__getitem__), dtype=np.int64)
         if (predicted is not None or order == "uncertain") and len(rows):
             proba = self.predict_proba(take_rows(self.X, rows))
             if predicted is not None:

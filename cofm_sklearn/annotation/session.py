@@ -3,6 +3,7 @@
 import os
 import warnings
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -159,9 +160,9 @@ class AnnotationSession(Changing, Finding, Results):
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
-        self._taught = None  # (number of the last event, what was learned)
-        self._texts = None  # what `search` reads, once it has to
-        self._measured = None  # the same of what was found out about it
+        self._taught: Any = None  # (number of the last event, what was learned)
+        self._texts: Any = None  # what `search` reads, once it has to
+        self._measured: Any = None  # the same of what was found out about it
         self._closed = False
         self._pid = os.getpid()
         self._own_store = not isinstance(store, AnnotationStore)
@@ -248,7 +249,7 @@ class AnnotationSession(Changing, Finding, Results):
             if opened:
                 self._background.start()
             elif enough or not self._background.finish():
-                return [self._question(*one, annotator) for one in found]
+                return [self._question(s, details, annotator) for s, details in found]
 
     def _open_now(self, n, patience):
         """Open questions as `ask` gives them; None while they are being chosen."""
