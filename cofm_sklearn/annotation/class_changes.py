@@ -5,6 +5,7 @@ own, and says what the labels before it are called from then on.
 """
 
 import json
+from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
@@ -97,7 +98,9 @@ def descriptions_of(estimator):
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
         prior = prior.prior
-    given = getattr(prior, "class_descriptions", None) or {}
+    given = getattr(prior, "class_descriptions", None)
+    if not isinstance(given, Mapping):
+        return {}
     return {
         name: text if isinstance(text, str) else "; ".join(text)
         for name, text in given.items()

@@ -1,5 +1,7 @@
 """The part of a session that finds samples out of turn."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -20,6 +22,8 @@ _ORDERS = ("pool", "uncertain", "suspects")
 
 class Finding(SessionPart):
     """Search and filter the pool, and label any sample of it."""
+
+    _texts: Any
 
     def search(self, text=None, *, predicted=None, labeled=None, order="pool", n=20):
         """Find samples of the pool, labelled or not.
