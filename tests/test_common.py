@@ -14,13 +14,16 @@ from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
     CoDecisionQuery,
+    CombinedPrior,
     LabelCleaner,
+    LanguageModelPrior,
     NeighborGraph,
     NetClassifier,
     OpenCLIPEncoder,
     PrecomputedPrior,
     SafeSampler,
     SentenceTransformerEncoder,
+    TransformersPrior,
     ZeroShotPrior,
 )
 from cofm_sklearn.loop import StabilizedPredictions
@@ -67,6 +70,9 @@ FROM_ELSEWHERE = [
     OpenCLIPEncoder(),  # images
     ZeroShotPrior({"sport": "a game", "money": "the economy"}),  # texts, embeddings
     PrecomputedPrior([0, 1]),  # rows of probabilities
+    LanguageModelPrior({"sport": "a game", "money": "the economy"}, "a model"),  # texts
+    TransformersPrior({"sport": "a game", "money": "the economy"}, "a model"),  # texts
+    CombinedPrior([PrecomputedPrior([0, 1])] * 2),  # what its priors take
     CoDecisionQuery(),  # a learner and a pool; has no `fit`; so have the next
     UncertaintyHerdingQuery(),
     GalaxyQuery(),

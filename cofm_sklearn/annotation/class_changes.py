@@ -5,8 +5,8 @@ own, and says what the labels before it are called from then on.
 """
 
 import json
-from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -98,8 +98,8 @@ def descriptions_of(estimator):
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
         prior = prior.prior
-    given = getattr(prior, "class_descriptions", None)
-    if not isinstance(given, Mapping):
+    given: Any = getattr(prior, "class_descriptions", None)
+    if not hasattr(given, "items"):
         return {}
     return {
         name: text if isinstance(text, str) else "; ".join(text)

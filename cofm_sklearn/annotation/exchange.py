@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
+from cofm_sklearn.encoders.folders import sha256_of_file
 from cofm_sklearn.encoders.image_reading import MAX_PIXELS, open_picture
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.files import whole_file
@@ -42,8 +43,8 @@ def labels_frame(history, rows, X):
     return frame
 
 
-def write_frame(frame, path, format=None):
-    """Write a table.
+def write_frame(frame, path, format=None, checksum=False):
+    """Write a table, and its SHA-256 beside it.
 
     Raises
     ------
@@ -51,6 +52,8 @@ def write_frame(frame, path, format=None):
         If the format is unknown.
     """
     format = _format_of(path, format)
+    sums = _sums_of(path)
+    sums.unlink(missing_ok=True)  # that of what is replaced
     with whole_file(path) as part:
         if format == "csv":
             texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz"])
@@ -68,6 +71,15 @@ def write_frame(frame, path, format=None):
                 for row in frame.itertuples(index=False):
                     cells = {n: _as_json(v) for n, v in zip(frame.columns, row)}
                     file.write(json.dumps(cells) + "\n")
+    if checksum:
+        with whole_file(sums) as part:
+            # As `sha256sum --check` reads it.
+            line = f"{sha256_of_file(path)}  {path.name}\n"
+            Path(part).write_text(line, encoding="utf-8")
+
+
+def _sums_of(path):
+    return path.with_name(path.name + ".sha256")
 
 
 def _as_json(cell):
@@ -174,6 +186,15 @@ def _is_blank(value):
 
 def _read_frame(path):
     format = _format_of(path, None)
+    sums = _sums_of(path)
+    if sums.is_file() and path.is_file():
+        said = sums.read_text(encoding="utf-8", errors="replace").split()[:1]
+        if said != [sha256_of_file(path)]:
+            raise ValueError(
+                f"{str(path)!r} is not what was exported: {sums.name} has another "
+                "checksum. Export it again, or delete that file if you edited the "
+                "labels yourself."
+            )
     if format == "parquet":
         import_optional("pyarrow", needed_by="A Parquet file")
     try:

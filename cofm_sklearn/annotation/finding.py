@@ -1,7 +1,5 @@
 """The part of a session that finds samples out of turn."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -22,8 +20,6 @@ _ORDERS = ("pool", "uncertain", "suspects")
 
 class Finding(SessionPart):
     """Search and filter the pool, and label any sample of it."""
-
-    _texts: Any
 
     def search(self, text=None, *, predicted=None, labeled=None, order="pool", n=20):
         """Find samples of the pool, labelled or not.

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from cofm_sklearn.annotation.class_changes import classes_after, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
 from cofm_sklearn.loop.learner import Learner, with_seeds
-from cofm_sklearn.models import fit_to_pool, label_pool
+from cofm_sklearn.models import fit_to_pool, label_pool, review_descriptions
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.noise import combine_annotators
@@ -22,6 +22,7 @@ from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
+from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
@@ -262,6 +263,34 @@ class Learning:
             raise ValueError("There is neither a label nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)
+
+    def review_descriptions(self, taught, candidates):
+        """Review the descriptions of the prior; see the function of that name.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior.
+        """
+        with self._lock:
+            model = taught.learner.estimator
+            if not len(taught.rows):
+                model = self.prior_alone(take_rows(self.X, np.arange(1)))
+            steps, final = split_pipeline(model)
+            prior = getattr(final, "prior_", None)
+            if prior is None:
+                raise ValueError("There is no prior whose descriptions to review.")
+            X = self.X
+            for step in steps:
+                X = step.transform(X)
+            return review_descriptions(
+                prior,
+                X,
+                take_rows(X, taught.rows),
+                taught.labels,
+                candidates=candidates,
+                samples=self.X if is_text(self.X) else None,
+            )
 
     def label_pool(self, taught, model, ids, target_precision):
         """Label each row of the pool; equal samples, of one id, are labelled once.

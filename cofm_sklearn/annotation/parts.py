@@ -9,5 +9,6 @@ class SessionPart:
     """Methods of a session that stand in a file of their own, by theme."""
 
     if TYPE_CHECKING:  # what they use is the session's
+        _texts: Any
 
         def __getattr__(self, name: str) -> Any: ...

@@ -9,7 +9,12 @@ from cofm_sklearn.annotation.exchange import labels_frame, write_frame
 from cofm_sklearn.annotation.parts import SessionPart
 from cofm_sklearn.annotation.report import report_html
 from cofm_sklearn.utils.files import whole_file
-from cofm_sklearn.utils.validation import check_option, check_pool, n_rows, take_rows
+from cofm_sklearn.utils.validation import (
+    check_option,
+    check_pool,
+    n_rows,
+    take_rows,
+)
 
 __all__ = ["Results"]
 
@@ -169,7 +174,7 @@ class Results(SessionPart):
         with whole_file(Path(path)) as part:
             Path(part).write_text(content, encoding="utf-8", errors="replace")
 
-    def export(self, path=None, format=None):
+    def export(self, path=None, format=None, *, checksum=False):
         """Return all labels as a table, and write it.
 
         Parameters
@@ -183,6 +188,10 @@ class Results(SessionPart):
         format : {"csv", "parquet", "jsonl"} or None, default=None
             None goes by the ending of the file.
 
+        checksum : bool, default=False
+            Whether to write ``<path>.sha256`` beside the file, as ``sha256sum`` does.
+            Where there is one, `import_labels` refuses a file that has changed.
+
         Returns
         -------
         DataFrame
@@ -193,7 +202,7 @@ class Results(SessionPart):
         self._check(None)
         frame = labels_frame(self._answers.refresh(), self._rows, self.X)
         if path is not None:
-            write_frame(frame, Path(path), format)
+            write_frame(frame, Path(path), format, checksum)
         return frame
 
     def _model(self, X):

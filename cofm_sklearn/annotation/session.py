@@ -3,7 +3,7 @@
 import os
 import warnings
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import clone
@@ -160,9 +160,9 @@ class AnnotationSession(Changing, Finding, Results):
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
-        self._taught: Any = None  # (number of the last event, what was learned)
+        self._taught = None  # (number of the last event, what was learned)
         self._texts: Any = None  # what `search` reads, once it has to
-        self._measured: Any = None  # the same of what was found out about it
+        self._measured = None  # the same of what was found out about it
         self._closed = False
         self._pid = os.getpid()
         self._own_store = not isinstance(store, AnnotationStore)
@@ -249,7 +249,7 @@ class AnnotationSession(Changing, Finding, Results):
             if opened:
                 self._background.start()
             elif enough or not self._background.finish():
-                return [self._question(s, details, annotator) for s, details in found]
+                return [self._question(s, said, annotator) for s, said in found]
 
     def _open_now(self, n, patience):
         """Open questions as `ask` gives them; None while they are being chosen."""
@@ -458,6 +458,27 @@ class AnnotationSession(Changing, Finding, Results):
             for sample in [self._ids[taught.rows[i]]]
         ]
 
+    def review_descriptions(self, candidates=None):
+        """Return which descriptions of the prior are weak, by the labels so far.
+
+        Parameters
+        ----------
+        candidates : dict or None, default=None
+            Label -> another description, or a list of others, to compare.
+
+        Returns
+        -------
+        DescriptionReview
+            As of `cofm_sklearn.models.review_descriptions`; a notebook shows it.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior, or `candidates` names an unknown class.
+        """
+        taught = self._learn()
+        return taught.learning.review_descriptions(taught, candidates)
+
     def progress(self):
         """Return how far the session has come.
 
@@ -560,7 +581,7 @@ class AnnotationSession(Changing, Finding, Results):
     def _measure(self):
         """Find out how good the model of all answers so far is; in the background."""
         self._learn()
-        seq, taught = self._taught
+        seq, taught = cast(tuple, self._taught)
         if self._measured is None or self._measured[0] != seq:
             # What a stopping rule says is a matter of batches.
             self._measured = seq, taught.learning.report(taught)

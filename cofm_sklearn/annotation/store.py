@@ -322,7 +322,7 @@ class AnnotationStore:
     def _check_journal(self):
         """Refuse a journal that SQLite would play back to no good, before it does."""
         held = self._file_and_journal()
-        while held is not None and not plays_back(*held, AnnotationStore):
+        while held is not None and not plays_back(held[0], held[1], AnnotationStore):
             self._aside = held[0]
             held = self._file_and_journal()
             if held is not None and held[0] == self._aside:  # no one is writing

@@ -199,7 +199,7 @@ def summarise(reports, classes):
     says = [report for report in reports if "stop" in report]
     # A batch before which nothing was answered says the same as the one before.
     measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
-    latest: dict = next((r for r in reversed(reports) if "n_labels" in r), {})
+    latest: dict[str, Any] = next((r for r in reversed(reports) if "n_labels" in r), {})
     interval = latest.get("interval")
     counts = latest.get("check")
     if counts is not None and [name for name, *_ in counts] != classes:

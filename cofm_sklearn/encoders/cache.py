@@ -189,12 +189,12 @@ class EmbeddingCache:
             rows)``, in any order and any division; `rows` is a float32 array of
             shape ``(len(positions), d)``. Each pair is stored as it arrives, so
             that an interrupted call keeps what it has. Called at most once, by one
-            thread at a time.
+            thread at a time. Positions that it leaves out are not stored.
 
         Returns
         -------
         ndarray of shape (n, d), dtype float32
-            A new array, in the order of `keys`.
+            A new array, in the order of `keys`; NaN in rows that `compute` left out.
         """
         first: dict[bytes, int] = {}
         for position, key in enumerate(keys):
@@ -210,6 +210,9 @@ class EmbeddingCache:
                 if missing:
                     for positions, block in compute(missing):
                         self._store([keys[i] for i in positions], block, rows)
+        if len(rows) < len(first):
+            blank = np.full(self.n_features, np.nan, dtype=np.float32)
+            return np.stack([rows.get(key, blank) for key in keys])
         return np.stack([rows[key] for key in keys])
 
     def info(self):

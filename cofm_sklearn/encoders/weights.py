@@ -24,6 +24,7 @@ from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 __all__ = [
     "embedding_width",
     "find_folder",
+    "load_classifier",
     "load_sentence_transformer",
     "resolve_device",
 ]
@@ -39,14 +40,15 @@ _CURES = (
 _MAX_LOADED = 2
 
 
-def find_folder(model_name, revision=None, *, download=True):
+def find_folder(
+    model_name, revision=None, *, download=True, owner="sentence-transformers"
+):
     """Find the folder of a model: local, else embedded package, else the hub.
 
     Parameters
     ----------
     model_name : str or path-like
-        Path of a folder, or a name on the hub; a name without an owner belongs to
-        ``sentence-transformers``.
+        Path of a folder, or a name on the hub.
 
     revision : str or None, default=None
         Branch, tag or commit on the hub. With a revision, the embedded package is
@@ -54,6 +56,9 @@ def find_folder(model_name, revision=None, *, download=True):
 
     download : bool, default=True
         With False, a model from the hub must have been downloaded before.
+
+    owner : str or None, default="sentence-transformers"
+        Whose a name without an owner is; None leaves that to the hub.
 
     Returns
     -------
@@ -80,7 +85,9 @@ def find_folder(model_name, revision=None, *, download=True):
         embedded = _embedded_folder()
         if embedded is not None:
             return embedded
-    return _hub_folder(model_name, revision, download)
+    if owner is not None and "/" not in model_name:
+        return _hub_folder(model_name, f"{owner}/{model_name}", revision, download)
+    return _hub_folder(model_name, model_name, revision, download)
 
 
 def embedding_width(folder):
@@ -141,11 +148,68 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
         If the folder does not hold a model that can be loaded without running code
         or pickles of its own, or if torch cannot use the device.
     """
+    library = import_optional(
+        "sentence_transformers", needed_by="SentenceTransformerEncoder"
+    )
+
+    def build(copy, device):
+        model = library.SentenceTransformer(
+            str(copy),
+            device="cpu",
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+        # Half-precision checkpoints would otherwise be computed in half precision,
+        # which is slow on a CPU and differs between devices.
+        return model.float().to(device).eval()
+
+    return _load_once(build, None, folder, fingerprint, device, model_name, verbose)
+
+
+def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0):
+    """Load a pipeline of transformers that classifies texts, or take the loaded one.
+
+    Parameters
+    ----------
+    task : {"zero-shot-classification", "text-classification"}
+
+    folder, fingerprint, device, model_name, verbose
+        As in `load_sentence_transformer`.
+
+    Returns
+    -------
+    transformers.Pipeline
+        Its model in evaluation mode, with float32 parameters.
+
+    Raises
+    ------
+    ValueError
+        As `load_sentence_transformer`, and if the model has no layer that classifies.
+    """
+    library = import_optional("transformers", needed_by="TransformersPrior")
+
+    def build(copy, device):
+        options = {"trust_remote_code": False, "local_files_only": True}
+        tokenizer = library.AutoTokenizer.from_pretrained(copy, **options)
+        model, found = library.AutoModelForSequenceClassification.from_pretrained(
+            copy, use_safetensors=True, output_loading_info=True, **options
+        )
+        if found["missing_keys"]:  # they would be random numbers
+            raise ValueError(f"it lacks {', '.join(sorted(found['missing_keys']))}")
+        return library.pipeline(
+            task, model=model.float().eval(), tokenizer=tokenizer, device=device
+        )
+
+    return _load_once(build, task, folder, fingerprint, device, model_name, verbose)
+
+
+def _load_once(build, task, folder, fingerprint, device, model_name, verbose):
     device = resolve_device(device)
     with _LOADED_LOCK:
-        key = fingerprint, device
+        key = task, fingerprint, device
         if key not in _LOADED:
-            model = _load(folder, device, model_name, verbose)
+            model = _load(build, folder, device, model_name, verbose)
             if folder_fingerprint(folder) != fingerprint:
                 raise ValueError(
                     f"model_name={model_name!r}: the files in {str(folder)!r} changed "
@@ -162,21 +226,12 @@ _LOADED: OrderedDict[tuple, Any] = OrderedDict()
 _LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
-def _load(folder, device, model_name, verbose):
+def _load(build, folder, device, model_name, verbose):
     refuse_code(folder, f"model_name={model_name!r}")
-    library = import_optional(
-        "sentence_transformers", needed_by="SentenceTransformerEncoder"
-    )
     safetensors = import_optional("safetensors", needed_by="SentenceTransformerEncoder")
     try:
         with _quiet(verbose), clean_copy(folder) as copy:
-            model = library.SentenceTransformer(
-                str(copy),
-                device="cpu",
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
+            return build(copy, device)
     except (
         *(OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError),
         *(ImportError, safetensors.SafetensorError),
@@ -186,9 +241,6 @@ def _load(folder, device, model_name, verbose):
             f"loaded ({type(error).__name__}: {error}). The folder needs a complete "
             f"model with its weights as safetensors. {_CURES}"
         ) from error
-    # Half-precision checkpoints would otherwise be computed in half precision, which
-    # is slow on a CPU and differs between devices.
-    return model.float().to(device).eval()
 
 
 def _embedded_folder():
@@ -208,10 +260,7 @@ def _embedded_folder():
     return folder
 
 
-def _hub_folder(model_name, revision, download):
-    repository = model_name
-    if "/" not in model_name:
-        repository = f"sentence-transformers/{model_name}"
+def _hub_folder(model_name, repository, revision, download):
     try:
         folder = _snapshot(repository, revision, download)
         if not folder.is_dir():  # the hub's cache was emptied in the meantime

@@ -1,6 +1,10 @@
 """Classifiers that decide together with a prior, nets, resampling and cleaning."""
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
+from cofm_sklearn.models.descriptions import (
+    DescriptionReview,
+    review_descriptions,
+)
 from cofm_sklearn.models.label_cleaner import LabelCleaner
 from cofm_sklearn.models.net import NetClassifier
 from cofm_sklearn.models.pool_labels import label_pool
@@ -10,10 +14,12 @@ from cofm_sklearn.models.unlabelled import fit_to_pool
 
 __all__ = [
     "CoDecisionClassifier",
+    "DescriptionReview",
     "LabelCleaner",
     "NetClassifier",
     "PriorALClassifier",
     "SafeSampler",
     "fit_to_pool",
     "label_pool",
+    "review_descriptions",
 ]

@@ -3,18 +3,12 @@
 from copy import copy
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    clone,
-)
-from sklearn.utils import get_tags
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from cofm_sklearn.models.small_model import class_proba
-from cofm_sklearn.priors.base import features_for_small_model
+from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
 from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
@@ -22,7 +16,6 @@ from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
     check_raw,
-    is_fitted,
     n_rows,
     take_rows,
 )
@@ -125,7 +118,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             check_classification_targets(y)
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
-        new.prior_ = self._fitted_prior(X)
+        new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
         new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
         codes = encode_labels(
             y, new.classes_, cure="Describe it, or correct the label."
@@ -141,7 +134,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         new = copy(self)
         X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
-        new.prior_, new.estimator_ = self._fitted_prior(X), None
+        new.prior_, new.estimator_ = fitted_prior(self.prior, X), None
         new.classes_ = new.prior_.classes_
         return new
 
@@ -151,16 +144,6 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.__dict__.pop(name, None)
         self.__dict__.update(new.__dict__)
         return self
-
-    def _fitted_prior(self, X):
-        if self.prior is None or is_fitted(self.prior):
-            return self.prior
-        if get_tags(self.prior).target_tags.required:
-            raise ValueError(
-                f"prior={self.prior!r} is not fitted and learns from labels only. "
-                "Fit it on other data first, or take ZeroShotPrior or PrecomputedPrior."
-            )
-        return clone(self.prior).fit(X)
 
     def _small_proba(self, X):
         return class_proba(

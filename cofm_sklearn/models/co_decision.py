@@ -12,7 +12,7 @@ from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba
 from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
-from cofm_sklearn.models.training import train_co_decision
+from cofm_sklearn.models.training import train_co_decision, weigh_priors
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.validation import (
@@ -55,7 +55,8 @@ class CoDecisionClassifier(BasePriorClassifier):
         not know all classes.
 
     prior : prior or None, default=None
-        `ZeroShotPrior`, `PrecomputedPrior`, or any classifier with `predict_proba`.
+        `ZeroShotPrior`, `LanguageModelPrior`, `PrecomputedPrior`, several as a
+        `CombinedPrior`, or any classifier with `predict_proba`.
         A fitted one is used as it is; an unfitted one is cloned and fitted on the
         labelled samples, without their labels. Best is a prior that was fitted on
         the pool, put into ``sklearn.frozen.FrozenEstimator`` where clones must keep
@@ -96,7 +97,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         The fitted small model; None if there was no label.
 
     prior_ : prior or None
-        The fitted prior.
+        The fitted prior; of a `CombinedPrior`, one with weights from the labels.
 
     neighbors_ : NeighborGraph or None
         The graph of the pool; None without one.
@@ -226,6 +227,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         new, X, codes = self._begin(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(codes))
+        new.prior_ = weigh_priors(new.prior_, X, codes, self.label_noise, sample_weight)
         new.neighbors_ = self._fitted_neighbors()
         new._learn(X, codes, sample_weight)
         return self._take_over(new)

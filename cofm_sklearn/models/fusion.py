@@ -4,6 +4,8 @@ Pure functions on arrays; `CoDecisionClassifier` is built on them.
 """
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from math import comb
 
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
@@ -18,12 +20,20 @@ from cofm_sklearn.noise.estimate import (
 )
 from cofm_sklearn.noise.quality import fit_label_channels, speakers
 
-__all__ = ["Fusion", "fit_fusion", "smooth_by_fold", "smooth_proba"]
+__all__ = [
+    "Fusion",
+    "compare_priors",
+    "fit_fusion",
+    "fit_prior_weights",
+    "smooth_by_fold",
+    "smooth_proba",
+]
 
 _TRUST_GRID = np.linspace(0.0, 1.0, 6)
 # Power of the inverse class shares in the weights of labels: at 0 the largest class
 # decides on trust; at 1 a handful of labels does, half of which may be wrong.
 _BALANCE = 0.7
+_MAX_GRID = 70
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,8 @@ def smooth_by_fold(proba, counts):
     ndarray of shape (n_samples, n_classes)
         As of `smooth_proba`, row by row.
     """
-    smooth, folds = np.empty_like(proba), {}
+    smooth = np.empty_like(proba)
+    folds: dict[bytes, list[int]] = {}
     for i, class_counts in enumerate(counts):
         folds.setdefault(class_counts.tobytes(), []).append(i)
     for rows in folds.values():
@@ -270,6 +281,101 @@ def fit_fusion(
         prior_scale=prior_scale,
         small_scale=small_scale,
     )
+
+
+def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
+    """Weigh several priors against each other by how well they predict the labels.
+
+    Bayesian averaging as in `fit_fusion`, over a grid of weights in place of trust.
+    Each number of priors that count is as likely as any other before the labels, so
+    that a useless prior is discarded rather than given a small weight.
+
+    Parameters
+    ----------
+    probas : ndarray of shape (n_priors, n_samples, n_classes)
+        What each prior says of the labelled samples.
+
+    y, label_noise, sample_weight
+        As in `fit_fusion`.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_priors,)
+        Of sum 1: the posterior mean.
+
+    scales : ndarray of shape (n_priors,)
+        What centred logits of each prior are divided by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.fusion import fit_prior_weights
+    >>> y = np.arange(60) % 3
+    >>> good = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[y]
+    >>> weights, _ = fit_prior_weights(np.array([good, good[:, [1, 2, 0]]]), y)
+    >>> weights.round(1)
+    array([1., 0.])
+    """
+    grid = _weight_grid(len(probas))
+    n_counting = np.count_nonzero(grid, axis=1)
+    log_belief = -np.log(np.bincount(n_counting)[n_counting])
+    post, scales = _average(probas, y, grid, log_belief, label_noise, sample_weight)
+    return post @ grid, scales
+
+
+def compare_priors(probas, y):
+    """Return how likely each of several priors is the one that predicts labels best.
+
+    Parameters
+    ----------
+    probas : ndarray of shape (n_priors, n_samples, n_classes)
+        What each prior says of the labelled samples.
+
+    y : ndarray of shape (n_samples,), dtype int
+        Labels, as positions of columns.
+
+    Returns
+    -------
+    ndarray of shape (n_priors,)
+        Probabilities, of sum 1.
+    """
+    grid = np.eye(len(probas))
+    return _average(probas, y, grid, np.zeros(len(grid)), "auto", None)[0]
+
+
+def _average(probas, y, grid, log_belief, label_noise, sample_weight):
+    """Posterior probability of each row of weights, and the scales of the priors."""
+    w = np.ones(len(y)) if sample_weight is None else sample_weight
+    weighed = w > 0
+    w = w / w[weighed].mean()
+    logits = [centre_logits(proba) for proba in probas]
+    scales = np.array([scale_of(Z[weighed]) for Z in logits])
+    scaled = np.array([Z / scale for Z, scale in zip(logits, scales)])
+    hypotheses = list_hypotheses(label_noise, np.count_nonzero(weighed))
+    penalty = np.array([hypothesis.penalty for hypothesis in hypotheses])
+    shape = (len(grid), len(SHARPNESS_GRID), len(hypotheses), len(y))
+    ll, rarity = np.empty(shape), np.empty(shape)
+    for i, weights in enumerate(grid):
+        mixed = np.tensordot(weights, scaled, axes=1)
+        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+        for h, hypothesis in enumerate(hypotheses):
+            ll[i, :, h], _, _, _, rarity[i, :, h] = fit_label_channels(
+                y, proba, hypothesis.rate, hypothesis.confusion, w
+            )
+    log_belief = log_belief[:, None, None] - penalty
+    rarity = np.tensordot(_normalised(ll @ w + log_belief), rarity, axes=3)
+    post = _normalised(ll @ _balanced(w, rarity) + log_belief)
+    return post.sum(axis=(1, 2)), scales
+
+
+def _weight_grid(n_priors):
+    """Weights of sum 1, in steps as fine as their number allows."""
+    steps = next(
+        s for s in (5, 4, 3, 2, 1) if comb(s + n_priors - 1, s) <= _MAX_GRID or s == 1
+    )
+    chosen = combinations_with_replacement(range(n_priors), steps)
+    counts = [np.bincount(one, minlength=n_priors) for one in chosen]
+    return np.array(counts) / steps
 
 
 def _quality(Zp, Zs, y, w, trust, temperature, hypotheses, belief):

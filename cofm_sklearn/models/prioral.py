@@ -3,6 +3,8 @@
 The functions are the one place of what query and classifier share.
 """
 
+from typing import Any
+
 import joblib
 import numpy as np
 from scipy.special import entr, softmax
@@ -161,8 +163,8 @@ class PriorALClassifier(BasePriorClassifier):
         check_noise_share(self.noise_share)
         if y is None or n_rows(y) == 0:
             new = self._begin_without_labels(X)
-            clean = new.classes_[:0].astype(np.int64), new.classes_[:0]
-            new.clean_indices_, new.pseudo_labels_ = clean
+            new.clean_indices_ = np.empty(0, dtype=np.int64)
+            new.pseudo_labels_ = new.classes_[:0]
             return self._take_over(new)
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
@@ -170,7 +172,8 @@ class PriorALClassifier(BasePriorClassifier):
         last = getattr(self, "estimator_", None) if self.warm_start else None
         if last is None:
             last = fit_small_model(self.estimator, labels_alone)
-        clean, pseudo = np.empty(0, dtype=np.int64), codes[:0]
+        clean: Any = np.empty(0, dtype=np.int64)
+        pseudo: Any = codes[:0]
         if new.prior_ is not None and self.pool is not None:
             clean, pseudo, features = new._add_clean_set(X, features, last)
         both = TrainingSet(features, np.concatenate([codes, pseudo]), new.classes_)
@@ -321,8 +324,10 @@ def _is_among(pool, X):
     if is_numeric(pool):
         _, distance = pairwise_distances_argmin_min(pool, X)
         return distance <= _SAME * row_norms(pool)
-    names = [[joblib.hash(sample) for sample in _samples(some)] for some in (pool, X)]
-    return np.isin(*names)
+    ours, theirs = (
+        [joblib.hash(sample) for sample in _samples(some)] for some in (pool, X)
+    )
+    return np.isin(ours, theirs)
 
 
 def _samples(X):

@@ -1,6 +1,6 @@
 """How many labels are wrong, which ones, and what is taken for what?"""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -232,7 +232,9 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=None):
     settings = _Settings(y[rows], Z[rows], weight[rows], _FINE_GRID, hypotheses)
     rates, informations = settings.rates, settings.informations
     post = np.exp(settings.log_post - logsumexp(settings.log_post))
-    overall, interval, matrix_interval = float(np.sum(post * rates)), None, None
+    overall = float(np.sum(post * rates))
+    interval: Any = None
+    matrix_interval: Any = None
     if confidence is not None:
         interval = rate_interval(
             post.ravel(), rates.ravel(), informations.ravel(), confidence

@@ -1,16 +1,31 @@
 """What all priors share."""
 
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.frozen import FrozenEstimator
+from collections.abc import Mapping
 
-__all__ = ["BasePrior", "features_for_small_model", "is_package_prior"]
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+
+from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.utils.validation import is_fitted
+
+__all__ = [
+    "BasePrior",
+    "check_descriptions",
+    "closeness",
+    "features_for_small_model",
+    "first_descriptions",
+    "fitted_prior",
+    "is_package_prior",
+]
 
 
 class BasePrior(ClassifierMixin, BaseEstimator):
     """Base of priors: classifiers whose `fit` needs no label.
 
     A subclass implements ``fit(X, y=None)``, which learns `classes_`, and
-    ``predict_proba(X)``. The three methods below tell a co-decision what else the
+    ``predict_proba(X)``. The methods below tell a co-decision what else the
     prior has to offer; their defaults offer nothing.
     """
 
@@ -38,6 +53,24 @@ class BasePrior(ClassifierMixin, BaseEstimator):
         """Return embeddings of X of shape (n_samples, d), or None if it has none."""
         return None
 
+    def closeness(self, X):
+        """Return how close samples are to each class by itself.
+
+        Here the log-odds of `predict_proba`; a prior that knows better, since these
+        compare the classes with each other, says so.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Any numbers, larger for closer.
+        """
+        return _log_odds(self.predict_proba(X))
+
     def description_rows(self, X):
         """Return one sample per class of the same kind as X, or None.
 
@@ -61,3 +94,91 @@ def is_package_prior(prior):
 def features_for_small_model(prior, X):
     """Return what a small model should see of X beside this prior, or None."""
     return prior.features(X) if is_package_prior(prior) else X
+
+
+def closeness(prior, X):
+    """Return `BasePrior.closeness` of any prior."""
+    if is_package_prior(prior):
+        return prior.closeness(X)
+    return _log_odds(prior.predict_proba(X))
+
+
+def _log_odds(proba):
+    proba = np.clip(proba, 1e-6, 1 - 1e-6)
+    return np.log(proba / (1 - proba))
+
+
+def fitted_prior(prior, X):
+    """Return a prior that is fitted; a clone that was fitted on X, if it was not.
+
+    Raises
+    ------
+    ValueError
+        If it is not fitted, and needs labels.
+    """
+    if is_fitted(prior):
+        return prior
+    if get_tags(prior).target_tags.required:
+        raise ValueError(
+            f"prior={prior!r} is not fitted and learns from labels only. "
+            "Fit it on other data first, or take ZeroShotPrior or PrecomputedPrior."
+        )
+    return clone(prior).fit(X)
+
+
+def check_descriptions(class_descriptions):
+    """Validate a dict of label -> description, or list of descriptions.
+
+    Returns
+    -------
+    labels : list
+        Sorted.
+
+    texts : list of list of str
+        The descriptions of each.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping, its keys cannot be sorted, or a description is no text.
+
+    ValueError
+        If there are fewer than two classes, or a description is empty.
+    """
+    if not isinstance(class_descriptions, Mapping):
+        raise TypeError(
+            "class_descriptions must be a dict of label -> description, got "
+            f"{type(class_descriptions).__name__}."
+        )
+    if len(class_descriptions) < 2:
+        raise ValueError(
+            "class_descriptions must describe 2 classes or more, got "
+            f"{len(class_descriptions)}."
+        )
+    try:
+        labels = sorted(class_descriptions)
+    except TypeError as error:
+        raise TypeError(
+            "class_descriptions must have keys of one type, for example all str."
+        ) from error
+    if np.ndim(labels) != 1:
+        raise TypeError("class_descriptions must have keys of str, int or bool.")
+    texts = []
+    for label in labels:
+        given = class_descriptions[label]
+        given = [given] if isinstance(given, str) else given
+        texts.append(
+            check_texts(
+                given,
+                name=f"class_descriptions[{label!r}]",
+                allow_empty_strings=False,
+            ).tolist()
+        )
+    return labels, texts
+
+
+def first_descriptions(descriptions, X):
+    """Return the first description of each class as texts; None where X is no text."""
+    if not is_text(X):
+        return None
+    return np.array([texts[0] for texts in descriptions], dtype=object)

@@ -1,7 +1,6 @@
 """Class probabilities from class descriptions, without any label."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
@@ -12,9 +11,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.encoders import SentenceTransformerEncoder
-from cofm_sklearn.priors.base import BasePrior
-from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.priors.base import BasePrior, check_descriptions
+from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
+    check_positive,
     check_unit_embeddings,
     is_numeric,
     n_rows,
@@ -132,11 +132,9 @@ default=None
             lacks ``{}``, `scale` is not above 0, or X is empty, not finite or of the
             wrong width.
         """
-        labels, texts = _check_descriptions(self.class_descriptions)
+        labels, texts = check_descriptions(self.class_descriptions)
         _check_prompts(self.prompts)
-        is_number = isinstance(self.scale, Real) and not isinstance(self.scale, bool)
-        if not is_number or not 0 < float(self.scale) < np.inf:
-            raise ValueError(f"scale must be a number above 0, got {self.scale!r}.")
+        check_positive("scale", self.scale)
         self.classes_ = np.array(labels)
         self.encoder_ = (
             SentenceTransformerEncoder()
@@ -211,6 +209,28 @@ default=None
         )
         return Z.toarray() if sparse.issparse(Z) else Z
 
+    def closeness(self, X):
+        """Return the cosine of centred samples with each description.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, d) or raw samples of length n_samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Unlike in `predict_proba`, descriptions are not compared with each other.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self, "center_")
+        Z = normalize(self.embed(X) - self.center_, copy=False)
+        return (Z @ self.description_embeddings_.T).astype(np.float64)
+
     def description_rows(self, X):
         """Return the descriptions as samples: one per class, of the same kind as X.
 
@@ -257,39 +277,6 @@ default=None
 def _is_of_images(encoder):
     """Tell whether samples are images: then texts lie apart, and str are paths."""
     return get_tags(encoder).input_tags.three_d_array
-
-
-def _check_descriptions(class_descriptions):
-    if not isinstance(class_descriptions, Mapping):
-        raise TypeError(
-            "class_descriptions must be a dict of label -> description, got "
-            f"{type(class_descriptions).__name__}."
-        )
-    if len(class_descriptions) < 2:
-        raise ValueError(
-            "class_descriptions must describe 2 classes or more, got "
-            f"{len(class_descriptions)}."
-        )
-    try:
-        labels = sorted(class_descriptions)
-    except TypeError as error:
-        raise TypeError(
-            "class_descriptions must have keys of one type, for example all str."
-        ) from error
-    if np.ndim(labels) != 1:
-        raise TypeError("class_descriptions must have keys of str, int or bool.")
-    texts = []
-    for label in labels:
-        given = class_descriptions[label]
-        given = [given] if isinstance(given, str) else given
-        texts.append(
-            check_texts(
-                given,
-                name=f"class_descriptions[{label!r}]",
-                allow_empty_strings=False,
-            ).tolist()
-        )
-    return labels, texts
 
 
 def _check_prompts(prompts):

@@ -8,6 +8,7 @@ from cofm_sklearn.simulation.curves import (
     labels_to_reach,
     score_predictions,
 )
+from cofm_sklearn.simulation.description_display import DescriptionsDisplay
 from cofm_sklearn.simulation.displays import NoiseMatrixDisplay, SuspectsDisplay
 from cofm_sklearn.simulation.oracle import (
     BaseOracle,
@@ -20,6 +21,7 @@ from cofm_sklearn.simulation.precision_display import PrecisionCoverageDisplay
 __all__ = [
     "ActiveLearningClassifier",
     "BaseOracle",
+    "DescriptionsDisplay",
     "ExactOracle",
     "LearningCurveDisplay",
     "NoiseMatrixDisplay",

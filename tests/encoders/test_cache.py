@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from cofm_sklearn.encoders.cache import EmbeddingCache, MemoryStore, content_key
 from cofm_sklearn.encoders.disk import DiskStore
@@ -158,3 +159,24 @@ def test_cache_dir_that_is_no_folder(tmp_path):
     path.touch()
     with pytest.raises(ValueError, match=r"cache_dir=.*file"):
         DiskStore(path, "m")
+
+
+def test_rows_that_are_left_out_are_nan_and_asked_for_again():
+    cache = EmbeddingCache("test: left out", memory=MemoryStore())
+    keys, asked = [b"a", b"b", b"a", b"c"], []
+
+    def compute(positions, left_out):
+        asked.append(positions)
+        yield [], np.empty((0, 2), dtype=np.float32)
+        for i in positions:
+            if i not in left_out:
+                yield [i], np.full((1, 2), i, dtype=np.float32)
+
+    nothing = cache.fetch(keys, lambda positions: compute(positions, {0, 1, 3}))
+    assert np.isnan(nothing).all()
+    assert nothing.shape == (4, 2)
+    some = cache.fetch(keys, lambda positions: compute(positions, {1}))
+    assert_array_equal(some[:, 0], [0, np.nan, 0, 3])
+    rest = cache.fetch(keys, lambda positions: compute(positions, ()))
+    assert_array_equal(rest[:, 0], [0, 1, 0, 3])
+    assert asked == [[0, 1, 3], [0, 1, 3], [1]]

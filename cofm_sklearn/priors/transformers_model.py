@@ -1,0 +1,330 @@
+"""Classifiers of transformers as priors: by inference, or with labels of their own."""
+
+import json
+from os import PathLike
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
+
+from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
+from cofm_sklearn.encoders.folders import folder_fingerprint, read_json
+from cofm_sklearn.encoders.weights import find_folder, load_classifier
+from cofm_sklearn.priors.base import BasePrior, check_descriptions, first_descriptions
+from cofm_sklearn.utils.texts import check_texts
+from cofm_sklearn.utils.validation import check_integer, check_option
+
+__all__ = ["TransformersPrior"]
+
+_ZERO_SHOT = "zero-shot-classification"
+_TASKS = (_ZERO_SHOT, "text-classification")
+# Texts between two writes to the cache: what an interrupted call can lose.
+_BLOCK = 256
+
+
+class TransformersPrior(BasePrior):
+    """A classifier of Hugging Face's transformers, with its pipeline, as a prior.
+
+    Either a model of natural language inference, which is asked whether a text entails
+    that it is about each description; or a model that was trained on other classes,
+    whose labels are mapped to these.
+
+    Parameters
+    ----------
+    class_descriptions : dict
+        Label -> description, or list of them. For ``"text-classification"``, label ->
+        label of the model, or list of those, whose probabilities are added up; what
+        the model gives to labels that are not named is left out.
+
+    model_name : str or path-like
+        Looked for as a local folder, then on the Hugging Face hub. Only safetensors
+        weights are read; neither pickles nor code of the model are ever run.
+
+    task : {"zero-shot-classification", "text-classification"}, \
+default="zero-shot-classification"
+        What the model was trained for: inference, or classes of its own.
+
+    hypothesis : str, default="This text is about {}."
+        Template; ``{}`` stands for the description. For inference only.
+
+    revision : str or None, default=None
+        Branch, tag or commit on the hub. Does not apply to a local folder.
+
+    device : str, default="auto"
+        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+
+    batch_size : int, default=32
+        Texts, or pairs of text and description, per forward pass.
+
+    cache : bool, default=True
+        Whether probabilities are kept in memory, as embeddings are.
+
+    cache_dir : str, path-like or None, default=None
+        Folder in which they are kept from one process to the next.
+
+    verbose : int, default=0
+        Above 0, progress bars are shown.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+
+    descriptions_ : list of list of str
+        The descriptions of each class, in the order of `classes_`.
+
+    See Also
+    --------
+    CombinedPrior : Several priors as one.
+
+    Notes
+    -----
+    Inference takes a forward pass per text and description, which is slow on a CPU
+    where there are many classes. Several descriptions of a class are averaged.
+
+    References
+    ----------
+    Yin, W., Hay, J., Roth, D. (2019). Benchmarking Zero-shot Text Classification:
+    Datasets, Evaluation and Entailment Approach. EMNLP.
+
+    Examples
+    --------
+    >>> from cofm_sklearn import TransformersPrior
+    >>> prior = TransformersPrior(
+    ...     {"bad": "NEGATIVE", "good": "POSITIVE"},
+    ...     "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    ...     task="text-classification")
+    >>> prior.fit(reviews).predict(reviews)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        class_descriptions,
+        model_name,
+        *,
+        task=_ZERO_SHOT,
+        hypothesis="This text is about {}.",
+        revision=None,
+        device="auto",
+        batch_size=32,
+        cache=True,
+        cache_dir=None,
+        verbose=0,
+    ):
+        self.class_descriptions = class_descriptions
+        self.model_name = model_name
+        self.task = task
+        self.hypothesis = hypothesis
+        self.revision = revision
+        self.device = device
+        self.batch_size = batch_size
+        self.cache = cache
+        self.cache_dir = cache_dir
+        self.verbose = verbose
+
+    def fit(self, X=None, y=None):
+        """Check parameters, texts and the labels of the model, which is not loaded yet.
+
+        Parameters
+        ----------
+        X : list, tuple, ndarray, Series or one-column frame of str, default=None
+            Texts; only checked.
+
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The prior.
+
+        Raises
+        ------
+        TypeError
+            If `class_descriptions` is no mapping, its keys cannot be sorted, or a
+            description, a text or the name of the model is no text.
+
+        ValueError
+            If there are fewer than two classes, a description is empty, two are the
+            same, a parameter is out of range, the model is not found, has no such
+            label, or does no inference.
+        """
+        labels, texts = check_descriptions(self.class_descriptions)
+        self._check_parameters()
+        if X is not None:
+            check_texts(X)
+        own = self._labels_of_model()
+        if self.task == _ZERO_SHOT:
+            if not any(label.lower().startswith("entail") for label in own):
+                raise ValueError(
+                    f"model_name={self.model_name!r} does no inference: of its labels, "
+                    f"{own}, none is an entailment. Map its labels to the classes, "
+                    'with task="text-classification".'
+                )
+        else:
+            for text in (text for names in texts for text in names):
+                if text not in own:
+                    raise ValueError(
+                        f"model_name={self.model_name!r} has no label {text!r}. Its "
+                        f"labels are {own}."
+                    )
+        everything = [text for names in texts for text in names]
+        if len(set(everything)) < len(everything):
+            raise ValueError("class_descriptions must not repeat a description.")
+        self.classes_, self.descriptions_ = np.array(labels), texts
+        return self
+
+    def predict_proba(self, X):
+        """Return the prior.
+
+        Parameters
+        ----------
+        X : list, tuple, ndarray, Series or one-column frame of str
+            Texts, of length n_samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, columns in the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+
+        ValueError, TypeError
+            If X is empty or holds anything but texts, or the model is not found, or
+            could not be loaded without running code or pickles of its own.
+
+        ImportError
+            If transformers is not installed.
+        """
+        check_is_fitted(self, "classes_")
+        texts = check_texts(X)
+        folder = self._folder()
+        fingerprint = folder_fingerprint(folder)
+        names = [name for names in self.descriptions_ for name in names]
+        asked = self._labels_of_model()
+        if self.task == _ZERO_SHOT:
+            asked = [self.hypothesis.replace("{}", name) for name in names]
+        cache = EmbeddingCache(
+            f"{fingerprint}, {self.task}, {json.dumps(asked)}",
+            memory=MEMORY if self.cache else None,
+            cache_dir=self.cache_dir,
+        )
+        scores = cache.fetch(
+            [content_key(text.encode()) for text in texts],
+            lambda missing: self._run_model(folder, fingerprint, texts, missing, names),
+        ).astype(np.float64)
+        columns = names if self.task == _ZERO_SHOT else asked
+        proba = np.empty((len(texts), len(self.classes_)))
+        for k, descriptions in enumerate(self.descriptions_):
+            part = scores[:, [columns.index(name) for name in descriptions]]
+            mean = self.task == _ZERO_SHOT
+            proba[:, k] = part.mean(axis=1) if mean else part.sum(axis=1)
+        # In a model of many labels, a text may be none of these.
+        proba += np.finfo(np.float32).tiny
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def description_rows(self, X):
+        """Return the first description of each class, where X is texts; else None.
+
+        Parameters
+        ----------
+        X : array-like
+            Samples; only their kind matters.
+
+        Returns
+        -------
+        ndarray of shape (n_classes,), dtype object, or None
+            None also for ``"text-classification"``: a name of a label describes little.
+        """
+        check_is_fitted(self, "classes_")
+        if self.task != _ZERO_SHOT:
+            return None
+        return first_descriptions(self.descriptions_, X)
+
+    def _run_model(self, folder, fingerprint, texts, positions, names):
+        """Yield scores of texts, block by block; for `EmbeddingCache.fetch`."""
+        pipeline = load_classifier(
+            self.task,
+            folder,
+            fingerprint,
+            self.device,
+            model_name=self.model_name,
+            verbose=self.verbose,
+        )
+        options = {"batch_size": self.batch_size}
+        columns = names
+        if self.task == _ZERO_SHOT:
+            # In the order of the descriptions, not of their scores.
+            options |= {
+                "candidate_labels": names,
+                "hypothesis_template": self.hypothesis,
+                "multi_label": False,
+            }
+        else:
+            options |= {"top_k": None, "truncation": True}
+            columns = self._labels_of_model()
+        # Longest first: a batch that does not fit into memory shows at once.
+        positions = sorted(positions, key=lambda i: -len(texts[i]))
+        with tqdm(
+            total=len(positions),
+            desc="Classifying",
+            unit="text",
+            disable=self.verbose <= 0,
+        ) as progress:
+            for start in range(0, len(positions), _BLOCK):
+                block = positions[start : start + _BLOCK]
+                # Pipelines refuse a text of no character at all.
+                answers = pipeline([texts[i] or " " for i in block], **options)
+                rows = [_scores(answer, columns) for answer in answers]
+                progress.update(len(block))
+                yield block, np.array(rows, dtype=np.float32)
+
+    def _folder(self):
+        return find_folder(self.model_name, self.revision, owner=None)
+
+    def _labels_of_model(self):
+        """Labels that the model was trained on, in the order of its outputs."""
+        config = read_json(self._folder() / "config.json", {})
+        labels = config.get("id2label") or {}
+        if not isinstance(labels, dict) or not labels:
+            n_labels = config.get("num_labels", 2)
+            return [f"LABEL_{k}" for k in range(n_labels)]
+        return [str(labels[key]) for key in sorted(labels, key=int)]
+
+    def _check_parameters(self):
+        if not isinstance(self.model_name, str | PathLike) or not self.model_name:
+            raise TypeError(
+                "model_name must be a str, the name of a model or the path of a "
+                f"folder, got {self.model_name!r}."
+            )
+        check_option("task", self.task, _TASKS)
+        hypothesis = self.hypothesis
+        braces = [sign for sign in str(hypothesis) if sign in "{}"]
+        if not isinstance(hypothesis, str) or "{}" not in hypothesis or len(braces) > 2:
+            raise ValueError(
+                "hypothesis must have one {} for the description, and no other braces; "
+                f"got {hypothesis!r}."
+            )
+        if not isinstance(self.device, str):
+            raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
+        if self.revision is not None and not isinstance(self.revision, str):
+            raise TypeError(f"revision must be a str or None, got {self.revision!r}.")
+        check_integer("batch_size", self.batch_size, 1)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _scores(answer, columns):
+    """Scores in the order of the columns, of one answer of a pipeline."""
+    if isinstance(answer, dict):  # of inference
+        by_name = dict(zip(answer["labels"], answer["scores"]))
+    else:
+        by_name = {one["label"]: one["score"] for one in answer}
+    return [by_name[name] for name in columns]
