@@ -32,6 +32,7 @@ __all__ = [
     "never_worse",
     "ranks",
     "savings",
+    "without_prior",
 ]
 
 # What is compared -> our strategy in it.
@@ -56,6 +57,12 @@ def judged_by(comparison):
         }
     model = "small" if comparison == "query only" else "fused"
     return {n: model for n in names if n == OURS or not STRATEGIES[n].model}
+
+
+def without_prior():
+    """Name the baselines that know nothing of a prior."""
+    entries = STRATEGIES.items()
+    return [n for n, e in entries if n in BASELINES and not (e.model or e.prior)]
 
 
 def n_baselines(table):

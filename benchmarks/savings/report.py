@@ -19,6 +19,7 @@ from benchmarks.savings.compare import (
     never_worse,
     ranks,
     savings,
+    without_prior,
 )
 from benchmarks.savings.data import DATASETS, label_counts
 from benchmarks.savings.strategies import BASELINES, OURS, OURS_ALONE, PRIOR_ALONE
@@ -42,8 +43,9 @@ def headline(table, n_draws=100):
     Returns
     -------
     DataFrame
-        ``comparison``, ``task``, ``against`` (``"best of each cell"`` or the name of
-        the best single baseline), ``data`` (``"all"``, ``"development"`` or
+        ``comparison``, ``task``, ``against`` (``"best of each cell"``; ``"best without
+        a prior"``, the same without PriorAL; or the name of the best single baseline),
+        ``data`` (``"all"``, ``"development"`` or
         ``"held out"``), ``cells``, ``mean``, ``worst``, ``worst_cell``, ``low`` and
         ``high`` (bootstrap interval of the mean, for all data).
     """
@@ -52,7 +54,9 @@ def headline(table, n_draws=100):
         if savings(table, comparison, metric=metric).empty:
             continue  # the co-decision of the baselines may not be measured yet
         rivals = {"best of each cell": None}
-        if comparison != "system":
+        if comparison == "system":
+            rivals["best without a prior"] = without_prior()
+        else:
             single = best_single(table, comparison, metric)
             rivals = {single: [single], **rivals}
         for against, baselines in rivals.items():
@@ -421,20 +425,29 @@ def first_line(table):
     found = savings(table, "system")
     if found.empty:
         return f"No cell has both {OURS} and a baseline yet."
-    best, worst = (
-        found.loc[at] for at in (found["saving"].idxmax(), found["saving"].idxmin())
-    )
+    alone = savings(table, "system", without_prior())
     ours = table[table["strategy"] == OURS]
 
-    def cell(row):
-        return f"{_percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
+    def range_of(found):
+        ends = (found["saving"].idxmax(), found["saving"].idxmin())
+        texts = [
+            f"{_percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
+            for row in (found.loc[at] for at in ends)
+        ]
+        return " to ".join(texts)
 
-    return (
+    text = (
         f"{OURS} saves {_percent(found['saving'].mean())} of the labels in the mean "
         f"over {len(found)} cells of {found['dataset'].nunique()} data sets, against "
         f"the best of {n_baselines(table)} baselines in each "
-        f"({ours['seed'].nunique()} seeds): from {cell(best)} to {cell(worst)}."
+        f"({ours['seed'].nunique()} seeds): from {range_of(found)}."
     )
+    if n_baselines(table) > len(set(without_prior()) & set(table["strategy"])):
+        text += (
+            " Against the best of those that have no prior it saves "
+            f"{_percent(alone['saving'].mean())}: from {range_of(alone)}."
+        )
+    return text
 
 
 def update_readme(path, table):

@@ -6,7 +6,6 @@ the whole pool ends up with: answers where asked, the model's elsewhere.
 
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -19,6 +18,7 @@ from benchmarks.savings.strategies import (
     make,
     small_model,
 )
+from cofm_sklearn import Learner
 from cofm_sklearn.models.small_model import TrainingSet, fit_small_model
 from cofm_sklearn.simulation import score_predictions
 
@@ -46,21 +46,6 @@ class Run:
     seed: int
     n_rounds: int
     fused_every: int
-
-
-@dataclass
-class _Learner:
-    """What strategies get to see; shaped like modAL's ActiveLearner."""
-
-    estimator: Any
-    X_training: np.ndarray
-    y_training: np.ndarray
-
-    def predict(self, X):
-        return self.estimator.predict(X)
-
-    def predict_proba(self, X):
-        return self.estimator.predict_proba(X)
 
 
 class _Blind(ClassifierMixin, BaseEstimator):
@@ -160,7 +145,7 @@ def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=Non
     fused = (entry.model or co_decision)(split, seed)
     learner, asked, rows = None, nothing, []
     if entry.cold_start:
-        learner = _Learner(clone(fused) if entry.model else small_model(), None, None)
+        learner = Learner(clone(fused) if entry.model else small_model())
     for k, count in enumerate(counts):
         pool = np.setdiff1d(np.arange(len(seen)), asked)
         n = min(count - len(asked), len(pool))
@@ -196,11 +181,11 @@ def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=Non
         row["fit_seconds"] = round(perf_counter() - queried, 4)
         rows.append(row)
         if entry.model:
-            learner = _Learner(fused, Z, y)
+            learner = Learner(fused).expecting(Z, y)
         else:
             if entry.prior:
                 small = _Blind(small, hidden)
-            learner = _Learner(small, seen[asked], y)
+            learner = Learner(small).expecting(seen[asked], y)
         if last:
             break
     return rows
