@@ -17,6 +17,7 @@ from cofm_sklearn import (
     ActiveLearningClassifier,
     CoDecisionClassifier,
     CoDecisionQuery,
+    Learner,
     SentenceTransformerEncoder,
     ZeroShotPrior,
 )
@@ -91,7 +92,7 @@ def test_unknown_label_leaves_the_learner_as_it_was(docs):
             LogisticRegression(), ZeroShotPrior(descriptions), random_state=0
         ),
     )
-    learner = ActiveLearner(model, CoDecisionQuery(random_state=0), texts[:9], y[:9])
+    learner = Learner(model, CoDecisionQuery(random_state=0)).teach(texts[:9], y[:9])
     before = learner.predict_proba(texts)
     for bad_texts, bad_y, message in (
         (texts[9:11], np.array(["fft", "cooking"]), "cooking"),
