@@ -26,7 +26,7 @@ class PoolMapDisplay:
 
     See Also
     --------
-    AnnotationSession.pool_map : The same as a table.
+    cofm_sklearn.AnnotationSession.pool_map : The same as a table.
 
     Examples
     --------

@@ -128,7 +128,7 @@ class Results(SessionPart):
 
         See Also
         --------
-        PoolMapDisplay : Draws it.
+        cofm_sklearn.annotation.PoolMapDisplay : Draws it.
         """
         taught = self._learn()
         places = taught.learning.surroundings.map()

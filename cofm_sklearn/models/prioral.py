@@ -93,7 +93,7 @@ class PriorALClassifier(BasePriorClassifier):
     See Also
     --------
     cofm_sklearn.query.PriorALQuery : The query that goes with it.
-    CoDecisionClassifier : Finds out how far a prior can be trusted.
+    cofm_sklearn.CoDecisionClassifier : Finds out how far a prior can be trusted.
 
     Notes
     -----
