@@ -121,16 +121,16 @@ def main():
     parser.add_argument(
         "--quick", action="store_true", help="2 sets, 3 shares, 3 seeds"
     )
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, help="default 20, quick 3")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
-    datasets, shares, counts, seeds = DATASETS, SHARES, COUNTS, args.seeds
+    datasets, shares, counts, seeds = DATASETS, SHARES, COUNTS, args.seeds or 20
     if args.quick:
         datasets, shares, counts, seeds = (
             ("sms", "trec"),
             (0.0, 0.1, 0.2),
             (100, 200),
-            3,
+            args.seeds or 3,
         )
     todo = [
         (args.data, dataset, share, seed, counts)
