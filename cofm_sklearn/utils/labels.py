@@ -21,9 +21,15 @@ def ravel_labels(y, name="y", *, warn=False):
     Raises
     ------
     ValueError
-        If there are several columns.
+        If there are several columns, or sequences in place of labels.
     """
-    y = y if hasattr(y, "iloc") else np.asarray(y)
+    if not hasattr(y, "iloc"):
+        try:
+            y = np.asarray(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} holds sequences of several lengths; give one label per sample."
+            ) from error
     shape = y.shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
