@@ -25,6 +25,7 @@ from benchmarks.savings.data import (
     load,
     make_split,
 )
+from benchmarks.savings.report import percent
 from benchmarks.savings.runs import spend
 from benchmarks.savings.strategies import OURS, STRATEGIES
 from cofm_sklearn.simulation.savings import labels_to_reach
@@ -161,9 +162,9 @@ def report(table):
         f"{OURS}: best or within one standard error of the best in "
         f"{accuracy['near'].sum()} of {len(accuracy)} settings and budgets. For the "
         "score that the best other baseline reaches with 20 % of the pool labelled, it "
-        f"needs {_percent(needed[OURS].fillna(1).mean())} of that one's labels in the "
+        f"needs {percent(needed[OURS].fillna(1).mean())} of that one's labels in the "
         f"mean (never there: {needed[OURS].isna().sum()}), PriorAL "
-        f"{_percent(needed[PUBLISHED].fillna(1).mean())} "
+        f"{percent(needed[PUBLISHED].fillna(1).mean())} "
         f"(never there: {needed[PUBLISHED].isna().sum()}; counted as all).",
         "",
         "| data set | imbalance | noise | labelled | " + " | ".join(names) + " |",
@@ -172,7 +173,7 @@ def report(table):
     for (dataset, imbalance, noise, share), row in accuracy.iterrows():
         best = row[names].astype(float).idxmax()
         scores = [f"**{row[n]:.3f}**" if n == best else f"{row[n]:.3f}" for n in names]
-        start = f"| {dataset} | {imbalance} | {noise} | {_percent(share)} | "
+        start = f"| {dataset} | {imbalance} | {noise} | {percent(share)} | "
         lines.append(start + " | ".join(scores) + " |")
     lines += [
         "",
@@ -184,16 +185,12 @@ def report(table):
     ]
     for at, row in needed.iterrows():
         shares = [
-            "not reached" if np.isnan(row[name]) else _percent(row[name])
+            "not reached" if np.isnan(row[name]) else percent(row[name])
             for name in (OURS, PUBLISHED)
         ]
         cells = [*at, row["best other"], f"{row['its score']:.3f}", *shares]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _percent(share):
-    return f"{100 * share:.0f} %"
 
 
 def main():

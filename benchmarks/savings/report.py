@@ -24,7 +24,7 @@ from benchmarks.savings.compare import (
 from benchmarks.savings.data import DATASETS, label_counts
 from benchmarks.savings.strategies import BASELINES, OURS, OURS_ALONE, PRIOR_ALONE
 
-__all__ = ["first_line", "headline", "render", "update_readme", "write"]
+__all__ = ["first_line", "headline", "percent", "render", "update_readme", "write"]
 
 _MARKS = ("<!-- savings -->", "<!-- /savings -->")
 
@@ -153,7 +153,7 @@ def describe_priors(table):
                 "prior reads": prior,
                 "balanced accuracy of the prior": _score(score),
                 "of a guess": _score(1 / DATASETS[dataset].n_classes),
-                "labels saved": _percent(saved[dataset, prior]),
+                "labels saved": percent(saved[dataset, prior]),
             }
             for (dataset, prior), score in alone.mean().items()
             if (dataset, prior) in saved
@@ -287,7 +287,7 @@ def render(table, machine=None, n_draws=100):
             "descriptions make it useless.",
             _markdown(
                 worth.assign(
-                    mean=worth["mean"].map(_percent), worst=worth["worst"].map(_percent)
+                    mean=worth["mean"].map(percent), worst=worth["worst"].map(percent)
                 )
             ),
         ]
@@ -296,8 +296,8 @@ def render(table, machine=None, n_draws=100):
         if found.empty:
             continue
         found = found.assign(
-            saving=found["saving"].map(_percent),
-            worst_level=found["worst_level"].map(_percent),
+            saving=found["saving"].map(percent),
+            worst_level=found["worst_level"].map(percent),
             budget=found["budget"].map("{:.0f}".format),
         )
         places = ranks(table, comparison, metric).map("{:.2f}".format)
@@ -383,12 +383,12 @@ def _scope(table):
 
 def _headline_cells(figures):
     interval = [
-        "" if pd.isna(low) else f"{_percent(low)} to {_percent(high)}"
+        "" if pd.isna(low) else f"{percent(low)} to {percent(high)}"
         for low, high in zip(figures["low"], figures["high"])
     ]
     return figures.assign(
-        mean=figures["mean"].map(_percent),
-        worst=figures["worst"].map(_percent),
+        mean=figures["mean"].map(percent),
+        worst=figures["worst"].map(percent),
         interval=interval,
     ).drop(columns=["low", "high"])
 
@@ -409,7 +409,8 @@ def _score(score):
     return f"{score:.3f}"
 
 
-def _percent(share):
+def percent(share):
+    """Write a share as whole percent."""
     return f"{100 * share:.0f} %"
 
 
@@ -431,13 +432,13 @@ def first_line(table):
     def range_of(found):
         ends = (found["saving"].idxmax(), found["saving"].idxmin())
         texts = [
-            f"{_percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
+            f"{percent(row['saving'])} ({row['dataset']}, noise {row['noise']})"
             for row in (found.loc[at] for at in ends)
         ]
         return " to ".join(texts)
 
     text = (
-        f"{OURS} saves {_percent(found['saving'].mean())} of the labels in the mean "
+        f"{OURS} saves {percent(found['saving'].mean())} of the labels in the mean "
         f"over {len(found)} cells of {found['dataset'].nunique()} data sets, against "
         f"the best of {n_baselines(table)} baselines in each "
         f"({ours['seed'].nunique()} seeds): from {range_of(found)}."
@@ -445,7 +446,7 @@ def first_line(table):
     if n_baselines(table) > len(set(without_prior()) & set(table["strategy"])):
         text += (
             " Against the best of those that have no prior it saves "
-            f"{_percent(alone['saving'].mean())}: from {range_of(alone)}."
+            f"{percent(alone['saving'].mean())}: from {range_of(alone)}."
         )
     return text
 
