@@ -130,6 +130,7 @@ class AnnotationStore:
         # A child that is forked in the middle of a transaction would roll it back
         # when it ends, in the file of its parent.
         self._lock = take_before_fork(threading.RLock())
+        self._transaction = None  # the one that holds the lock
         self._pid = os.getpid()
         self._connection = None
         self._damage = None
@@ -154,6 +155,7 @@ class AnnotationStore:
         """Close the file; it can be closed twice."""
         if self._pid != os.getpid():
             return
+        self._end_unfinished()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -463,12 +465,21 @@ class AnnotationStore:
             self._damage = DamagedStoreError(message, copy)
         return self._damage
 
+    def _end_unfinished(self):
+        """Take back a transaction of this thread that was entered and never left."""
+        if self._lock._is_owned():
+            if self._transaction is None:
+                self._let_go()
+            else:
+                self._transaction._leave()
+
     def _let_go(self):
         """Take back what was not committed, and let others write."""
         with self._errors():
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.rollback()
         while self._lock._is_owned():
+            self._transaction = None
             self._lock.release()
 
 
@@ -487,12 +498,12 @@ class _Transaction:
     def __enter__(self):
         store = self._store
         store._check_process()
+        store._end_unfinished()
         self._defer()
         begun = False
         try:
-            if store._lock._is_owned():  # one that was entered and never left
-                store._let_go()
             store._lock.acquire()
+            store._transaction = self
             with store._errors():
                 store._execute("BEGIN IMMEDIATE")
             begun = True
@@ -513,10 +524,11 @@ class _Transaction:
         try:
             self._store._let_go()
         finally:
-            if self._handler is not None:
-                signal.signal(signal.SIGINT, self._handler)
+            handler, self._handler = self._handler, None
+            if handler is not None:
+                signal.signal(signal.SIGINT, handler)
                 if self._interrupted:
-                    self._handler(signal.SIGINT, None)
+                    handler(signal.SIGINT, None)
 
     def _defer(self):
         # Python interrupts its main thread only.

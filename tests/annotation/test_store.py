@@ -330,6 +330,19 @@ def test_ctrl_c_while_waiting_for_the_lock_leaves_none(path):
         other.close()
 
 
+@pytest.mark.parametrize("then", ["another transaction", "close"])
+def test_ctrl_c_works_after_a_transaction_that_was_left_open(path, then):
+    handler = signal.getsignal(signal.SIGINT)
+    with AnnotationStore(path) as store:
+        store.transaction().__enter__()
+        assert signal.getsignal(signal.SIGINT) != handler  # it waits for the end
+        if then == "another transaction":
+            with store.transaction():
+                pass
+            assert signal.getsignal(signal.SIGINT) == handler
+    assert signal.getsignal(signal.SIGINT) == handler
+
+
 def test_a_transaction_that_was_left_open_is_taken_back(path):
     with AnnotationStore(path) as store:
         n = len(store.events())
