@@ -1,7 +1,6 @@
 """Prior and small model as one classifier."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import issparse
@@ -9,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
-from cofm_sklearn.models.fusion import Fusion, smooth_proba
+from cofm_sklearn.models.fusion import BELIEF
 from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
@@ -298,11 +297,12 @@ class CoDecisionClassifier(BasePriorClassifier):
         """What prior and small model say together, without neighbours."""
         if self.estimator_ is None:
             return prior_proba_of(self.prior_, X, self.classes_)
-        small = smooth_proba(self._small_proba(X), self._class_counts)
-        prior = small
-        if self.prior_ is not None:
-            prior = prior_proba_of(self.prior_, X, self.classes_)
-        return self._fusion.proba(prior, small)
+        prior = self.prior_
+        proba = None if prior is None else prior_proba_of(prior, X, self.classes_)
+        features = features_for_small_model(prior, X)
+        return self._decision.mean(
+            lambda case: case.proba(proba, features, self.classes_)
+        )
 
     def _learn(self, X, codes, sample_weight):
         """Train the small model, weigh it, and let the labels spread."""
@@ -314,7 +314,7 @@ class CoDecisionClassifier(BasePriorClassifier):
             nodes = self._nodes_like(X)
         rows, weight = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
-        model, counts, fusion, self.noise_matrix_, self.oof_proba_ = train_co_decision(
+        decision = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
             None if prior is None else prior_proba_of(prior, X, classes),
@@ -325,15 +325,19 @@ class CoDecisionClassifier(BasePriorClassifier):
             random_state=rng.randint(np.iinfo(np.int32).max),
             n_jobs=self.n_jobs,
         )
-        one_class = len(np.unique(codes[given > 0])) == 1
-        if one_class and prior is not None and _is_auto(self.trust):
-            # Such labels cannot tell samples apart, but the prior can.
-            fusion = replace(fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
-        self.estimator_, self._class_counts = model, counts
-        self._set_fusion(fusion)
+        self._decision = decision
+        self.estimator_ = decision.cases[0][1].model
+        self.prior_evidence_ = decision.evidence
+        self.trust_ = decision.mean(lambda case: case.fusion.trust)
+        self.temperature_ = decision.mean(lambda case: case.fusion.temperature)
+        self.noise_rate_ = decision.mean(lambda case: case.fusion.noise_rate)
+        self.noise_rate_interval_ = decision.noise_rate_interval
+        self.noise_matrix_ = decision.mean(lambda case: case.noise_matrix)
+        self.label_quality_ = decision.mean(lambda case: case.fusion.label_quality)
+        self.oof_proba_ = decision.mean(lambda case: case.oof_proba)
         self._voice = None
         if nodes is not None:
-            counted = fusion.label_quality * given / given[given > 0].mean()
+            counted = self.label_quality_ * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
                 in_blocks(self._decide_alone, nodes, len(classes), np.float32),
@@ -378,30 +382,12 @@ class CoDecisionClassifier(BasePriorClassifier):
         new.neighbors_, new._voice = self._fitted_neighbors(), None
         new.neighbor_weight_ = 0.0
         n_classes = len(new.classes_)
-        new._class_counts = np.zeros(n_classes, dtype=int)
         new.noise_matrix_, new.oof_proba_ = np.eye(n_classes), np.empty((0, n_classes))
-        new._set_fusion(
-            Fusion(
-                trust=1.0 if isinstance(self.trust, str) else float(self.trust),
-                temperature=1.0,
-                prior_evidence=0.5,
-                noise_rate=0.0,
-                noise_rate_interval=(0.0, 1.0),
-                label_quality=np.ones(0),
-                prior_scale=1.0,
-                small_scale=1.0,
-            )
-        )
+        new.trust_ = 1.0 if _is_auto(self.trust) else float(self.trust)
+        new.temperature_, new.prior_evidence_ = 1.0, BELIEF
+        new.noise_rate_, new.noise_rate_interval_ = 0.0, (0.0, 1.0)
+        new.label_quality_ = np.ones(0)
         return self._take_over(new)
-
-    def _set_fusion(self, fusion):
-        self._fusion = fusion
-        self.trust_ = fusion.trust
-        self.temperature_ = fusion.temperature
-        self.prior_evidence_ = 0.0 if self.prior_ is None else fusion.prior_evidence
-        self.noise_rate_ = fusion.noise_rate
-        self.noise_rate_interval_ = fusion.noise_rate_interval
-        self.label_quality_ = fusion.label_quality
 
     def _fitted_neighbors(self):
         if self.neighbors is None or _is_auto(self.neighbors):

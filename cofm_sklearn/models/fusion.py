@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 from math import comb
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, logit, logsumexp, softmax
 
 from cofm_sklearn.noise.estimate import (
     SHARPNESS_GRID,
@@ -21,13 +21,20 @@ from cofm_sklearn.noise.estimate import (
 from cofm_sklearn.noise.quality import fit_label_channels, speakers
 
 __all__ = [
+    "BELIEF",
     "Fusion",
     "compare_priors",
     "fit_fusion",
     "fit_prior_weights",
     "smooth_by_fold",
     "smooth_proba",
+    "weigh_evidence",
 ]
+
+# That a prior is of use, before any label: somebody chose it, or described the classes.
+BELIEF = 2 / 3
+# Shares of wrong labels that are thought possible beside an unknown prior.
+_RATES = (0.01, 0.1, 0.2, 0.3, 0.4)
 
 _TRUST_GRID = np.linspace(0.0, 1.0, 6)
 # Power of the inverse class shares in the weights of labels: at 0 the largest class
@@ -48,10 +55,6 @@ class Fusion:
     temperature : float
         What the fused logits are divided by, above 0.
 
-    prior_evidence : float
-        Posterior probability that the prior adds anything to the small model, 0 to 1;
-        it was 0.5 before any label.
-
     noise_rate : float
         Share of wrong labels, averaged over the hypotheses about them.
 
@@ -67,7 +70,6 @@ class Fusion:
 
     trust: float
     temperature: float
-    prior_evidence: float
     noise_rate: float
     noise_rate_interval: tuple
     label_quality: np.ndarray
@@ -173,11 +175,9 @@ def fit_fusion(
 
     Bayesian averaging over a grid of trust, temperature, and three hypotheses about
     the labels: all right, wrong at an unknown rate, or wrong and mostly taken for a
-    similar class (`cofm_sklearn.noise.fit_label_channel`). Half of the belief starts
-    at trust 0, so that a useless prior is discarded rather than given a small weight;
-    wrong labels have to earn their extra parameter (BIC). The prior counts only as
-    far as it, all by itself, predicts labels better than the shares of the classes
-    do: beside a small model that knows little yet, any other opinion looks good.
+    similar class (`cofm_sklearn.noise.fit_label_channel`). Wrong labels have to earn
+    their extra parameter (BIC). Whether the prior is of any use is another question,
+    which `weigh_evidence` answers.
 
     Of very many labels of many classes (more than 12,500 of 200, or 500 of 2,000),
     some speak for all: trust and temperature are learned from them, and all labels
@@ -215,23 +215,10 @@ def fit_fusion(
 
     Schwarz, G. (1978). Estimating the Dimension of a Model. Annals of Statistics.
     """
-    Zp, Zs = centre_logits(prior_proba), centre_logits(small_proba)
-    w = np.ones(len(y)) if sample_weight is None else sample_weight
-    # A label of weight 0 is as good as absent.
-    weighed = w > 0
-    w = w / w[weighed].mean()
-    prior_scale, small_scale = scale_of(Zp[weighed]), scale_of(Zs[weighed])
-    Zp, Zs = Zp / prior_scale, Zs / small_scale
-    everything = Zp, Zs, y, w
-    rows = speakers(y, w, prior_proba.shape[1])
-    if len(rows) < len(y):
-        Zp, Zs, y, w = (part[rows] for part in everything)
-    if isinstance(trust, str):
-        trusts = _TRUST_GRID
-        log_belief = np.full(len(trusts), np.log(0.5 / (len(trusts) - 1)))
-        log_belief[0] = np.log(0.5)
-    else:
-        trusts, log_belief = np.array([float(trust)]), np.zeros(1)
+    everything, scales = _on_unit_scale(prior_proba, small_proba, y, sample_weight)
+    rows = speakers(y, everything[3], prior_proba.shape[1])
+    Zp, Zs, y, w = (part[rows] for part in everything)
+    trusts = _TRUST_GRID if isinstance(trust, str) else np.array([float(trust)])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(w))
     penalty = np.array([h.penalty for h in hypotheses])
     shape = (len(trusts), len(SHARPNESS_GRID), len(hypotheses))
@@ -249,19 +236,14 @@ def fit_fusion(
                 rates[i, :, h], quality[i, :, h] = rate, right
                 if hypothesis.rate is None:
                     informations[i, :, h] = rate_information(rate, right, w)
-    log_belief = log_belief[:, None, None] - penalty
-    counted = ll @ w + log_belief
-    rarity = np.tensordot(_normalised(counted), rarity, axes=3)
-    balanced = ll @ _balanced(w, rarity) + log_belief
-    post = _normalised(balanced)
-    adds = min(float(post[trusts > 0].sum()), 1.0)
-    if isinstance(trust, str):
-        adds *= _skill(ll[-1] @ w - penalty, y, w, prior_proba.shape[1])
-        post[1:] = adds * _normalised(balanced[1:])
-    if trusts[0] == 0:
+    counted = _normalised(ll @ w - penalty)
+    if trusts.any():
+        rarity = np.tensordot(counted, rarity, axes=3)
+        post = _normalised(ll @ _balanced(w, rarity) - penalty)
+    else:
         # Without prior, a few labels are all the evidence there is about a rare
         # class, and balance would make the most of wrong ones.
-        post[0] = (1 - adds) * _normalised(counted[0])
+        post = counted
     by_sharpness = post.sum(axis=(0, 2))
     mean_trust = min(float(post.sum(axis=(1, 2)) @ trusts), 1.0)
     temperature = float(np.exp(-by_sharpness @ np.log(SHARPNESS_GRID)))
@@ -272,15 +254,78 @@ def fit_fusion(
     return Fusion(
         trust=mean_trust,
         temperature=temperature,
-        prior_evidence=adds,
         noise_rate=float((post * rates).sum()),
         noise_rate_interval=rate_interval(
             post.ravel(), rates.ravel(), informations.ravel()
         ),
         label_quality=np.minimum(quality, 1.0),
-        prior_scale=prior_scale,
-        small_scale=small_scale,
+        prior_scale=scales[0],
+        small_scale=scales[1],
     )
+
+
+def weigh_evidence(
+    prior_proba, small_proba, y, *, label_noise="auto", sample_weight=None
+):
+    """Return how likely a prior is to be of use, given labels.
+
+    A prior is of use if some mixture of it with the small model predicts the labels
+    better than the small model without it, or the shares of the classes alone. Each
+    side is averaged over trust, temperature, and the share of wrong labels, so that
+    labels which can tell nothing, because many are wrong, say nothing against the
+    prior either.
+
+    Parameters
+    ----------
+    prior_proba : ndarray of shape (n_samples, n_classes)
+        Prior of the labelled samples.
+
+    small_proba : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities of a small model that knows nothing of the prior,
+        smoothed.
+
+    y, label_noise, sample_weight
+        As in `fit_fusion`.
+
+    Returns
+    -------
+    float
+        Probability, 0 to 1; it was `BELIEF` before any label.
+
+    References
+    ----------
+    Kass, R. E., Raftery, A. E. (1995). Bayes Factors. Journal of the American
+    Statistical Association 90.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.fusion import weigh_evidence
+    >>> y = np.arange(60) % 3
+    >>> good = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[y]
+    >>> nothing = np.full((60, 3), 1 / 3)
+    >>> round(weigh_evidence(good, nothing, y), 2)
+    1.0
+    >>> round(weigh_evidence(good[:, [1, 2, 0]], nothing, y), 1)
+    0.0
+    """
+    everything, _ = _on_unit_scale(prior_proba, small_proba, y, sample_weight)
+    rows = speakers(y, everything[3], prior_proba.shape[1])
+    Zp, Zs, y, w = (part[rows] for part in everything)
+    rates = _RATES if isinstance(label_noise, str) else (label_noise or _RATES[0],)
+
+    def log_evidence(trust):
+        mixed = trust * Zp + (1 - trust) * Zs
+        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+        logs = [fit_label_channels(y, proba, r, "uniform", w)[0] @ w for r in rates]
+        return logsumexp(logs) - np.log(np.size(logs))
+
+    counts = np.bincount(y, weights=w, minlength=prior_proba.shape[1])
+    by_shares = counts @ np.log((counts + 0.5) / (counts + 0.5).sum())
+    without = np.logaddexp(log_evidence(0.0), by_shares) - np.log(2)
+    logs = [log_evidence(trust) for trust in _TRUST_GRID[1:]]
+    with_prior = logsumexp(logs) - np.log(len(logs))
+    return float(expit(with_prior - without + logit(BELIEF)))
 
 
 def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
@@ -378,6 +423,16 @@ def _weight_grid(n_priors):
     return np.array(counts) / steps
 
 
+def _on_unit_scale(prior_proba, small_proba, y, sample_weight):
+    """Logits of both, labels and weights; and what the logits were divided by."""
+    Zp, Zs = centre_logits(prior_proba), centre_logits(small_proba)
+    w = np.ones(len(y)) if sample_weight is None else sample_weight
+    # A label of weight 0 is as good as absent.
+    weighed = w > 0
+    scales = scale_of(Zp[weighed]), scale_of(Zs[weighed])
+    return (Zp / scales[0], Zs / scales[1], y, w / w[weighed].mean()), scales
+
+
 def _quality(Zp, Zs, y, w, trust, temperature, hypotheses, belief):
     """Judge labels by the co-decision itself, under each hypothesis."""
     proba = softmax((trust * Zp + (1 - trust) * Zs) / temperature, axis=1)
@@ -401,12 +456,3 @@ def _balanced(weight, rarity):
     """Weights that let classes count more alike; they sum to the effective number."""
     weight = weight * rarity**_BALANCE
     return weight * (weight.sum() / np.sum(weight**2))
-
-
-def _skill(log_post, y, weight, n_classes):
-    """Probability that the prior alone predicts labels better than their shares do."""
-    counts = np.bincount(y, weights=weight, minlength=n_classes)
-    shares = (counts + 0.5) / (counts + 0.5).sum()
-    by_chance = counts @ np.log(shares)
-    by_prior = logsumexp(log_post) - np.log(len(log_post))
-    return float(expit(by_prior - by_chance))

@@ -123,6 +123,21 @@ class TrainingSet:
         self.extra = extra if extra_weight > 0.02 else None
         self.extra_weight = extra_weight
 
+    def without_extra(self):
+        """Return the labelled samples alone."""
+        return TrainingSet(self.X, self.codes, self.classes, self.weight)
+
+    def weighed(self, quality):
+        """Return the same rows, the labelled ones with their weight times `quality`."""
+        return TrainingSet(
+            self.X,
+            self.codes,
+            self.classes,
+            self.weight * quality,
+            self.extra,
+            self.extra_weight,
+        )
+
     def subset(self, indices):
         """Return the chosen labelled samples with the extra rows."""
         return TrainingSet(

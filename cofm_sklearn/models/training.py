@@ -1,35 +1,116 @@
 """Train a small model beside a prior: evidence, fusion, cleaning."""
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
 from cofm_sklearn.models.fusion import (
+    Fusion,
     fit_fusion,
     fit_prior_weights,
     smooth_by_fold,
+    smooth_proba,
+    weigh_evidence,
 )
 from cofm_sklearn.models.small_model import (
-    TrainingSet,
+    class_proba,
     cross_fit_proba,
     fit_small_model,
 )
 from cofm_sklearn.noise.estimate import explain_labels
 from cofm_sklearn.priors import CombinedPrior
 
-__all__ = ["train_co_decision", "weigh_priors"]
+__all__ = ["Case", "Decision", "train_co_decision", "weigh_priors"]
 
 # Labels this likely to be right are not worth another round of cleaning.
 _CLEAN_ENOUGH = 0.9
-# Power of the evidence in the weight of the prior's rows: in doubt, the rows of a bad
-# prior must not outweigh the first labels.
-_CAUTION = 3
+# A case of this probability or less is not worth another model.
+_NEGLIGIBLE = 0.01
 # Up to here, more threads of BLAS cost more than they give: with 1,000 rows of 384
 # features, two threads took 9 times as long as one.
 _ONE_THREAD_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What follows if the prior is of use, or if it is not.
+
+    Attributes
+    ----------
+    model : classifier
+        The small model.
+
+    class_counts : ndarray of shape (n_classes,)
+        Rows it was trained on, by class.
+
+    fusion : Fusion
+        The weighing of prior and small model.
+
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+        Share of given labels (columns) by true class (rows).
+
+    oof_proba : ndarray of shape (n_samples, n_classes)
+        Prediction for the labelled samples, with small models that have not seen them.
+    """
+
+    model: Any
+    class_counts: np.ndarray
+    fusion: Fusion
+    noise_matrix: np.ndarray
+    oof_proba: np.ndarray
+
+    def proba(self, prior_proba, features, classes):
+        """Return the prediction of this case.
+
+        Parameters
+        ----------
+        prior_proba : ndarray of shape (n_samples, n_classes) or None
+            The prior of the samples.
+
+        features : array-like of length n_samples
+            What the small model sees of them.
+
+        classes : ndarray of shape (n_classes,)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        small = class_proba(self.model, features, classes)
+        small = smooth_proba(small, self.class_counts)
+        return self.fusion.proba(small if prior_proba is None else prior_proba, small)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The two cases, weighed by the labels.
+
+    Attributes
+    ----------
+    cases : tuple of (float, Case)
+        Probability of each case and what follows from it, the likelier one first. A
+        case of a probability near 0 is left out.
+
+    evidence : float
+        Probability that the prior is of use.
+    """
+
+    cases: tuple
+    evidence: float
+
+    def mean(self, value):
+        """Average a value over the cases."""
+        return sum(share * value(case) for share, case in self.cases)
+
+    @property
+    def noise_rate_interval(self):
+        """From the lowest to the highest rate that either case allows."""
+        lows, highs = zip(*(c.fusion.noise_rate_interval for _, c in self.cases))
+        return min(lows), max(highs)
 
 
 def train_co_decision(
@@ -44,22 +125,25 @@ def train_co_decision(
     random_state=None,
     n_jobs=None,
 ):
-    """Fit the small model on labels weighted by how far both models believe them.
+    """Fit small models on labels weighted by how likely they are right.
+
+    There are two cases. If the prior is of use, its rows are part of the training set,
+    and prior and small model are fused. If it is not, the small model learns from the
+    labels only, and decides alone. The labels say how likely each case is.
 
     Parameters
     ----------
     estimator : classifier
-        The small model; a clone is fitted.
+        The small model; clones are fitted.
 
     data : TrainingSet
-        Labelled samples; its extra rows are the classes as the prior knows them, with
-        the weight that they have where the prior is certain to be of use.
+        Labelled samples; its extra rows are the classes as the prior knows them.
 
     prior_proba : ndarray of shape (n_samples, n_classes) or None
         The prior of the labelled samples.
 
     trust, label_noise
-        As in `fit_fusion`.
+        As in `fit_fusion`. A number as trust leaves one case.
 
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         The caller's weights, which `data` holds as well.
@@ -69,21 +153,7 @@ def train_co_decision(
 
     Returns
     -------
-    model : classifier
-        The small model.
-
-    class_counts : ndarray of shape (n_classes,)
-        Rows it was trained on, by class.
-
-    fusion : Fusion
-        The weighing.
-
-    noise_matrix : ndarray of shape (n_classes, n_classes)
-        Share of given labels (columns) by true class (rows).
-
-    oof_proba : ndarray of shape (n_samples, n_classes)
-        The co-decision on the labelled samples, with small models that have not seen
-        them.
+    Decision
     """
     few = len(data.codes) <= _ONE_THREAD_ROWS
     with threadpool_limits(1, user_api="blas") if few else nullcontext():
@@ -98,66 +168,77 @@ def train_co_decision(
 
 
 def _train(estimator, data, prior_proba, trust, fusing, folds):
-    def build(quality, evidence):
-        return TrainingSet(
-            data.X,
-            data.codes,
-            data.classes,
-            data.weight * quality,
-            data.extra,
-            data.extra_weight * evidence**_CAUTION,
+    def cross_fit(training):
+        return smooth_by_fold(*cross_fit_proba(estimator, training, **folds))
+
+    def train(trust, training, proba=None):
+        proba = cross_fit(training) if proba is None else proba
+        return _train_case(
+            estimator, training, prior_proba, proba, trust, fusing, cross_fit
         )
 
-    def weigh(training, evidence):
-        proba, counts = cross_fit_proba(estimator, training, **folds)
-        proba = smooth_by_fold(proba, counts)
-        fusion = fit_fusion(
-            proba if prior_proba is None else prior_proba,
-            proba,
-            data.codes,
-            trust=0.0 if prior_proba is None else trust,
-            **fusing,
-        )
-        if evidence < 0.5:
-            # Nobody can judge the only label of a class unless the prior is any good.
-            others = counts[np.arange(len(proba)), data.codes]
-            alone = others <= (training.extra is not None)
-            quality = np.where(alone, 1.0, fusion.label_quality)
-            fusion = replace(fusion, label_quality=quality)
-        return fusion, proba
+    labels_alone = data.without_extra()
+    if prior_proba is None:
+        return Decision(((1.0, train(0.0, labels_alone)),), 0.0)
+    if not isinstance(trust, str):
+        case = train(trust, data if trust > 0 else labels_alone)
+        return Decision(((1.0, case),), float(trust > 0))
+    proba = cross_fit(labels_alone)
+    evidence = weigh_evidence(prior_proba, proba, data.codes, **fusing)
+    if len(np.unique(data.codes[data.weight > 0])) == 1:
+        # Such labels cannot tell samples apart, but the prior can.
+        case = train("auto", data)
+        fusion = replace(case.fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
+        return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
+    share, cases = evidence, []
+    if share > _NEGLIGIBLE:
+        cases.append((share, train("auto", data)))
+    if 1 - share > _NEGLIGIBLE:
+        cases.append((1 - share, train(0.0, labels_alone, proba)))
+    whole = sum(share for share, _ in cases)
+    cases = sorted(((share / whole, c) for share, c in cases), key=lambda c: -c[0])
+    return Decision(tuple(cases), evidence)
 
-    evidence = 0.0
-    if data.extra is not None and isinstance(trust, str):
-        # These rows are the prior in another form, so they count as far as the
-        # prior is any good; that is judged by a model that lacks them.
-        evidence = weigh(build(1.0, 0.0), 0.0)[0].prior_evidence
-    elif data.extra is not None:
-        evidence = float(trust > 0)
-    training = build(1.0, evidence)
-    fusion, proba = weigh(training, evidence)
-    first, last_proba = fusion, proba
-    if fusion.label_quality.min() <= _CLEAN_ENOUGH:
-        # Once: a second time changed nothing in experiments.
-        fusion, last_proba = weigh(build(fusion.label_quality, evidence), evidence)
-    training = build(fusion.label_quality, evidence)
-    model = fit_small_model(estimator, training)
-    # Judged before any label lost weight: a model trained on what was kept agrees
-    # with it, and would call too few labels wrong.
-    fusion = replace(
-        fusion,
-        noise_rate=first.noise_rate,
-        noise_rate_interval=first.noise_rate_interval,
-    )
-    known = None if fusing["label_noise"] is None else first.noise_rate
 
-    def fused(weighing, small):
-        return weighing.proba(small if prior_proba is None else prior_proba, small)
+def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fit):
+    """Fit, judge the labels, and fit again on those that are likely to be right."""
 
+    def fuse(proba):
+        prior = proba if prior_proba is None else prior_proba
+        return fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
+
+    def fused(fusion, proba):
+        return fusion.proba(proba if prior_proba is None else prior_proba, proba)
+
+    fusion = fuse(proba)
+    quality = fusion.label_quality
+    if not isinstance(trust, str) and trust == 0:
+        # Nobody can judge the only label of a class.
+        alone = np.bincount(training.codes, minlength=len(training.classes)) == 1
+        quality = np.where(alone[training.codes], 1.0, quality)
+    known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
-        data.codes, fused(first, proba), known, fusing["sample_weight"]
+        training.codes, fused(fusion, proba), known, fusing["sample_weight"]
     ).noise_matrix
-    oof_proba = fused(fusion, last_proba)
-    return model, training.class_counts(), fusion, noise_matrix, oof_proba
+    last = replace(fusion, label_quality=quality)
+    if quality.min() <= _CLEAN_ENOUGH:
+        # Once: a second time changed nothing in experiments.
+        proba = cross_fit(training.weighed(quality))
+        # Noise is judged before any label lost weight: a model trained on what was
+        # kept agrees with it, and would call too few labels wrong.
+        last = replace(
+            fuse(proba),
+            noise_rate=fusion.noise_rate,
+            noise_rate_interval=fusion.noise_rate_interval,
+        )
+    training = training.weighed(last.label_quality)
+    return Case(
+        fit_small_model(estimator, training),
+        training.class_counts(),
+        last,
+        noise_matrix,
+        fused(last, proba),
+    )
 
 
 def weigh_priors(prior, X, codes, label_noise, sample_weight):

@@ -85,7 +85,7 @@ def test_without_labels_the_prior_decides(data, y):
     assert_allclose(model.small_model_proba(X), 1 / 3)
     assert_allclose(model.prior_proba(X), prior.predict_proba(X))
     assert model.estimator_ is None
-    assert (model.trust_, model.prior_evidence_) == (1.0, 0.5)
+    assert (model.trust_, model.prior_evidence_) == (1.0, 2 / 3)
     assert model.label_quality_.shape == (0,)
     assert model.oof_proba_.shape == (0, 3)
     assert (model.temperature_, model.noise_rate_) == (1.0, 0.0)

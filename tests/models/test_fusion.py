@@ -12,6 +12,7 @@ from cofm_sklearn.models.fusion import (
     fit_fusion,
     smooth_by_fold,
     smooth_proba,
+    weigh_evidence,
 )
 from cofm_sklearn.noise import estimate_noise, quality
 from cofm_sklearn.noise.estimate import centre_logits, explain_labels
@@ -31,26 +32,39 @@ def y():
     return np.random.RandomState(0).randint(4, size=300)
 
 
-def test_useless_prior_is_let_go_of(y):
+def test_useless_prior_is_discarded(y):
     prior, small = opinions(y, 4, 4, 1), opinions(y, 4, 3, 2)
     shuffled = np.random.RandomState(3).permutation(prior)
-    useless = fit_fusion(shuffled, small, y)
-    assert useless.trust < 0.05
-    assert useless.prior_evidence < 0.2
+    assert fit_fusion(shuffled, small, y).trust < 0.05
+    assert weigh_evidence(shuffled, small, y) < 0.01
     # The very same numbers on the right rows are trusted.
     assert fit_fusion(prior, small, y).trust > 0.3
+    assert weigh_evidence(prior, small, y) > 0.99
 
 
 def test_good_prior_beats_a_poor_small_model(y):
-    fusion = fit_fusion(opinions(y, 4, 6, 1), opinions(y, 4, 0.2, 2), y)
-    assert fusion.trust > 0.8
-    assert fusion.prior_evidence > 0.99
+    prior, small = opinions(y, 4, 6, 1), opinions(y, 4, 0.2, 2)
+    assert fit_fusion(prior, small, y).trust > 0.8
+    assert weigh_evidence(prior, small, y) > 0.99
 
 
 def test_few_labels_leave_the_question_open(y):
-    fusion = fit_fusion(opinions(y[:3], 4, 1, 1), opinions(y[:3], 4, 1, 2), y[:3])
-    assert 0.1 < fusion.trust < 0.9
-    assert 0.2 < fusion.prior_evidence < 0.9
+    prior, small, y = opinions(y[:3], 4, 1, 1), opinions(y[:3], 4, 1, 2), y[:3]
+    assert 0.1 < fit_fusion(prior, small, y).trust < 0.9
+    assert 0.3 < weigh_evidence(prior, small, y) < 0.9
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_labels_that_can_tell_nothing_leave_the_belief(rare):
+    """Most labels of a rare class are wrong: no reason to discard a good prior."""
+    rng = np.random.RandomState(0)
+    true = (rng.uniform(size=100) < (0.08 if rare else 0.5)).astype(int)
+    wrong = rng.uniform(size=100) < 0.4
+    y = np.where(wrong, 1 - true, true)
+    prior = opinions(true, 2, 2, 1)
+    useless = rng.permutation(opinions(true, 2, 2, 2))
+    assert weigh_evidence(prior, useless, y) > 0.4
+    assert weigh_evidence(prior, useless, true) > 0.9
 
 
 def test_both_together_beat_either(y):
@@ -196,17 +210,15 @@ def test_centred_logits_are_finite():
 
 
 def test_without_prior_rare_labels_weigh_as_all_others():
-    """Balance may only speak for a prior: trust 0 by choice is trust 0 by evidence."""
+    """Balance is for weighing a prior; without one it would find more wrong labels."""
     rng = np.random.RandomState(0)
     true = (rng.uniform(size=600) < 0.1).astype(int)
     small = opinions(true, 2, 1, 1)
     useless = rng.permutation(opinions(true, 2, 4, 2))
     y = np.where(rng.uniform(size=600) < 0.05, 1 - true, true)
-    fixed = fit_fusion(useless, small, y, trust=0.0)
-    learned = fit_fusion(useless, small, y)
-    assert learned.prior_evidence < 0.01
-    assert_allclose(fixed.label_quality, learned.label_quality, atol=0.01)
-    assert fixed.noise_rate == pytest.approx(learned.noise_rate, abs=0.01)
+    assert weigh_evidence(useless, small, y) < 0.05
+    fusion = fit_fusion(useless, small, y, trust=0.0)
+    assert fusion.noise_rate == pytest.approx(0.05, abs=0.03)
 
 
 def test_some_labels_of_many_speak_for_all(y, monkeypatch):

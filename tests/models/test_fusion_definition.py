@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from cofm_sklearn.models.fusion import Fusion, fit_fusion, smooth_proba
+from cofm_sklearn.models.fusion import (
+    Fusion,
+    fit_fusion,
+    smooth_proba,
+    weigh_evidence,
+)
 from cofm_sklearn.noise.estimate import rate_interval
 from cofm_sklearn.noise.quality import fit_label_channel
 
@@ -28,7 +33,6 @@ def shares_of(log_weights):
 
 def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
     """Loops over settings, one formula of the docs after the other."""
-    K = prior.shape[1]
     w = np.ones(len(y)) if weight is None else weight
     seen = w > 0
     w = w / w[seen].mean()
@@ -49,28 +53,14 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
         found.append(
             fit_label_channel(y, c, noise_rate=h[0], confusion=h[1], sample_weight=w)
         )
-    belief = np.array([0.1 if t > 0 else 0.5 for t, _, _ in settings])
-    belief = np.log(belief if trust == "auto" else np.ones(len(settings)))
-    belief -= [h[2] for _, _, h in settings]
+    costs = np.array([h[2] for _, _, h in settings])
     ll = np.array([channel.log_likelihood for channel in found])
-    one_by_one = ll @ w + belief
-    rarity = shares_of(one_by_one) @ np.array([channel.rarity for channel in found])
-    b = w * rarity**0.7
-    b *= b.sum() / (b**2).sum()
-    balanced = ll @ b + belief
-    with_prior = np.array([t > 0 for t, _, _ in settings])
-    alone = np.array([t == 1 for t, _, _ in settings])
-    post = shares_of(balanced)
-    adds = post[with_prior].sum()
-    if trust == "auto":
-        counts = np.array([w[y == k].sum() for k in range(K)])
-        by_chance = counts @ np.log((counts + 0.5) / (counts.sum() + K / 2))
-        costs = np.array([h[2] for _, _, h in settings])
-        by_prior = np.log(np.sum(np.exp(ll[alone] @ w - costs[alone] - by_chance)) / 4)
-        adds *= 1 / (1 + np.exp(-by_prior))
-        post[with_prior] = adds * shares_of(balanced[with_prior])
-    if not with_prior.all():
-        post[~with_prior] = (1 - adds) * shares_of(one_by_one[~with_prior])
+    post = shares_of(ll @ w - costs)
+    if trust != 0:
+        rarity = post @ np.array([channel.rarity for channel in found])
+        b = w * rarity**0.7
+        b *= b.sum() / (b**2).sum()
+        post = shares_of(ll @ b - costs)
     doubt = np.array(
         [label_noise not in ("auto", None) or h[0] is None for *_, h in settings]
     )
@@ -86,7 +76,6 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
     return Fusion(
         trust=post @ [t for t, _, _ in settings],
         temperature=np.exp(-post @ np.log([s for _, s, _ in settings])),
-        prior_evidence=adds,
         noise_rate=post @ rates,
         noise_rate_interval=rate_interval(post, rates, information),
         label_quality=post @ quality,
@@ -123,16 +112,53 @@ def test_fusion_equals_the_slow_version(trust, label_noise, seed, weighted, n):
         assert_allclose(getattr(fast, name), value, atol=1e-7, err_msg=name)
 
 
-def test_a_class_without_labels_has_a_share_by_chance():
-    prior, small, y, _ = draw(0, 20, 3)
-    y = np.minimum(y, 1)
-    slow, fast = slow_fusion(prior, small, y), fit_fusion(prior, small, y)
-    assert_allclose(fast.prior_evidence, slow.prior_evidence, rtol=1e-9)
+def slow_evidence(prior, small, y, label_noise="auto", weight=None):
+    """Likelihoods with the prior, divided by those without."""
+    w = np.ones(len(y)) if weight is None else weight
+    seen = w > 0
+    w = w / w[seen].mean()
+    P, S = logits(prior), logits(small)
+    P, S = P / P[seen].std(), S / S[seen].std()
+    rates = {"auto": (0.01, 0.1, 0.2, 0.3, 0.4), None: (0.01,)}
+    rates = rates.get(label_noise, (label_noise,))
+
+    def likelihood(t):
+        each = [
+            fit_label_channel(
+                y,
+                softmax(sharpness * (t * P + (1 - t) * S)),
+                noise_rate=r,
+                sample_weight=w,
+            ).log_likelihood
+            for sharpness in (0.5, 1, 2, 4)
+            for r in rates
+        ]
+        return np.mean([np.prod(np.exp(one) ** w) for one in each])
+
+    counts = np.array([w[y == k].sum() for k in range(prior.shape[1])])
+    by_shares = np.prod(((counts + 0.5) / (counts + 0.5).sum()) ** counts)
+    without = (likelihood(0) + by_shares) / 2
+    with_prior = np.mean([likelihood(t) for t in (0.2, 0.4, 0.6, 0.8, 1.0)])
+    return 2 * with_prior / (2 * with_prior + without)
+
+
+@pytest.mark.parametrize("label_noise", ["auto", None, 0.2])
+@given(seed=st.integers(0, 10**6), weighted=st.booleans(), n=st.integers(2, 25))
+def test_evidence_equals_the_slow_version(label_noise, seed, weighted, n):
+    prior, small, y, weight = draw(seed, n, 3)
+    if weighted:
+        weight[0] = 0
+    weight = weight if weighted else None
+    slow = slow_evidence(prior, small, y, label_noise, weight)
+    fast = weigh_evidence(
+        prior, small, y, label_noise=label_noise, sample_weight=weight
+    )
+    assert_allclose(fast, slow, rtol=1e-6)
 
 
 def test_fused_logits_are_divided_by_scales_and_temperature():
     prior, small, *_ = draw(0, 5, 3)
-    fusion = Fusion(0.3, 2.5, 0.5, 0.0, (0.0, 1.0), np.ones(5), 1.7, 0.6)
+    fusion = Fusion(0.3, 2.5, 0.0, (0.0, 1.0), np.ones(5), 1.7, 0.6)
     mixed = 0.3 * logits(prior) / 1.7 + 0.7 * logits(small) / 0.6
     assert_allclose(fusion.proba(prior, small), softmax(mixed / 2.5))
 
