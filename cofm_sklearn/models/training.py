@@ -22,13 +22,13 @@ from cofm_sklearn.priors import CombinedPrior
 
 __all__ = ["train_co_decision", "weigh_priors"]
 
-# Labels this likely to be right are not worth another round of cleaning.
+# No second round of cleaning if all labels are at least this likely right.
 _CLEAN_ENOUGH = 0.9
-# Power of the evidence in the weight of the prior's rows: in doubt, the rows of a bad
-# prior must not outweigh the first labels.
+# Power of the evidence in the weight of the prior's rows: when in doubt, the rows of a
+# bad prior must not outweigh the first labels.
 _CAUTION = 3
-# Up to here, more threads of BLAS cost more than they give: with 1,000 rows of 384
-# features, two threads took 9 times as long as one.
+# Below this size, more BLAS threads are slower: with 1,000 rows of 384 features, two
+# threads took 9 times as long as one.
 _ONE_THREAD_ROWS = 20_000
 
 
@@ -44,7 +44,7 @@ def train_co_decision(
     random_state=None,
     n_jobs=None,
 ):
-    """Fit the small model on labels weighted by how far both models believe them.
+    """Fit the small model on labels weighted by their estimated quality.
 
     Parameters
     ----------
@@ -52,17 +52,17 @@ def train_co_decision(
         The small model; a clone is fitted.
 
     data : TrainingSet
-        Labelled samples; its extra rows are the classes as the prior knows them, with
-        the weight that they have where the prior is certain to be of use.
+        Labelled samples; its extra rows represent the classes for the prior, with the
+        weight that they have if the prior is certain to be useful.
 
     prior_proba : ndarray of shape (n_samples, n_classes) or None
-        The prior of the labelled samples.
+        Prior probabilities of the labelled samples.
 
     trust, label_noise
         As in `fit_fusion`.
 
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        The caller's weights, which `data` holds as well.
+        The caller's weights, which `data` includes as well.
 
     n_folds, random_state, n_jobs
         As in `cross_fit_proba`.
@@ -73,17 +73,16 @@ def train_co_decision(
         The small model.
 
     class_counts : ndarray of shape (n_classes,)
-        Rows it was trained on, by class.
+        Number of training rows of each class.
 
     fusion : Fusion
-        The weighing.
+        The fitted weights.
 
     noise_matrix : ndarray of shape (n_classes, n_classes)
         Share of given labels (columns) by true class (rows).
 
     oof_proba : ndarray of shape (n_samples, n_classes)
-        The co-decision on the labelled samples, with small models that have not seen
-        them.
+        Co-decision on the labelled samples, with small models that have not seen them.
     """
     few = len(data.codes) <= _ONE_THREAD_ROWS
     with threadpool_limits(1, user_api="blas") if few else nullcontext():
@@ -119,7 +118,7 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
             **fusing,
         )
         if evidence < 0.5:
-            # Nobody can judge the only label of a class unless the prior is any good.
+            # The only label of a class cannot be judged unless the prior is useful.
             others = counts[np.arange(len(proba)), data.codes]
             alone = others <= (training.extra is not None)
             quality = np.where(alone, 1.0, fusion.label_quality)
@@ -128,8 +127,8 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 
     evidence = 0.0
     if data.extra is not None and isinstance(trust, str):
-        # These rows are the prior in another form, so they count as far as the
-        # prior is any good; that is judged by a model that lacks them.
+        # These rows repeat the prior, so their weight depends on how useful it is,
+        # judged by a model without them.
         evidence = weigh(build(1.0, 0.0), 0.0)[0].prior_evidence
     elif data.extra is not None:
         evidence = float(trust > 0)
@@ -137,12 +136,12 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
     fusion, proba = weigh(training, evidence)
     first, last_proba = fusion, proba
     if fusion.label_quality.min() <= _CLEAN_ENOUGH:
-        # Once: a second time changed nothing in experiments.
+        # One iteration: a second one changed nothing in experiments.
         fusion, last_proba = weigh(build(fusion.label_quality, evidence), evidence)
     training = build(fusion.label_quality, evidence)
     model = fit_small_model(estimator, training)
-    # Judged before any label lost weight: a model trained on what was kept agrees
-    # with it, and would call too few labels wrong.
+    # Judged before any label lost weight: a model trained on the kept labels agrees
+    # with them, and would find too few wrong ones.
     fusion = replace(
         fusion,
         noise_rate=first.noise_rate,
@@ -161,11 +160,11 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 
 
 def weigh_priors(prior, X, codes, label_noise, sample_weight):
-    """Return a combined prior with weights from the labels; any other as it is.
+    """Return a combined prior with weights learned from the labels; others unchanged.
 
-    The labels then judge what they chose. With weights from the other labels for each
-    one, trust was too low with 20 labels (balanced accuracy .73 in place of .77 over
-    18 cells of benchmarks/priors.py) and the same with 300.
+    The labels then also judge the prior that they selected. With weights from the other
+    labels for each one, trust was too low with 20 labels (balanced accuracy .73 instead
+    of .77 over 18 cells of benchmarks/priors.py) and the same with 300.
     """
     inner = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if not isinstance(inner, CombinedPrior):

@@ -166,7 +166,7 @@ def test_typing_nothing_known_labels_nothing_and_escape_goes_back(new_page):
         assert not labels_of(session)
         assert taken(page.page) == "No such class"
         page.press("Escape")
-        assert taken(page.page).startswith("Enter takes the guess")
+        assert taken(page.page).startswith("Enter accepts the prediction")
         page.press("t", "ArrowDown", "Enter")
         assert list(labels_of(session).values()) == ["top_up_failed"]
         page.press("Alt+u")
