@@ -96,7 +96,7 @@ def test_number_of_processes_changes_nothing(described, folder, tmp_path):
 def test_label_names_stand_in_for_descriptions(folder, tmp_path, capsys):
     shortest = ["--seeds", "1", "--noise", "0"]
     run(folder, tmp_path, *shortest)
-    assert "label names themselves serve as descriptions" in capsys.readouterr().err
+    assert "label names are used as descriptions" in capsys.readouterr().err
     run(folder, tmp_path, *shortest, "--quiet")
     assert capsys.readouterr().err == ""
 

@@ -90,7 +90,7 @@ def load_corpus(
         corpus = _read_corpus(data, text_column, label_column, encoding, separator)
     labels, counts = np.unique(corpus.labels, return_counts=True)
     if len(labels) < 2:
-        raise InputError(f"all texts have the label {labels[0]!r}; give more classes.")
+        raise InputError(f"all texts have the label {labels[0]!r}; give two classes.")
     if (counts < 2).any():
         alone = labels[counts < 2][0]
         raise InputError(

@@ -105,7 +105,7 @@ def test_without_a_guess_enter_labels_nothing(new_page):
         page.page.locator(".cofm-labeller").focus()
         page.press("Enter", " ")
         assert not labels_of(session)
-        assert "no guess" in page.page.locator(".cofm-status").inner_text()
+        assert "no prediction" in page.page.locator(".cofm-status").inner_text()
 
 
 def test_at_most_one_key_and_a_fifth_per_label_where_the_model_is_right(new_page):

@@ -136,7 +136,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         reply = AnnotationWidget(session).handle(
             {"type": "answer", "id": session.ask()[0].id, "label": 0, "changes": 1}
         )
-        assert "have changed meanwhile" in reply["error"]
+        assert "classes have changed" in reply["error"]
         no_markup(page)
 
 

@@ -120,7 +120,7 @@ def test_undo_goes_back_step_by_step(session):
     assert [q.id for q in session.ask(2)] == [one.id, two.id]
     session.skip(two.id)
     assert session.undo() == two.id
-    with pytest.raises(ValueError, match="nothing that 'me' could undo"):
+    with pytest.raises(ValueError, match="nothing to undo for 'me'"):
         session.undo()
     assert len(session.store.events()) == 8
 
@@ -209,7 +209,7 @@ def test_several_annotators_get_different_questions_and_are_combined(session):
 
 
 def test_predict_uses_all_labels_so_far(session):
-    with pytest.raises(ValueError, match="neither a label nor a prior"):
+    with pytest.raises(ValueError, match="nor a prior"):
         session.predict()
     label(session, 30)
     assert (session.predict() == Y).mean() > 0.6
@@ -306,7 +306,7 @@ def test_one_bad_answer_keeps_the_others_out(session):
     ("parameters", "message"),
     [
         ({"X": BLOBS[:0]}, "X is empty"),
-        ({"classes": None}, "Nobody names the classes"),
+        ({"classes": None}, "classes="),
         ({"classes": ["a"]}, "2 classes"),
         ({"classes": ["a", "a"]}, "repeats"),
         ({"n_instances": 0}, "n_instances"),
@@ -320,7 +320,7 @@ def test_bad_parameters_are_named(parameters, message):
 
 def test_two_sessions_with_different_classes_on_one_file(tmp_path):
     with make_session(tmp_path / "s.sqlite") as session:
-        with pytest.raises(ValueError, match="holds labels of the classes"):
+        with pytest.raises(ValueError, match="has labels of the classes"):
             make_session(tmp_path / "s.sqlite", classes=["alpha", "beta"])
         label(session, 1)
 
@@ -462,7 +462,7 @@ def test_damaged_file_is_salvaged(tmp_path, where):
         at = re.search(rb'[0-9a-f]{32}"beta"', content).end()
         content[at - 6 : at] = b'"zeta"'
     path.write_bytes(content)
-    with pytest.raises(DamagedStoreError, match="was left as it is") as caught:
+    with pytest.raises(DamagedStoreError, match="was not changed") as caught:
         make_session(path)
     assert path.read_bytes() == content
     copy = caught.value.salvaged
@@ -473,7 +473,7 @@ def test_damaged_file_is_salvaged(tmp_path, where):
     assert len(saved) >= least
     assert f"the {len(saved)} events" in str(caught.value).replace("\n", " ")
     missing = len(whole) - len(saved)
-    said = f"{missing} are missing (numbers" if missing else "none is missing"
+    said = f"{missing} are missing (numbers" if missing else "none are missing"
     assert said in str(caught.value)
     with make_session(copy) as session:
         assert len(session.export()) == len(saved)

@@ -155,7 +155,7 @@ def test_text_model_with_code_is_refused(copy_model, trap, files, linked):
             part.rename(folder.parent / part.name)
             part.symlink_to(folder.parent / part.name)
     with pytest.raises(
-        ValueError, match=r"'mine'.*(custom code|not read|no list|Merge)"
+        ValueError, match=r"'mine'.*(custom code|not read|not a list|Merge)"
     ):
         load_texts(folder)
 
@@ -382,7 +382,5 @@ def test_image_model_of_a_hub_with_code_is_refused(clip_folder, tmp_path):
         text=True,
         timeout=300,
     )
-    assert "arguments of its tokenizer that are not used here" in answer.stdout, (
-        answer.stderr
-    )
+    assert "arguments of its tokenizer" in answer.stdout, answer.stderr
     assert not (tmp_path / "was run").exists()

@@ -195,13 +195,13 @@ def test_a_pool_without_open_samples(data, model):
     [
         ({"target_precision": 1.0}, ValueError, "target_precision must be above 0"),
         ({"target_precision": "high"}, ValueError, "target_precision must be above 0"),
-        ({"y": None}, ValueError, "y and labeled go together"),
+        ({"y": None}, ValueError, "y and labeled must"),
         ({"labeled": np.arange(3)}, ValueError, "y has 100 answers for 3"),
         ({"labeled": np.zeros(100, int)}, ValueError, "labeled repeats a row"),
         ({"labeled": np.arange(750, 850)}, ValueError, "from 0 to 799"),
         ({"labeled": np.ones(100)}, TypeError, "labeled must hold rows"),
         ({"y": np.repeat("eggs", 100)}, ValueError, "unknown label 'eggs'"),
-        ({"check": [799]}, ValueError, "check names row 799"),
+        ({"check": [799]}, ValueError, "row 799"),
         ({"X_pool": np.empty((0, 3))}, ValueError, "X_pool is empty"),
     ],
 )

@@ -280,7 +280,7 @@ def test_a_pool_of_another_kind_is_named_and_nothing_is_lost():
     before = model.predict_proba(X)
     with pytest.raises(ValueError, match="features"):
         model.set_params(pool=X[:, :4]).fit(X[:50], y[:50])
-    with pytest.raises(ValueError, match="one kind"):
+    with pytest.raises(ValueError, match="pool and X"):
         model.set_params(pool=TEXTS).fit(X[:50], y[:50])
     assert_array_equal(model.predict_proba(X), before)
 

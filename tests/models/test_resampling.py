@@ -164,7 +164,7 @@ def test_one_class_is_left_alone():
 
 def test_a_refusal_among_large_classes_is_said():
     X, y = make_data({"a": 30, "b": 10}, spread=0.01)
-    with pytest.warns(UserWarning, match="ADASYN refused"):
+    with pytest.warns(UserWarning, match="ADASYN failed"):
         X_new, _ = SafeSampler(ADASYN()).fit_resample(X, y)
     assert_array_equal(X_new, X)
 

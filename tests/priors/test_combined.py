@@ -196,7 +196,7 @@ def test_in_a_loop(data):
         (
             [PrecomputedPrior([0, 1]), LogisticRegression()],
             ValueError,
-            "learns from labels only",
+            "needs labels",
         ),
     ],
 )

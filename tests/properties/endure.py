@@ -343,7 +343,7 @@ def check_salvaged(error, held, others):
             known = str(seq) in named or (after and seq > int(after[1]))
             assert known, f"{seq} is missing in silence"
     else:
-        assert not gone or "all that it held is missing" in message
+        assert not gone or "all content is missing" in message
     return note
 
 

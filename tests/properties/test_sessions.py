@@ -115,7 +115,7 @@ class Labelling(RuleBasedStateMachine):
             self.session.undo()
             self.labels, self.skipped = self.past.pop()
         else:
-            with pytest.raises(ValueError, match="nothing that 'me' could undo"):
+            with pytest.raises(ValueError, match="nothing to undo for 'me'"):
                 self.session.undo()
 
     @rule(label=st.sampled_from(["c", 1, None]))

@@ -286,7 +286,7 @@ def test_bad_arrays_are_named(clusters, arrays, name):
 
 
 def test_text_without_anything_that_embeds_it_is_refused():
-    with pytest.raises(ValueError, match="nothing that turns the pool into numbers"):
+    with pytest.raises(ValueError, match="no encoder for the pool"):
         CoDecisionQuery()(LogisticRegression(), ["one text", "another"], 1)
 
 
