@@ -170,7 +170,7 @@ def test_raw_samples_for_evaluation_behind_transformers():
     cure = r"A Pipeline transforms X alone.*pipeline\[:-1\]"
     with pytest.raises(ValueError, match=cure):
         pipe.fit(TEXTS, TOPICS, loop__eval_set=(TEXTS, TOPICS))
-    with pytest.raises(ValueError, match="eval_set is of another kind"):
+    with pytest.raises(ValueError, match="eval_set holds other samples"):
         open_loop().fit(TEXTS, TOPICS, eval_set=(X, RARE))
     with pytest.raises(ValueError, match="eval_set has 40 samples, but 39 labels"):
         open_loop().fit(TEXTS, TOPICS, eval_set=(TEXTS, TOPICS[1:]))

@@ -60,7 +60,7 @@ class Answers:
             texts = [json.dumps(state) for state in states]
             if json.dumps(given) not in texts:
                 raise ValueError(
-                    f"The store {self.store.path} has labels of the classes "
+                    f"The store {self.store.path} holds labels of the classes "
                     f"{states[-1]}, but this session has {given}. Use these. For other "
                     "classes, change them with add_class, rename_class and "
                     "merge_classes; or export the labels with these, and read them "
@@ -241,7 +241,7 @@ class Answers:
             return
         if not self.batches.was_asked(sample):
             raise ValueError(
-                f"id {sample!r} was never asked about. Answer only what ask returns; "
+                f"id {sample!r} was never asked about. Answer what ask returns; "
                 "for other labels, use import_labels."
             )
         if annotator in answers:

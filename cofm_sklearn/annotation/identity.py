@@ -127,7 +127,7 @@ class PoolNames:
         own = self._index
         if own is not None and not own.equals(pd.RangeIndex(len(own))):
             raise ValueError(
-                'The column "index" of labels may mean the rows of X or the labels of '
+                'The column "index" of labels may mean the rows of X or the names in '
                 'its index, which differ here. Rename it to "position" if it '
                 'counts rows from 0; else give the column "sample" with the texts, or '
                 "a Series of labels with the index of X."

@@ -207,7 +207,7 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
     names = {name for task in tasks for name in _names(task)}
     if names and not found:
         raise ValueError(
-            f"No task has an answer from Choices named from_name={from_name!r}; the "
+            f"No task has an answer of Choices named from_name={from_name!r}; the "
             f"names are {sorted(names)}."
         )
     return session.import_labels(said, overwrite=overwrite)

@@ -433,8 +433,8 @@ class AnnotationStore:
                 raise self.damaged(error) from error
             if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise StoreError(
-                    f"The store {self.path} is locked by another program for more "
-                    f"than {self.timeout:g} s. Nothing was written. Close "
+                    f"The store {self.path} is locked: another program has kept it "
+                    f"for more than {self.timeout:g} s. Nothing was written. Close "
                     "that program, or try again."
                 ) from error
             if code & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:

@@ -312,7 +312,7 @@ def naming_the_cure(estimator, X):
             ) from error
         if _skorch_step(estimator) is not None and "n_splits" in str(error):
             raise ValueError(
-                f"The net holds out samples for validation, but there are too few: "
+                f"The net sets samples aside for validation, but there are too few: "
                 f"{said}. Give it train_split=None."
             ) from error
         raise

@@ -416,7 +416,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             X_eval, y_eval = eval_set
             if is_numeric(X) != is_numeric(X_eval):
                 raise ValueError(
-                    "eval_set is of another kind than X: one of them is a table of "
+                    "eval_set holds other samples than X: one of them is a table of "
                     "numbers, the other is not. A Pipeline transforms X alone: "
                     "transform X_eval first, with pipeline[:-1], or put the steps "
                     "before the classifier in estimator=."

@@ -164,7 +164,7 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
         if is_missing(labels[unknown[0]]):
             cure = "Drop the rows without a label."
         raise ValueError(
-            f"{name} has the unknown label {labels[unknown[0]]!r}; the classes are "
+            f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
             f"{known}{more}. {cure}"
         )
     return codes

@@ -320,7 +320,7 @@ def test_bad_parameters_are_named(parameters, message):
 
 def test_two_sessions_with_different_classes_on_one_file(tmp_path):
     with make_session(tmp_path / "s.sqlite") as session:
-        with pytest.raises(ValueError, match="has labels of the classes"):
+        with pytest.raises(ValueError, match="holds labels of the classes"):
             make_session(tmp_path / "s.sqlite", classes=["alpha", "beta"])
         label(session, 1)
 

@@ -186,7 +186,7 @@ def test_in_a_loop(data):
     ("priors", "error", "message"),
     [
         (PrecomputedPrior([0, 1]), TypeError, "must be a list"),
-        ([PrecomputedPrior([0, 1])], ValueError, "2 or more, got 1"),
+        ([PrecomputedPrior([0, 1])], ValueError, "at least 2, got 1"),
         ([PrecomputedPrior([0, 1]), 3], TypeError, "predict_proba"),
         (
             [PrecomputedPrior([0, 1]), PrecomputedPrior([0, 2])],
