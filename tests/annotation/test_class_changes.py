@@ -1,4 +1,4 @@
-"""Classes that change while people label: labels are kept, the history is true."""
+"""Class changes during labelling keep the labels and the history."""
 
 import json
 

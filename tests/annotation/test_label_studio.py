@@ -1,4 +1,4 @@
-"""Hand-over to Label Studio and back.
+"""Export to Label Studio, and import from it.
 
 `label_studio_1.23.2.json` and `label_studio_1.23.2_min.json` are what a server of Label
 Studio 1.23.2 exported after it had imported the tasks and the interface of the session

@@ -64,7 +64,7 @@ def labels_of(session):
 
 
 def open_one(page):
-    """Id of the sample that is shown, as the widget's own script knows it."""
+    """Return the id of the sample shown, from the page."""
     return page.evaluate("() => document.querySelector('.cofm-sample').dataset.id")
 
 

@@ -59,7 +59,7 @@ def focused(page):
 
 
 def no_markup(page):
-    """Nothing that came from outside has become an element, or has run."""
+    """No external text has become an element, or was executed."""
     assert page.page.evaluate("() => window.hacked") is None
     found = page.page.evaluate(
         "() => document.querySelectorAll('.cofm-labeller script, .cofm-labeller "
@@ -132,7 +132,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         assert session.progress().counts["junk"] == counts["junk"]
         change("add", New_name="junk")
         assert "already" in page.page.locator(".cofm-status").inner_text()
-        # A message about the classes of before is refused.
+        # A message about the previous classes is rejected.
         reply = AnnotationWidget(session).handle(
             {"type": "answer", "id": session.ask()[0].id, "label": 0, "changes": 1}
         )

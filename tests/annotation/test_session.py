@@ -1,4 +1,4 @@
-"""Verbs of a session, its determinism, and what it refuses."""
+"""Methods of a session, its determinism, and its errors."""
 
 import re
 import sqlite3
@@ -36,7 +36,7 @@ def make_session(store=":memory:", X=BLOBS, estimator=None, **parameters):
 
 
 def label(session, n, wrong=()):
-    """Answer n questions; returns their ids in order."""
+    """Answer n questions; return their ids in order."""
     ids = []
     while len(ids) < n:
         (question,) = session.ask()
@@ -351,7 +351,7 @@ def first_n(learner, X_pool, n_instances):
 
 
 class Slow(ClassifierMixin, BaseEstimator):
-    """Takes its time, or fails, when told to."""
+    """A classifier that is slow, or fails, on demand."""
 
     gate = threading.Event()
     fails = False
@@ -489,7 +489,7 @@ def test_history_cannot_be_changed(session):
 
 
 def test_two_people_and_a_class_that_nobody_has_labelled():
-    """The prior knows gamma, and the first annotator's mistake is to be settled."""
+    """The prior knows gamma, and the annotators' disagreement is resolved."""
     rng = np.random.RandomState(0)
     X = rng.dirichlet(np.ones(3), size=60)
     y = NAMES[X[:, :2].argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""The file of answers: what is in it, whom it shuts out, what damage is seen."""
+"""The annotation file: its content, its locks, and the detection of damage."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def path(tmp_path):
 
 
 def change_by_hand(path, sql, values=()):
-    """Change a file past all its checks."""
+    """Change a file without its checks."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         triggers = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
@@ -65,7 +65,7 @@ def change_by_hand(path, sql, values=()):
 
 
 def test_answers_stand_in_the_file_itself(tmp_path):
-    """Copied in the middle of a session, without what is beside it."""
+    """Copy a file in the middle of a session, without its companion files."""
     path, copy = tmp_path / "s.sqlite", tmp_path / "copy.sqlite"
     with open_session(path) as session:
         for n in range(1, 9):
@@ -78,7 +78,7 @@ def test_answers_stand_in_the_file_itself(tmp_path):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_file_of_an_earlier_version_is_opened_with_its_log(tmp_path, version):
-    """Its last answers stand in a write-ahead log, as after a kill."""
+    """The last answers are in a write-ahead log, as after a kill."""
     old, path = tmp_path / "old.sqlite", tmp_path / "s.sqlite"
     connection = sqlite3.connect(old, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -310,7 +310,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_ctrl_c_while_waiting_for_the_lock_leaves_none(path):
-    """The signal comes while another program writes; then that program ends."""
+    """Ctrl-C during another program's write, which then ends."""
     with AnnotationStore(path, timeout=20) as store:
         other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
@@ -357,7 +357,7 @@ def test_a_transaction_that_was_left_open_is_taken_back(path):
 
 
 class Busy(ClassifierMixin, BaseEstimator):
-    """Trains until it is told to stop."""
+    """A classifier that trains until it is stopped."""
 
     gate = threading.Event()
 
@@ -477,7 +477,7 @@ def test_reading_beside_another_thread(path):
 
 
 class Broken(ClassifierMixin, BaseEstimator):
-    """Fails in a way that nobody has thought of."""
+    """A classifier that fails with an unexpected error."""
 
     class Odd(Exception):
         pass

@@ -1,4 +1,4 @@
-"""What the docs quote is what the results and the code say."""
+"""Quotes in the docs match the results and the code."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ def read(path):
 
 
 def prose(path):
-    """Return a page as one line, so that it does not matter where lines end."""
+    """Return a page as one line, so that line breaks do not matter."""
     return " ".join(read(path).split())
 
 

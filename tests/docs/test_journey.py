@@ -1,4 +1,4 @@
-"""The page "from a CSV to a model in use" does what it says, across processes."""
+"""The page "from a CSV to a model in use" works as printed, across processes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The learner: rounds, and that what fails changes nothing."""
+"""The learner: rounds, and failed calls that change nothing."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ KINDS = {
 
 
 class Picky(ClassifierMixin, BaseEstimator):
-    """Refuses a label with an exception of choice."""
+    """Reject a label with a given exception."""
 
     def __init__(self, error=ValueError):
         self.error = error

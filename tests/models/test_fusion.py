@@ -1,4 +1,4 @@
-"""How far the prior is trusted, as labels say."""
+"""Trust in the prior, learned from labels."""
 
 import tracemalloc
 
@@ -18,7 +18,7 @@ from cofm_sklearn.noise.estimate import centre_logits, explain_labels
 
 
 def opinions(y, k, skill, seed):
-    """Probabilities of a model that is right about `skill` of the time."""
+    """Probabilities of a model with an accuracy of about `skill`."""
     rng = np.random.RandomState(seed)
     logits = rng.normal(size=(len(y), k))
     logits[np.arange(len(y)), y] += skill
@@ -196,7 +196,7 @@ def test_centred_logits_are_finite():
 
 
 def test_without_prior_rare_labels_weigh_as_all_others():
-    """Balance may only speak for a prior: trust 0 by choice is trust 0 by evidence."""
+    """Balancing applies only with a prior: fixed and learned trust 0 agree."""
     rng = np.random.RandomState(0)
     true = (rng.uniform(size=600) < 0.1).astype(int)
     small = opinions(true, 2, 1, 1)

@@ -1,4 +1,4 @@
-"""The fusion is, to the digit, what docs/method.md says."""
+"""The fusion matches docs/method.md exactly."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def shares_of(log_weights):
 
 
 def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
-    """Loops over settings, one formula of the docs after the other."""
+    """Compute the docs' formulas with loops over settings."""
     K = prior.shape[1]
     w = np.ones(len(y)) if weight is None else weight
     seen = w > 0
@@ -96,7 +96,7 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
 
 
 def draw(seed, n, K):
-    """Labels, some wrong; a prior and a small model that know something."""
+    """Labels, some wrong; an informative prior and small model."""
     rng = np.random.RandomState(seed)
     true = rng.choice(K, size=n, p=np.arange(1, K + 1) / np.arange(1, K + 1).sum())
     y = np.where(rng.uniform(size=n) < 0.2, rng.randint(K, size=n), true)

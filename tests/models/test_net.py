@@ -1,4 +1,4 @@
-"""Nets as ordinary classifiers: classes, weights, losses, seeds, and where they run."""
+"""Nets as ordinary classifiers: classes, weights, losses, seeds and devices."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""A label for each sample: whose, how sure, and who has to look."""
+"""Labels of a pool: their source, probability, and need of review."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ SMALL = LogisticRegression(class_weight="balanced")
 
 @pytest.fixture(scope="module")
 def data():
-    """Pool, truth, rows asked about, rows of a random check."""
+    """Pool, truth, queried rows, rows of a random check."""
     X, y = make_blobs(
         [500, 200, 100],
         n_features=3,

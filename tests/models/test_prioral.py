@@ -1,4 +1,4 @@
-"""PriorAL: the split of the pool, and what the small model is trained on."""
+"""PriorAL: the split of the pool, and the small model's training data."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ FLAT = np.full((100, 2), 0.5)
 
 
 class Recording(LogisticRegression):
-    """A logistic regression that keeps what it was fitted on."""
+    """A logistic regression that records its training data."""
 
     def fit(self, X, y, sample_weight=None):
         self.seen_ = X, y, sample_weight

@@ -1,4 +1,4 @@
-"""Any sampler of imbalanced-learn, with classes as small as the first rounds have.
+"""Any sampler of imbalanced-learn, with classes as small as in the first rounds.
 
 Run as a script, it prints the table of docs/resampling.md.
 """
@@ -43,7 +43,7 @@ KINDS = [
 
 
 class FailsInFit(LogisticRegression):
-    """Shows that it was trained."""
+    """A classifier that records its training."""
 
     def fit(self, X, y, sample_weight=None):
         raise ZeroDivisionError
@@ -262,7 +262,7 @@ def test_in_the_co_decision_and_in_the_loop():
 
 
 def table_row(kind):
-    """One line of the table in the docs: sizes of all classes, alone and made safe."""
+    """One line of the table in the docs: class sizes with and without SafeSampler."""
     # labels are numbers, since two samplers take no str by themselves
     names = list(SIZES)
     X, y = make_data(SIZES)

@@ -1,4 +1,4 @@
-"""Several priors as one: the formula, what the small model sees, and the weights."""
+"""Combined priors: the formula, the small model's features, and the weights."""
 
 import pickle
 
@@ -29,7 +29,7 @@ CLASSES = ["a", "b", "c"]
 
 
 def simulate(y, accuracy, rng, sharpness=1.0):
-    """Probabilities of a model that is right so often, and is as sure of itself."""
+    """Probabilities of a calibrated model with a given accuracy."""
     proba = np.full((len(y), 3), 0.02)
     wrong = (y + rng.randint(1, 3, len(y))) % 3
     said = np.where(rng.rand(len(y)) < accuracy, y, wrong)

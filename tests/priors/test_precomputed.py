@@ -1,4 +1,4 @@
-"""Probabilities from elsewhere as a prior."""
+"""A prior from precomputed probabilities."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What holds of every query strategy, whatever the pool and the models say."""
+"""Properties of every query strategy, for any pool and models."""
 
 import numpy as np
 import pytest

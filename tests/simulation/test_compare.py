@@ -1,4 +1,4 @@
-"""compare_strategies: runs as by hand, in any number of processes."""
+"""compare_strategies equals runs by hand, with any number of processes."""
 
 import numpy as np
 import pytest
@@ -152,7 +152,7 @@ def test_texts_in_a_list_and_a_function(data):
 
 
 class _Interrupts(RandomQuery):
-    """Somebody presses Ctrl-C when this one is asked for the second time."""
+    """A strategy that raises KeyboardInterrupt in its second query."""
 
     def _select_for(self, learner, X_pool, n_instances):
         if hasattr(learner.estimator, "classes_"):

@@ -320,7 +320,7 @@ def test_seeds_without_a_common_label_count_are_refused():
 
 
 class GrowingClassifier(BaseEstimator):
-    """Labels more and more random samples of iris, as a loop would."""
+    """A fake loop that labels more and more random samples of iris."""
 
     def __init__(self, query_strategy=None, random_state=0):
         self.query_strategy = query_strategy

@@ -1,4 +1,4 @@
-"""Pictures of wrong labels: what is drawn is what the models say."""
+"""Displays of wrong labels match the models."""
 
 import numpy as np
 import pytest

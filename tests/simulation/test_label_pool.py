@@ -1,4 +1,4 @@
-"""The loop labels its pool, and the picture of it."""
+"""The loop labels its pool, and the plot of the result."""
 
 import numpy as np
 import pytest
