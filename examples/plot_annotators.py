@@ -174,8 +174,8 @@ print(labels_right.mean().round(3))
 print("doubtful texts:", n_doubtful)
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: the model recognises who is careful. Estimates are shrunk to the mean of all:
 # the careful people are a little better than estimated, the careless a little worse.
 #

@@ -39,8 +39,8 @@ Z_pool, Z_test, y_pool, y_test = train_test_split(
 print(pd.Series(y_pool).value_counts().to_dict())
 
 # %%
-# Two models without labels
-# -------------------------
+# Two opinions without labels
+# ---------------------------
 # The prior compares each text with the descriptions of the topics. The small model
 # knows nothing yet.
 
@@ -102,11 +102,11 @@ table = pd.DataFrame(records)
 print(table.groupby(["batch", "n_labels"]).mean().round(2))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # The spread batch finds about as many topics as a random one, or one more. But its
 # labels train a clearly better small model: each represents a region of the pool, not
-# just the frequent classes. The prior contributes most, without labels. With such a
+# just the frequent classes. The prior contributes most, without labels. With a good
 # prior, it hardly matters which batch comes first. Bands are the range over the splits.
 
 colours = {"random": "#D55E00", "spread over the pool": "#0072B2"}

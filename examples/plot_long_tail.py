@@ -39,8 +39,8 @@ sizes = pd.Series(y).value_counts()
 print(sizes.to_dict())
 
 # %%
-# Three query strategies
-# ----------------------
+# Three ways to ask
+# -----------------
 # The co-decision, its query without the prior, and the two common baselines.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
@@ -76,8 +76,8 @@ print(records.groupby(["n_labels", "strategy"])["rare_class_recall"].mean().unst
 print(asked.round(1))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: the share of each topic that was queried. Random sampling queries a seventh of
 # every topic, up to chance. Both strategies query less of the largest topic, and
 # somewhat more of the rare ones, taken together.

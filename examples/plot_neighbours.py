@@ -93,8 +93,8 @@ for node in graph.sample_indices_[near[0]]:
         print(f"  {known:>20} | {texts[node]}")
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Recall of each topic without the neighbours (open) and with them (filled). Not every
 # topic gains: one that overlaps with another topic loses some samples to it.
 

@@ -66,7 +66,7 @@ print(times.round(2))
 
 # %%
 # What drawing candidates costs
-# ----------------------------
+# -----------------------------
 # On 4,000 rows, the exact query is feasible (``max_candidates=None``). The query only
 # covers the pool (``sharpness=0, balance=0``), so coverage measures the loss. Five
 # seeds each; random picks are the lower bound.
@@ -100,8 +100,8 @@ lost = pd.DataFrame(lost)
 print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: a hundred times the rows take at most a few times as long. The greedy part uses
 # 2,048 candidates of the larger pools; only reading and scoring grow. Margin sampling
 # is faster, as it only scores and sorts. (Times are those of the machine that built

@@ -113,8 +113,8 @@ print(
 )
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: the training samples of the net after those twenty labels. Right: the effect of
 # SMOTE on the three small topics. It does not help here: the net without it is as good,
 # and in some rounds better. SMOTE can only mix known samples. And both loops query

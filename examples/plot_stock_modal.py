@@ -105,12 +105,12 @@ records = pd.concat(records, ignore_index=True)
 print(records.groupby(["n_labels", "strategy"])["balanced_accuracy"].mean().unstack())
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # The first batch of ``CoDecisionQuery`` is a little worse here than the random one that
 # the others start from. In the second half, it is ahead of both on average, of margin
 # sampling by about a point. Splits differ more than strategies (bands are standard
-# errors over the three splits). With such a good prior, a query strategy has little
+# errors over the three splits). With a prior this good, a query strategy has little
 # left to gain.
 
 LearningCurveDisplay.from_records(records)

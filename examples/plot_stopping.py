@@ -52,7 +52,7 @@ print(f"{len(loop.labels_)} labels: {loop.stopping_.decision_.reason}")
 
 # %%
 # Continue, to see what was missed
-# -------------------------------
+# --------------------------------
 # ``warm_start`` lets the same loop continue from its labels. Three splits, with right
 # labels and with every fourth label wrong.
 
@@ -78,8 +78,8 @@ curves, stops = pd.concat(curves), pd.DataFrame(stops)
 print(stops.round(3))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: every line is a run up to the full budget; the mark shows where it would have
 # stopped. Right: the loss at this point, compared with 500 labels.
 #

@@ -45,7 +45,7 @@ small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 model = CoDecisionClassifier(small_model, prior)
 
 # %%
-# What to record in every round
+# What to write down in every round
 # ---------------------------------
 # ``scoring`` accepts any function of the model and the held-out samples, so the
 # learning curve can also record the state of the model.
@@ -87,8 +87,8 @@ curves = pd.concat(curves).groupby("n_labels")[list(scoring)]
 print(curves.mean().round(2))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Above: with 16 topics, the first few dozen labels are too few to show whether the
 # prior helps. Then they make it nearly certain, and trust grows. Both are estimated
 # from scratch in every round, so single rounds can fluctuate. Trust does not reach 1,

@@ -95,8 +95,8 @@ for score in scoring:
     print(records.groupby(["n_labels", "strategy"])[score].mean().unstack().round(2))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Above: without labels there is only the prior, and the swapped one is worse than
 # chance (0.06). After the first batch, trust in it is nearly gone, but its descriptions
 # have been training samples of the small model so far: for a few batches, progress is

@@ -99,8 +99,8 @@ for i in np.argsort(-distance)[:5]:
 place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Shades of blue: the utility of each text. Round 1 knows nothing, so all texts have
 # about the same utility, those in dense regions a little more, and the picks spread.
 # Later, texts near a label have little utility, and so do texts about which the small
@@ -109,7 +109,7 @@ place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 # The last map shows the true classes, and where the two models disagree. That is mostly
 # inside the largest topic, part of which the prior assigns to another one. The query
 # does not look for disagreement: it picks texts about which the small model is
-# uncertain and that are far from all labels.
+# uncertain and that have no label nearby.
 
 markers = dict(zip(topics, "osD^v"))
 colours = dict(zip(topics, ["#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#009E73"]))

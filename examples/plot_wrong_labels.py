@@ -42,8 +42,8 @@ Z = SentenceTransformerEncoder().fit_transform(texts)
 descriptions = {topic: docs.class_descriptions[topic] for topic in largest}
 
 # %%
-# One label in five is wrong
-# --------------------------
+# Labels of which a fifth is wrong
+# --------------------------------
 # 240 texts have a label. ``flip_labels`` finds the similar topic from the embeddings.
 
 
@@ -95,8 +95,8 @@ display.figure_.set_size_inches(10, 3.4)
 plt.show()
 
 # %%
-# Which classes get confused
-# --------------------------
+# What is taken for what
+# ----------------------
 # Left the model's estimate, right the truth.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
@@ -151,8 +151,8 @@ scores = pd.DataFrame(scores)
 print(scores.mean().round(3))
 
 # %%
-# The result
-# ----------
+# The picture
+# -----------
 # Left: reviewing the 48 least likely labels, a fifth of all, finds most of the wrong
 # ones. Even the best order must review as many labels as are wrong. Right: balanced
 # accuracy on held-out texts, a dot per draw and a bar for the mean.

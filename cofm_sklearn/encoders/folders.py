@@ -184,7 +184,7 @@ def refuse_keys(content, model):
 
 
 def _refuse_pair(key, value, model):
-    # In a vocabulary such a key is a token, and its value a number.
+    # In a vocabulary, such keys are tokens, and their values numbers.
     if value is None or value is False or type(value) in (int, float):
         return
     if key in _CODE_KEYS and value:

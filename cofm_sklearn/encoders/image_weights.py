@@ -134,8 +134,8 @@ def find_clip(model_name, pretrained, *, download=True):
         and a checkpoint, or ``"hf-hub:owner/name"``.
 
     pretrained : str, path-like or None
-        A tag of open_clip, a checkpoint file, or such a folder. Ignored if `model_name`
-        is a folder or on the hub.
+        A tag of open_clip, a checkpoint file, or a folder of this form. Ignored if
+        `model_name` is a folder or on the hub.
 
     download : bool, default=True
         With False, nothing is downloaded and `files` of a model from a hub is empty.

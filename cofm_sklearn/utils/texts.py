@@ -194,5 +194,5 @@ def is_missing(value):
         return True
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))
-    # pandas.NA and NaT, without importing pandas; both are singletons of such a class.
+    # pandas.NA and NaT, without importing pandas; both are singletons of such classes.
     return type(value).__name__ in {"NAType", "NaTType"}

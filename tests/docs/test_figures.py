@@ -250,7 +250,7 @@ def raised():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(read(path))):
             made = isinstance(node, ast.Call) and ast.unparse(node.func)
-            if made and made.endswith("Error"):  # raised here, or by who gets it
+            if made and made.endswith("Error"):  # raised here, or by the caller
                 parts = ast.walk(node)
                 # A text with values in it and its pieces are both walked over.
                 texts = [
