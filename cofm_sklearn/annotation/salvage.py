@@ -61,7 +61,7 @@ def salvage(path, why, open_store, aside=None):
     elif last:
         lost = "none are missing"
     elif events:
-        lost = f"those after number {max(events)}, if any, are missing"
+        lost = f"those after number {max(events)} are missing, if any"
     else:
         lost = "all content is missing"
     if events:

@@ -180,7 +180,7 @@ class Sequences(RuleBasedStateMachine):
     def undo(self, who):
         text = self.paper.undo(who)
         if text is None:
-            with pytest.raises(ValueError, match="nothing that"):
+            with pytest.raises(ValueError, match="nothing to undo"):
                 self.session.undo(annotator=who)
         else:
             assert self.session.undo(annotator=who) == self.session.id_of(text)
