@@ -298,8 +298,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 if not curve:
                     raise
                 warnings.warn(
-                    f"Interrupted after {len(self.queried_indices_)} of {budget} "
-                    "labels. Set warm_start=True and call fit again to continue.",
+                    f"Interrupted: {len(self.queried_indices_)} of {budget} "
+                    "labels queried. Set warm_start=True and call fit again to continue.",
                     stacklevel=2,
                 )
         return self
