@@ -299,7 +299,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     raise
                 warnings.warn(
                     f"Interrupted: {len(self.queried_indices_)} of {budget} "
-                    "labels queried. Set warm_start=True and call fit again to continue.",
+                    "labels. Set warm_start=True and call fit again to continue.",
                     stacklevel=2,
                 )
         return self
