@@ -1,11 +1,11 @@
-"""What is each part of the co-decision worth, on the samples it asked for?
+"""How much does each part of the co-decision contribute, on the samples it queried?
 
     python -m benchmarks.ablation --data FOLDER
 
-Takes what our runs in benchmarks/results/savings.csv asked for, and trains the
-co-decision on it with one part taken out. Writes benchmarks/results/ablation.csv and
-ablation.md: balanced accuracy with the part minus without it, in the mean over seeds
-and over an early, a middle and the last round.
+Takes the samples that our runs in benchmarks/results/savings.csv queried, and trains
+the co-decision on them without one of its parts. Writes benchmarks/results/ablation.csv
+and ablation.md: balanced accuracy with the part minus without it, as the mean over
+seeds and over an early, a middle and the last round.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from cofm_sklearn.models import fusion
 from cofm_sklearn.noise import estimate
 
 RESULTS = Path(__file__).parent / "results"
-# part -> parameters without it, and what to put in place of what in the modules
+# part -> parameters without it, and module attributes to replace
 PARTS = {
     "all": ({}, []),
     "doubt about labels": ({"label_noise": None}, []),

@@ -2,9 +2,9 @@
 
     python -m benchmarks.ask_again --data FOLDER
 
-All ways spend the same number of answers, of which 40 % are wrong; repeated answers err
-independently. Writes benchmarks/results/ask_again.csv and .png, and prints the means.
-`--draw` makes the picture from an existing table.
+All strategies spend the same number of answers, of which 40 % are wrong; repeated
+answers err independently. Writes benchmarks/results/ask_again.csv and .png, and prints
+the means. `--draw` makes the plot from an existing table.
 """
 
 import argparse
@@ -40,7 +40,7 @@ WAYS = {
 
 def measure(dataset, noise, way, seed, budget, batch, folder, cache):
     """Run one loop; one row per round."""
-    # Without noise, what the oracle of the split answers is the truth.
+    # Without noise, the split's oracle answers with the true label.
     split = make_split(dataset, "0", "sentences", seed, folder, cache)
     loop = ActiveLearningClassifier(
         CoDecisionClassifier(small_model(), split.prior),

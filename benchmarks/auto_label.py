@@ -1,12 +1,13 @@
-"""How many labels of a pool can be left to the model, and are those right?
+"""How many labels of a pool can be left to the model, and are they right?
 
     python -m benchmarks.auto_label --data FOLDER
 
 Fits the co-decision on the first 100, 200 and 300 samples that the query of the savings
-benchmark asked for (benchmarks/results/picks.csv), labels the rest of the pool with a
-target precision of .95, and compares what is promised with what is reached; alone, and
-with a random check set of 100 more answers. Writes benchmarks/results/auto_label.csv
-and auto_label.md. Started again, it goes on where it was.
+benchmark queried (benchmarks/results/picks.csv), labels the rest of the pool with a
+target precision of .95, and compares the promised with the reached precision; alone,
+and with a random check set of 100 more answers. Writes
+benchmarks/results/auto_label.csv and auto_label.md. If restarted, it continues where it
+stopped.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def measure(dataset, noise, prior, seed, asked, folder, cache):
 
 
 def summarise(table):
-    """Return the mean of each cell, and how often the interval held the truth."""
+    """Return the mean of each cell, and how often the interval covered the truth."""
     some = table.dropna(subset="reached")
     held = (some["low"] <= some["reached"]) & (some["reached"] <= some["high"])
     names = ["coverage", "promised", "low", "high", "reached", "everything", "sure"]

@@ -1,12 +1,12 @@
-"""Do the check set's intervals hold the accuracy on the pool, and what does it cost?
+"""Do the check set's intervals cover the accuracy on the pool, and at what cost?
 
     python -m benchmarks.check_set --data FOLDER [--quick]
 
 Sessions label a pool with the answers of the data, at several shares of the check set.
 At several numbers of labels, the 95 % interval is compared with the accuracy on the
-whole pool, and with that on what nobody has labelled. Writes
-benchmarks/results/check_set.csv and check_set.md: how often the interval held it, how
-wide it was, and the accuracy that the labels in the check set cost.
+whole pool, and on its unlabelled part. Writes benchmarks/results/check_set.csv and
+check_set.md: how often the interval covered it, how wide it was, and the accuracy lost
+by the labels in the check set.
 """
 
 import argparse

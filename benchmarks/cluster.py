@@ -3,10 +3,10 @@
     python -m benchmarks.cluster
 
 Starts a `LocalCluster` on the loopback interface, of two processes with 2 GiB each.
-The pool is made as it is read, so that no worker ever holds it. The query is timed once
-as it is, and once with a worker killed (`SIGKILL`) while it reads a block; then one of
-a million samples is compared with the same pool as one array of this machine. Writes
-benchmarks/results/cluster.json.
+The pool is generated while it is read, so no worker ever holds all of it. The query is
+timed once undisturbed, and once with a worker killed (`SIGKILL`) while it reads a
+block; then a query of a million samples is compared with the same pool as a local
+array. Writes benchmarks/results/cluster.json.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def make_rows(start, n_rows):
 
 
 def read_block(template, killed=None, block_info=None):
-    """Make a block; the third one kills its worker, once."""
+    """Generate a block; the third one kills its worker, once."""
     (start, stop), _ = block_info[0]["array-location"]
     if killed is not None and start == 2 * BLOCK:
         try:
@@ -52,7 +52,7 @@ def read_block(template, killed=None, block_info=None):
 
 
 def make_pool(n_rows, killed=None):
-    """Return a Dask array that is made as it is read."""
+    """Return a Dask array that is generated while it is read."""
     template = da.zeros((n_rows, WIDTH), chunks=(BLOCK, WIDTH), dtype=np.float32)
     return template.map_blocks(read_block, killed=killed, dtype=np.float32)
 
@@ -72,7 +72,7 @@ def main():
     args = parser.parse_args()
     model = LogisticRegression(max_iter=200)
     learner = Learner(model).fit(*make_rows(1, N_LABELS))
-    # Workers that outlive the test of their death are ended with this process.
+    # Workers that survive the kill test end with this process.
     with (
         tempfile.TemporaryDirectory() as folder,
         dask.config.set({"distributed.worker.daemon": True}),

@@ -1,11 +1,11 @@
-"""What do the encoders cost beyond the models they wrap, and what does the cache save?
+"""Overhead of the encoders over the models they wrap, and savings by the cache.
 
     python -m benchmarks.encoding
 
-In one run, by turns: the same samples in the same batches through open_clip or
-sentence-transformers by hand, through our encoder with an empty cache, and through it
-again. Writes benchmarks/results/encoding.json: medians over turns, also of the ratios.
-The image model has random weights, as nothing here depends on them.
+In one run, alternately: the same samples in the same batches directly through open_clip
+or sentence-transformers, through our encoder with an empty cache, and through it again.
+Writes benchmarks/results/encoding.json: medians over repetitions, also of ratios. The
+image model has random weights, as nothing here depends on them.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BATCH = 64
 
 
 def make_clip(name, folder):
-    """Save a model of open_clip with random weights where the encoder reads it."""
+    """Save an open_clip model with random weights for the encoder."""
     config = open_clip.get_model_config(name)
     preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"}
     (folder / "open_clip_config.json").write_text(
@@ -45,7 +45,7 @@ def make_clip(name, folder):
 
 
 def image_turns(n_samples, name, folder):
-    """Return the samples' embedding by hand, and an encoder."""
+    """Return the samples, their direct embedding, and an encoder."""
     make_clip(name, folder)
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     model.eval()
@@ -67,7 +67,7 @@ def image_turns(n_samples, name, folder):
 
 
 def text_turns(n_samples):
-    """Return the samples' embedding by hand, and an encoder."""
+    """Return the samples, their direct embedding, and an encoder."""
     texts = list(load_api_docs().data[:n_samples])
     encoder = SentenceTransformerEncoder(batch_size=BATCH)
     model = SentenceTransformer(str(find_folder(encoder.model_name)))
@@ -79,7 +79,7 @@ def text_turns(n_samples):
 
 
 def compare(samples, by_hand, encoder, n_turns):
-    """Time all ways by turns, and return what they take."""
+    """Time all ways alternately, and return their times."""
 
     def timed(function, *args):
         start = perf_counter()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.fusion --data FOLDER
 
-Labels are drawn at random, so that nothing but the fusion is measured: of prior and
-small model, and with the neighbours. Writes benchmarks/results/fusion.csv and
+Labels are drawn at random, to measure only the fusion: of prior and small model, and
+with the neighbours. Writes benchmarks/results/fusion.csv and
 fusion.md.
 """
 

@@ -1,4 +1,4 @@
-"""Measure how long ``import cofm_sklearn`` takes, against what it stands on.
+"""Measure the time of ``import cofm_sklearn`` relative to its dependencies.
 
 Prints the times and their ratios, for the bare import and for all public names, which
 load on first use. Exits with 1 if a ratio is above the limit.
@@ -32,7 +32,7 @@ def seconds(statement):
 
 
 def main():
-    """Take the times in turn, so that a busy machine slows all alike."""
+    """Measure alternately, so that a busy machine slows all imports equally."""
     times = {statement: [] for statement in STATEMENTS}
     for statement in STATEMENTS:
         seconds(statement)  # fills the file cache and writes the byte code

@@ -1,4 +1,4 @@
-"""Are wrong labels found, counted, and worth being cleaned away?
+"""Are wrong labels found and counted, and is cleaning them worth it?
 
     python -m benchmarks.label_noise --data FOLDER
 
@@ -102,7 +102,7 @@ def measure(dataset, noise, n_labels, seed, folder, cache):
 
 
 def cleanlab_scores(codes, proba):
-    """Return what cleanlab says of the labels, by the name of its method."""
+    """Return cleanlab's scores of the labels, by method."""
     from cleanlab.rank import get_label_quality_scores
 
     return {

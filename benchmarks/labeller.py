@@ -1,4 +1,4 @@
-"""How long from the press of a key to the next sample, in a real browser?
+"""Time from a key press to the next sample, in a real browser.
 
     python -m benchmarks.labeller
 
@@ -77,13 +77,13 @@ class Lab:
         nbformat.write(notebook, self.folder / "label.ipynb")
 
     def open(self):
-        """Open the notebook, or open it again after a reload."""
+        """Open the notebook, or reopen it after a reload."""
         self.page.goto(self.url)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.idle()
 
     def idle(self):
-        """Wait until the kernel is there and has nothing to do."""
+        """Wait until the kernel is idle."""
         self.page.wait_for_selector(
             '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000
         )
@@ -97,8 +97,8 @@ class Lab:
         return self.page.evaluate(call, [name, arguments or {}])
 
     def run_all(self):
-        """Run all cells; returns the labeller."""
-        # The command does nothing before JupyterLab has taken note of the notebook.
+        """Run all cells; return the labeller."""
+        # The command does nothing until JupyterLab has registered the notebook.
         for _ in range(20):
             self.page.locator(".jp-Cell").first.click()
             self.command("notebook:run-all-cells", wait=False)
@@ -121,7 +121,7 @@ class Lab:
 
 @contextmanager
 def jupyter_lab():
-    """Start JupyterLab on a loopback port and a browser; stop both in the end."""
+    """Start JupyterLab on a loopback port and a browser; stop both at the end."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -219,7 +219,7 @@ def measure(n_pool, n_keys, pause_s):
             )
             lab.page.wait_for_timeout(1000 * pause_s)
         times = lab.page.evaluate("() => window.cofmTimes")
-        # What was pressed is what was stored, once the kernel has caught up.
+        # All key presses are stored once the kernel has caught up.
         lab.page.wait_for_function(
             "(n) => document.querySelector('.cofm-line strong').textContent"
             ".startsWith(n + ' of')",

@@ -1,6 +1,6 @@
-"""The labeller in a page of its own: its script in a browser, its session here.
+"""The labeller in its own page: its script in a browser, its session in this process.
 
-JupyterLab only carries messages between the two; without it a test takes seconds.
+JupyterLab only passes messages between the two; without it, a test takes seconds.
 """
 
 import json
@@ -12,7 +12,7 @@ from cofm_sklearn.annotation.widget import script, style
 _PAGE = """<!doctype html><html><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Labeller</title></head>
 <body style="margin:0"><div id="here"></div></body></html>"""
-# Themes of JupyterLab set these.
+# CSS variables of JupyterLab's themes.
 _DARK = "--jp-layout-color1:#111;--jp-ui-font-color1:rgba(255,255,255,.87)"
 _LIGHT = "--jp-layout-color1:#fff;--jp-ui-font-color1:rgba(0,0,0,.87)"
 
@@ -61,16 +61,16 @@ class LabellerPage:
         self.ready()
 
     def _handle(self, message):
-        # Through JSON both ways, as in a notebook.
+        # Through JSON in both directions, as in a notebook.
         return json.dumps(self.widget.handle(json.loads(message)))
 
     def ready(self):
-        """Wait until nothing is under way, and return the labeller."""
+        """Wait until the labeller is idle, and return it."""
         self.page.wait_for_selector(".cofm-labeller[aria-busy=false]")
         return self.page.locator(".cofm-labeller")
 
     def text(self):
-        """Return what the sample's box says."""
+        """Return the text of the sample."""
         return self.page.locator(".cofm-sample").inner_text()
 
     def press(self, *keys):
@@ -82,7 +82,7 @@ class LabellerPage:
 
 @contextmanager
 def browser(**options):
-    """Start the system's chromium; gives a function that opens a new page."""
+    """Start the system's chromium; yield a function that opens a new page."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

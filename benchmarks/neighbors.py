@@ -1,12 +1,12 @@
-"""What do the neighbours add to the co-decision, on the same samples?
+"""How much do the neighbours add to the co-decision, on the same samples?
 
     python -m benchmarks.neighbors --data FOLDER
 
-Takes what the query of the first edition of the savings benchmark asked for, without
-neighbours (benchmarks/results/picks.csv), and scores the co-decision on it with and
-without neighbours round after round, and in three rounds with one part of them taken
-out. Writes benchmarks/results/neighbors.csv and neighbors.md. Started again, it goes on
-where it was.
+Takes the samples queried in the first edition of the savings benchmark, without
+neighbours (benchmarks/results/picks.csv), and scores the co-decision on them with and
+without neighbours in each round, and in three rounds without one part of the
+neighbours. Writes benchmarks/results/neighbors.csv and neighbors.md. If restarted, it
+continues where it stopped.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from cofm_sklearn.models import neighborhood as voices
 RESULTS = Path(__file__).parent / "results"
 CELL = ["prior", "dataset", "noise"]
 RUN = ["dataset", "noise", "prior", "seed"]
-# part -> what to put in place of which values of the module
+# part -> module attributes to replace
 PARTS = {
     "attention to classes": {"_ATTENTION": 0.0},
     "the co-decision as a start": {"_UNLABELLED": 1e-6},
@@ -35,7 +35,7 @@ PARTS = {
     "spreading farther than to neighbours": {},
 }
 ABLATION_SEEDS = 3
-# Sets whose runs take long have fewer seeds.
+# Slow data sets have fewer seeds.
 SLOW = {"banking77": 3}
 
 
@@ -79,7 +79,7 @@ def measure(dataset, noise, prior, seed, asked, every, folder, cache):
 
 
 def _without(part, model, split, X, y, alone):
-    """Return the co-decision on the test set with a part of the neighbours missing."""
+    """Return the co-decision on the test set without a part of the neighbours."""
     graph = model.neighbors_
     quality = np.ones(len(y)) if part == "label quality" else model.label_quality_
     with ExitStack() as stack:
@@ -96,7 +96,7 @@ def _without(part, model, split, X, y, alone):
 
 
 def report(table):
-    """Return the gain of each cell and the part each part has in it, as Markdown."""
+    """Return the gain of each cell, and the contribution of each part, as Markdown."""
     by = table.groupby(CELL, sort=False)
     gains = pd.DataFrame(
         {

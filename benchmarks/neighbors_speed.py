@@ -2,8 +2,9 @@
 
     python -m benchmarks.neighbors_speed
 
-Everything is set against the same work without neighbours, or the small model, in the
-same run. Writes benchmarks/results/neighbors_speed.json; nothing else should run.
+Everything is compared with the same work without neighbours, or with the small model,
+in the same run. Writes benchmarks/results/neighbors_speed.json; nothing else should
+run.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def small_model():
 
 
 def with_prior(Z, y, seed=0):
-    """Put a prior's probabilities before the embeddings, right in 7 of 10 samples."""
+    """Prepend a prior's probabilities to the embeddings, right in 7 of 10 samples."""
     rng = np.random.RandomState(seed)
     said = np.where(
         rng.uniform(size=len(y)) < 0.7, y, rng.randint(N_CLASSES, size=len(y))
@@ -58,7 +59,7 @@ def with_prior(Z, y, seed=0):
 
 
 def best_of(work, repeats):
-    """Shortest duration of some calls, in seconds."""
+    """Return the shortest duration of several calls, in seconds."""
     times = []
     for _ in range(repeats):
         start = perf_counter()
@@ -68,7 +69,7 @@ def best_of(work, repeats):
 
 
 def peak(work):
-    """Memory that a call needs beside what there is, in MiB, and its result."""
+    """Return the extra memory of a call, in MiB, and its result."""
     tracemalloc.start()
     result = work()
     _, most = tracemalloc.get_traced_memory()
@@ -77,7 +78,7 @@ def peak(work):
 
 
 def measure_fit(noise, repeats):
-    """Fits of 300 labels in a pool of 3,000, in fits of the small model."""
+    """Measure fits of 300 labels in a pool of 3,000, relative to the small model's."""
     Z, y = make(3000)
     X = with_prior(Z, y)
     prior = PrecomputedPrior(range(N_CLASSES), columns=range(N_CLASSES)).fit()

@@ -1,12 +1,12 @@
-"""What priors are worth: of language models of any accuracy, and of several at once.
+"""Label savings of priors: language models of any accuracy, and several combined.
 
     python -m benchmarks.priors --data FOLDER
 
-Takes what the query of the first edition of the savings benchmark asked for
-(benchmarks/results/picks.csv), and scores the co-decision on it, without neighbours,
-with one prior after the other. Language models are simulated: how often they are right
-is given, and how sure they say they are. Writes benchmarks/results/priors.csv,
-priors.md and priors.png. Started again, it goes on where it was.
+Takes the samples queried in the first edition of the savings benchmark
+(benchmarks/results/picks.csv), and scores the co-decision on them, without neighbours,
+with each prior. Language models are simulated, with a given accuracy and
+confidence. Writes benchmarks/results/priors.csv,
+priors.md and priors.png. If restarted, it continues where it stopped.
 """
 
 import argparse
@@ -27,21 +27,21 @@ RESULTS = Path(__file__).parent / "results"
 RUN = ["dataset", "noise", "seed"]
 ACCURACIES = (0.6, 0.7, 0.8, 0.9, 0.95)
 KINDS = ("calibrated", "overconfident")
-# How much the confidence of a simulated model differs from sample to sample.
+# Spread of a simulated model's confidence over samples.
 _SPREAD = 4.0
 _SHARPER, _MOST_SURE = 3.0, 0.999
-# What is combined: a zero-shot prior, a language model, and one that is of no use.
+# Combined priors: a zero-shot prior, a language model, and a useless one.
 SINGLES = ("described", "calibrated 0.7", "overconfident 0.8", "shuffled")
 MEASURED = (0, 2)  # and the last
 SHOWN_ROUND = 2
 
 
 def simulate(y, n_classes, accuracy, kind, rng):
-    """Return what a language model would say.
+    """Simulate the probabilities of a language model.
 
-    Its confidence c in the class that it names varies, and it is right with
-    probability c, which is `accuracy` in the mean. One that is overconfident says the
-    same, with probabilities to the power of 3.
+    Its confidence c in its predicted class varies, and it is right with probability c,
+    which is `accuracy` on average. An overconfident model predicts the same classes,
+    with probabilities to the power of 3.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def measure(dataset, noise, seed, words, asked, folder, cache):
     split = make_split(dataset, noise, words, seed, folder, cache)
     corpus = load(dataset, folder, cache)
     n_pool, n_classes = len(split.Z_pool), len(split.classes)
-    # Right or wrong about the true class, which is not always what was answered.
+    # Right or wrong about the true class, which may differ from the answer.
     y = np.concatenate([split.y_pool, split.y_test])
     Z = np.concatenate([split.Z_pool, split.Z_test])
     useless = fit_prior(corpus, split.Z_pool, "shuffled", seed, cache)
@@ -96,7 +96,7 @@ def measure(dataset, noise, seed, words, asked, folder, cache):
     n_singles = len(SINGLES)
 
     def columns_of(k):
-        """Those of one prior, where priors stand before the embeddings."""
+        """Return the columns of one prior, which precede the embeddings."""
         return PrecomputedPrior(
             split.classes, columns=slice(k * n_classes, (k + 1) * n_classes)
         )
@@ -106,7 +106,7 @@ def measure(dataset, noise, seed, words, asked, folder, cache):
         return round(balanced_accuracy_score(split.y_test, predicted), 5)
 
     def measure_one(name, prior, seen, picked, k):
-        """Fit on what these priors say, and the embeddings."""
+        """Fit on the probabilities of these priors, and the embeddings."""
         X = np.hstack([*(priors[one] for one in seen), Z])
         model = CoDecisionClassifier(
             small_model(), prior, neighbors=None, random_state=seed
@@ -142,11 +142,11 @@ def measure(dataset, noise, seed, words, asked, folder, cache):
 
 
 def savings(table):
-    """Return the labels that each prior saves, by run, in the round that is shown.
+    """Return the labels that each prior saves, by run, in the reported round.
 
-    Which share of the labels that the co-decision without prior needs for the same
-    score, on the same samples in the same order. Where it never gets there, the whole
-    budget counts, which is too little.
+    Computed as the share of the labels that the co-decision without a prior needs for
+    the same score, on the same samples in the same order. If it never reaches the
+    score, the whole budget counts, which underestimates the saving.
     """
     rows = []
     for run, part in table.groupby(RUN, sort=False):
@@ -160,7 +160,7 @@ def savings(table):
 
 
 def report(table):
-    """Return what simulated models save, and several priors against the best one."""
+    """Report savings of simulated models, and combined priors against the best one."""
     saved = savings(table)
     mean = saved.groupby("prior")[["saved", "score"]].mean()
     scores = table.pivot_table(

@@ -1,11 +1,11 @@
-"""What is each choice inside the query worth to the system?
+"""How much does each design choice of the query contribute to the system?
 
     python -m benchmarks.query_ablation --data FOLDER
 
 Runs the system on the development sets of the savings benchmark with one parameter of
 `CoDecisionQuery` changed, on the same splits and answers. Writes
-benchmarks/results/query_ablation.csv and query_ablation.md: balanced accuracy of the
-co-decision, in the mean over all rounds, with the change minus without it.
+benchmarks/results/query_ablation.csv and query_ablation.md: mean balanced accuracy of
+the co-decision over all rounds, with the change minus without it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from cofm_sklearn.query import co_decision, coverage
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ["dataset", "noise", "change", "seed"]
-# change -> parameters of the query, and what the automatic kernel width is times
+# change -> parameters of the query, and factor of the automatic kernel width
 CHANGES = {
     "none": ({}, 1.0),
     "covers only (sharpness 0)": ({"sharpness": 0.0}, 1.0),
@@ -38,7 +38,7 @@ CHANGES = {
 
 
 def measure(dataset, noise, change, seed, n_rounds, folder, cache):
-    """Return what identifies a run, and its score in every round."""
+    """Return the identity of a run, and its score in every round."""
     params, factor = CHANGES[change]
 
     def width(*args, **kwargs):
@@ -89,9 +89,9 @@ def report(table):
 
 
 def run_all(args, cache):
-    """Make all runs."""
+    """Execute all runs."""
     datasets = [name for name, setting in FOUND.items() if setting.development]
-    for dataset in datasets:  # embeds once, whatever the processes do
+    for dataset in datasets:  # embed once, before the processes start
         make_split(dataset, "0", "sentences", 0, args.data, cache)
     todo = [
         (dataset, noise, change, seed, args.rounds, args.data, cache)

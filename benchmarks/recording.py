@@ -1,4 +1,4 @@
-"""Many measurements, each written down as soon as it is made."""
+"""Run many measurements, and save each result immediately."""
 
 import tempfile
 from pathlib import Path
@@ -11,12 +11,12 @@ __all__ = ["cache_folder", "record"]
 
 
 def cache_folder(given=None):
-    """Return the folder of embeddings: the one that is given, or the usual one."""
+    """Return the folder of embeddings: the given one, or the default."""
     return given or str(Path(tempfile.gettempdir()) / "cofm_sklearn-cache")
 
 
 def record(measure, todo, path, n_jobs, rows=()):
-    """Measure all that is to do, and keep the file of results up to date.
+    """Run all measurements, and keep the results file up to date.
 
     Parameters
     ----------
@@ -24,16 +24,16 @@ def record(measure, todo, path, n_jobs, rows=()):
         Returns a list of rows, each a dict.
 
     todo : list of tuple
-        Its arguments.
+        Arguments of each call.
 
     path : path-like
-        The results, as CSV; written anew after each measurement.
+        The results, as CSV; rewritten after each measurement.
 
     n_jobs : int
-        Processes, of one thread each.
+        Number of processes, with one thread each.
 
     rows : iterable of dict, default=()
-        What stands in the file first.
+        Existing rows of the file.
 
     Returns
     -------

@@ -1,15 +1,15 @@
-"""How long does a query take, and how much memory, against its peers?
+"""Time and memory of a query, compared with other strategies.
 
     python -m benchmarks.speed
 
 All in one run, on the same pools and with the same fitted model: our query, modAL's
 margin and ranked batch, the batch strategies of scikit-activeml, and two floors: one
 read of the pool with one matrix product, and one `predict_proba` of the model. Pools
-are memory-mapped; each measurement has a process of its own, and the least time of its
-repetitions counts, after a first one that memory is taken from. Writes
+are memory-mapped; each measurement has its own process, and reports the shortest of its
+repetitions, after a first one for memory. Writes
 benchmarks/results/speed.csv, speed.md and speed.png.
 
-Memory is what a process holds beyond files that it maps, above what it held before.
+Memory is the growth of a process during the query, without memory-mapped files.
 """
 
 import argparse
@@ -32,13 +32,13 @@ from benchmarks.speed_report import draw, report
 
 RESULTS = Path(__file__).parent / "results"
 N_LABELED = 500
-# At least so many repetitions, and more of what takes no time.
+# Minimal number of repetitions; fast queries get more.
 REPEATS, ENOUGH_S, MOST_REPEATS = 5, 2.0, 30
 MEMORY_LIMIT = 12 * 2**30
 
 OURS = "CoDecisionQuery"
 FLOORS = ("read and multiply", "predict_proba")
-# All that finish at 10,000 rows go on to 100,000; the linear ones to 1,000,000.
+# Strategies that finish at 10,000 rows run at 100,000; linear ones at 1,000,000.
 LINEAR = (*FLOORS, "modAL margin", OURS)
 SKACTIVEML = (
     *("Badge", "TypiClust", "ProbCover", "MaxHerding"),
@@ -70,7 +70,7 @@ def settings(sizes):
 
 
 def make_pool(folder, n_rows, width):
-    """Write unit rows around 100 centres; returns the path."""
+    """Write unit rows around 100 centres; return the path."""
     path = folder / f"pool-{n_rows}-{width}.npy"
     if not path.exists():
         rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def make_pool(folder, n_rows, width):
 
 
 def make_learner(X, n_classes):
-    """Train on the first rows; the label is the likest of so many directions."""
+    """Train on the first rows; the label is the nearest of `n_classes` directions."""
     from cofm_sklearn import Learner
 
     rng = np.random.default_rng(1)
@@ -97,7 +97,7 @@ def make_learner(X, n_classes):
 
 
 def make_query(setting):
-    """Return a function (learner, pool) that asks for a batch."""
+    """Return a function (learner, pool) that queries a batch."""
     name, n = setting.strategy, setting.batch
     if name == "read and multiply":
         return lambda learner, X: X @ learner.estimator.coef_.T
@@ -124,7 +124,7 @@ def make_query(setting):
 
 
 def anonymous_bytes():
-    """Memory of this process that no file stands behind."""
+    """Return this process's memory without memory-mapped files."""
     with open("/proc/self/status") as status:
         for line in status:
             if line.startswith("RssAnon"):
@@ -133,7 +133,7 @@ def anonymous_bytes():
 
 
 def measure(setting, path, connection):
-    """Send the seconds of each repetition and the peak of memory."""
+    """Send the seconds of each repetition, and the peak memory."""
     warnings.simplefilter("ignore")
     import cofm_sklearn  # noqa: F401  repairs modAL
 
@@ -145,7 +145,7 @@ def measure(setting, path, connection):
     query = make_query(setting)
     result = {}
     try:
-        # Memory first, then time: to watch takes time.
+        # Memory first, then time, as watching memory takes time.
         result["bytes"] = peak_of(lambda: query(learner, X))
         spent = []
         while len(spent) < REPEATS or (
@@ -182,7 +182,7 @@ def peak_of(function):
 
 
 def run(setting, path, limit_s):
-    """Measure in a process of its own; what took too long is recorded as such."""
+    """Measure in a separate process; record a time-out as such."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=measure, args=(setting, path, theirs))
@@ -201,7 +201,7 @@ def run(setting, path, limit_s):
 
 
 def whole_rounds(path, n_pool=100_000, repeats=11):
-    """Time retraining, a pass of predict_proba, and our query, by turns."""
+    """Time retraining, a pass of predict_proba, and our query, alternately."""
     from cofm_sklearn import CoDecisionQuery
 
     X = np.load(path, mmap_mode="r")[:n_pool]

@@ -1,10 +1,11 @@
-"""When do stopping rules stop, and what does that cost?
+"""When do stopping rules stop, and at what cost?
 
     python -m benchmarks.stopping --data FOLDER
 
-Takes what our runs in benchmarks/results/savings.csv asked for, trains the co-decision
-on it round by round, and lets the rules look. Writes benchmarks/results/stopping.csv
-(what they saw) and stopping.md: labels saved, and balanced accuracy given up.
+Takes the samples that our runs in benchmarks/results/savings.csv queried, trains the
+co-decision on them round by round, and updates the rules. Writes
+benchmarks/results/stopping.csv (their input) and stopping.md: labels saved, and
+balanced accuracy lost.
 """
 
 import argparse
@@ -35,7 +36,7 @@ RULES = {
 
 
 def watch(picks, dataset, noise, seed, folder, cache):
-    """Return one row per round: what the rules see, and the truth."""
+    """Return one row per round: the input of the rules, and the truth."""
     split = make_split(dataset, noise, "sentences", seed, folder, cache)
     kappa = StabilizedPredictions(window=1, random_state=seed)
     rows, asked = [], np.empty(0, dtype=np.int64)
@@ -91,7 +92,7 @@ def judge(table):
 
 
 def fixed(table, share):
-    """Mean cost of stopping every run after the same share of its budget."""
+    """Return the mean cost of stopping every run after the same share of its budget."""
     costs = []
     for _, run in table.groupby(KEYS, sort=False):
         run = run.sort_values("n_labels")

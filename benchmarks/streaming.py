@@ -1,4 +1,4 @@
-"""What does it cost to draw candidates instead of looking at the whole pool?
+"""What does it cost to draw candidates instead of using the whole pool?
 
     python -m benchmarks.streaming --data FOLDER
 
@@ -48,7 +48,7 @@ def measure(pool, dataset, noise, seed, mode, folder, cache):
         patch.object(data, "MAX_POOL", max_pool),
         patch.dict(data.DATASETS, {dataset: setting}),
     ):
-        # Past its cache, which knows nothing of the patches.
+        # Bypass its cache, which ignores the patches.
         make_split = data.make_split.__wrapped__
         split = make_split(dataset, noise, "sentences", seed, folder, cache)
     batch = max(20, setting.n_classes)
@@ -63,7 +63,7 @@ def measure(pool, dataset, noise, seed, mode, folder, cache):
         scoring=["balanced_accuracy"],
         random_state=seed,
     )
-    # The split's answers are wrong already where the noise says so.
+    # The split's answers already contain the noise.
     loop.fit(split.Z_pool, split.answers, eval_set=(split.Z_test, split.y_test))
     curve = loop.learning_curve_
     return [

@@ -2,10 +2,10 @@
 Several people, and whom to believe
 ===================================
 
-Several people label, and they are not equally careful. ``combine_annotators`` finds one
-label per sample from all answers and the model's opinion, and how good each person is;
-``spread_answers`` trains on every answer instead; and ``AskAgainQuery`` says where one
-more opinion is worth most.
+Several people label, and they are not equally careful. ``combine_annotators`` estimates
+one label per sample from all answers and the model's prediction, and the quality of
+each annotator; ``spread_answers`` trains on every answer instead; and ``AskAgainQuery``
+selects the samples for which another opinion is worth most.
 """
 
 # %%
@@ -46,8 +46,8 @@ Z_pool, Z_test, y_pool, y_test = train_test_split(
 # %%
 # Five people
 # -----------
-# They are wrong in 5, 10, 20, 40 and 60 % of their answers. Each of 200 texts is seen
-# by two of them, so most disagreements are one word against another.
+# They are wrong in 5, 10, 20, 40 and 60 % of their answers. Two of them label each of
+# 200 texts, so most disagreements are one answer against another.
 
 people = ["Ada", "Ben", "Cem", "Dana", "Eve"]
 error_rates = [0.05, 0.1, 0.2, 0.4, 0.6]
@@ -55,7 +55,7 @@ truth = y_pool[:200]
 
 
 def ask_people(seed):
-    """What everybody would answer about each text, and which two were asked."""
+    """Return what everybody would answer about each text, and which two were asked."""
     would_say = np.empty((200, 5), dtype=object)
     for person, rate in enumerate(error_rates):
         would_say[:, person] = flip_labels(
@@ -66,8 +66,8 @@ def ask_people(seed):
 
 
 def answers_of(would_say, turn, n_asked):
-    """Keep the answers of the first people whose turn it was; None elsewhere."""
-    place = np.argsort(turn, axis=1)  # in which place each person is asked
+    """Keep the answers of the first people asked; None elsewhere."""
+    place = np.argsort(turn, axis=1)  # position at which each person is asked
     return np.where(place < np.reshape(n_asked, (-1, 1)), would_say, None)
 
 
@@ -78,9 +78,9 @@ print(pd.DataFrame(answers[:5], columns=people).fillna("-"))
 # %%
 # One label per text
 # ------------------
-# The majority of two is a coin toss where they differ. The model's opinion, from texts
-# whose label it has not seen, breaks the tie, and tells who is careful. Part of it is
-# the prior's, which no answer can mislead.
+# If the two differ, their majority is a coin toss. The model's prediction, without
+# having seen the label of the text, breaks the tie, and shows who is careful. It is
+# partly based on the prior, which no answer can mislead.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior({topic: docs.class_descriptions[topic] for topic in largest})
@@ -88,7 +88,7 @@ model = CoDecisionClassifier(small_model, prior.fit(Z_pool), random_state=0)
 
 
 def combine(answers):
-    """Label the texts by majority, train on it, and ask the model as well."""
+    """Label the texts by majority, train on them, and combine answers and model."""
     majority = combine_annotators(answers, classes=largest)
     model.fit(Z_pool[:200], majority.labels)
     return majority, combine_annotators(answers, model.oof_proba_, classes=largest)
@@ -102,12 +102,12 @@ print(dict(zip(people, combined.annotator_quality.round(2).tolist())))
 # %%
 # Train on it
 # -----------
-# A label per text, or all answers, each weighing as much as its author is better than a
-# guess.
+# One label per text, or all answers, each weighted by how much better than chance its
+# author is.
 
 
 def accuracy(labels, rows=slice(0, 200), weight=None):
-    """Balanced accuracy on held-out texts after training on some labels."""
+    """Return balanced accuracy on held-out texts after training on some labels."""
     found = clone(small_model).fit(Z_pool[rows], labels, sample_weight=weight)
     return balanced_accuracy_score(y_test, found.predict(Z_test))
 
@@ -124,13 +124,13 @@ print({name: round(score, 3) for name, score in trained.items()})
 # %%
 # Ask a third person
 # ------------------
-# ``AskAgainQuery`` says where one more answer is worth most: about the texts whose
-# label, with all that is known, is likely wrong. It returns fewer than it may where
-# there are not so many. The learner that it asks is modAL's.
+# ``AskAgainQuery`` finds where another answer is worth most: texts whose label, given
+# everything, is likely wrong. It returns fewer texts than allowed if there are not
+# enough. The learner is modAL's.
 
 
 def ask_again(answers, labels):
-    """Choose up to 40 texts for a third opinion."""
+    """Select up to 40 texts for a third opinion."""
     learner = ActiveLearner(clone(model), X_training=Z_pool[:200], y_training=labels)
     return AskAgainQuery(CoDecisionQuery()).select_again(
         learner, answers, n_instances=40
@@ -146,8 +146,8 @@ for i in doubtful[:4]:
 # %%
 # What that is worth
 # ------------------
-# Five such offices: the same people, with other answers about the same texts. 40 third
-# opinions go to any texts, or only a few, to the doubtful ones.
+# Five such teams: the same people, with other answers about the same texts. 40 third
+# opinions go to random texts, or only a few, to the doubtful ones.
 
 labels_right, skills, n_doubtful = [], [], []
 for seed in range(5):
@@ -176,13 +176,13 @@ print("doubtful texts:", n_doubtful)
 # %%
 # The picture
 # -----------
-# Left: the model sees who is careful. Estimates are drawn to the mean of all: the
-# careful are a little better than it says, the careless a little worse.
+# Left: the model recognises who is careful. Estimates are shrunk to the mean of all:
+# the careful people are a little better than estimated, the careless a little worse.
 #
-# Right: most is gained by asking the model beside the people. It leaves four to eight
-# of the 200 labels in doubt. A third opinion about these few mends one label in the
-# mean; 40 more answers about any texts mend two. What is wrong and not in doubt is not
-# found this way. Dots are five draws, bars their mean.
+# Right: the largest gain comes from using the model in addition to the people. It
+# leaves four to eight of the 200 labels in doubt. A third opinion on these few corrects
+# one label on average; 40 more answers about random texts correct two. Labels that are
+# wrong but not in doubt are not found this way. Dots are five draws, bars their mean.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.2), layout="constrained", width_ratios=[1, 1.4]

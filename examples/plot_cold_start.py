@@ -1,12 +1,12 @@
 """
-The first batch, before there is any label
-==========================================
+The first batch, without labels
+===============================
 
-No label, no trained model: what should people look at first? ``CoDecisionQuery``
-spreads its first batch over the embedding space, so that every part of the pool has a
-label near it. And a prior made of one sentence per class can answer from the start.
+No labels, no trained model: what should people label first? ``CoDecisionQuery`` spreads
+its first batch over the embedding space, so that every part of the pool has a label
+nearby. And a prior made of one sentence per class can predict from the start.
 
-How many classes does a first batch find, and how good is the classifier after it?
+How many classes does the first batch find, and how good is the classifier after it?
 """
 
 # %%
@@ -52,8 +52,8 @@ print(f"prior alone, no label: {prior_alone:.2f}")
 # %%
 # Two first batches
 # -----------------
-# The query gets embeddings and nothing else: that is all there is before the first
-# label. The other batch is drawn at random.
+# The query gets only embeddings, as there is nothing else before the first label. The
+# other batch is drawn at random.
 
 
 def spread(Z_pool, n_labels, seed):
@@ -74,8 +74,8 @@ for name, choose in batches.items():
 # %%
 # What each batch is worth
 # ------------------------
-# Five splits into pool and held-out texts; for each kind and size of batch, the topics
-# found and the balanced accuracy of the small model alone and of the co-decision.
+# Five splits into pool and held-out texts; for each type and size of batch, the topics
+# found, and the balanced accuracy of the small model alone and of the co-decision.
 
 records = []
 for seed in range(5):
@@ -105,10 +105,9 @@ print(table.groupby(["batch", "n_labels"]).mean().round(2))
 # The picture
 # -----------
 # The spread batch finds about as many topics as a random one, or one more. But its
-# labels teach the small model clearly more: each stands for a region of the pool, not
-# for what is common. Most is won by the prior, before any label. Beside such a prior it
-# hardly matters which batch comes first. Bands reach from the lowest to the highest of
-# the splits.
+# labels train a clearly better small model: each represents a region of the pool, not
+# just the frequent classes. The prior contributes most, without labels. With a good
+# prior, it hardly matters which batch comes first. Bands are the range over the splits.
 
 colours = {"random": "#D55E00", "spread over the pool": "#0072B2"}
 markers = {"random": "s", "spread over the pool": "o"}

@@ -1,13 +1,13 @@
 """
-A class that is found through its neighbours
-============================================
+Finding a class through its neighbours
+======================================
 
-Thousands of texts have no label, but they are not silent: the foundation model says
-which of them belong together. A `NeighborGraph` of the pool lets the few labels that
-there are spread to the texts that are like them.
+Thousands of unlabelled texts still carry information: the foundation model shows which
+of them belong together. A `NeighborGraph` of the pool spreads the few labels to similar
+texts.
 
-Here the class descriptions are of no use, and every topic has three labels. The small
-model alone makes little of that.
+Here the class descriptions are useless, and every topic has three labels, which is
+little for the small model alone.
 """
 
 # %%
@@ -44,8 +44,8 @@ others = np.setdiff1d(np.arange(len(texts)), labelled)
 # %%
 # With and without the neighbours
 # -------------------------------
-# The graph is fitted on the pool, which takes no label. The two classifiers are the
-# same in all else: what is learned from the labels is learned without the graph.
+# The graph is fitted on the pool, which needs no labels. The two classifiers are
+# otherwise the same: what they learn from the labels does not depend on the graph.
 
 graph = NeighborGraph().fit(Z)
 small_model = LogisticRegression(class_weight="balanced")
@@ -66,8 +66,8 @@ print(f"The neighbours' weight is {models['with neighbours'].neighbor_weight_:.2
 # %%
 # One neighbourhood
 # -----------------
-# The topic that gained most, and one of its texts that only the neighbours found: who
-# are they, and which of them has a label?
+# The topic that gained most, and one of its texts that was found only with the
+# neighbours: what are its neighbours, and which of them have a label?
 
 classes = models["without"].classes_
 recall = pd.DataFrame(
@@ -96,7 +96,7 @@ for node in graph.sample_indices_[near[0]]:
 # The picture
 # -----------
 # Recall of each topic without the neighbours (open) and with them (filled). Not every
-# topic gains: one that lies among the samples of another loses some to it.
+# topic gains: one that overlaps with another topic loses some samples to it.
 
 order = gain.sort_values().index
 figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")

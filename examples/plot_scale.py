@@ -3,16 +3,16 @@ A large pool on disk
 ====================
 
 A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. From a
-pool of more than 4,096 samples it draws 2,048 candidates, which stand for the rest.
-How long does a query take as the pool grows, and what do the candidates lose?
+pool of more than 4,096 samples, it draws 2,048 candidates that represent the rest. How
+long does a query take as the pool grows, and what is lost by drawing candidates?
 """
 
 # %%
 # A pool of 200,000 rows
 # ----------------------
-# Real embeddings of 1,525 texts, made shorter by a random projection and repeated with
-# some noise until there are enough. They are written to a file, block by block, and
-# opened memory-mapped: no more than a block is ever in memory.
+# Real embeddings of 1,525 texts, shortened by a random projection and repeated with
+# noise. They are written to a file, block by block, and memory-mapped: at most one
+# block is in memory at any time.
 
 import tempfile
 from pathlib import Path
@@ -47,8 +47,8 @@ print(f"{path.stat().st_size / 2**20:.0f} MiB on disk, {type(pool).__name__}")
 # %%
 # One query at four sizes
 # -----------------------
-# Any fitted classifier can be the learner. 100 samples are asked for, and for
-# comparison by modAL's margin sampling with the same model.
+# Any fitted classifier can be the learner. 100 samples are queried, also with modAL's
+# margin sampling and the same model for comparison.
 
 model = LogisticRegression(max_iter=1000).fit(Z[::10], docs.target[::10])
 strategies = {
@@ -65,18 +65,18 @@ times = pd.DataFrame(times).pivot(index="rows", columns="strategy", values="s")
 print(times.round(2))
 
 # %%
-# What the candidates lose
-# ------------------------
-# On 4,000 rows the exact query can be afforded (``max_candidates=None``). The query is
-# told to cover the pool and nothing else (``sharpness=0, balance=0``), so coverage
-# itself tells what is lost. Five seeds each; random picks are the floor.
+# What drawing candidates costs
+# -----------------------------
+# On 4,000 rows, the exact query is feasible (``max_candidates=None``). The query only
+# covers the pool (``sharpness=0, balance=0``), so coverage measures the loss. Five
+# seeds each; random picks are the lower bound.
 
 small_pool = np.asarray(pool[:4_000])
 WIDTH = 0.5
 
 
 def coverage(picked):
-    """Mean similarity of a sample to the picked one that is nearest."""
+    """Return the mean similarity of samples to their nearest pick."""
     _, distance = pairwise_distances_argmin_min(small_pool, small_pool[picked])
     return np.exp(-(distance**2) / (2 * WIDTH**2)).mean()
 
@@ -102,11 +102,11 @@ print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: a hundred times the rows take a few times as long at most. The greedy part looks
-# at 2,048 candidates of the larger pools; what grows is reading and scoring. Margin
-# sampling is faster, as it scores and sorts and does nothing else. (Seconds are those
-# of the machine that made this page.) Right: fewer candidates cover less of the pool.
-# 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are the seeds.
+# Left: a hundred times the rows take at most a few times as long. The greedy part uses
+# 2,048 candidates of the larger pools; only reading and scoring grow. Margin sampling
+# is faster, as it only scores and sorts. (Times are those of the machine that built
+# this page.) Right: fewer candidates cover less of the pool. 2,048 of 4,000 are close
+# to all of them, a few hundred are not. Dots are the seeds.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.plot(times["co-decision"], "o-", color="#0072B2", label="CoDecisionQuery")

@@ -2,17 +2,17 @@
 A net with SMOTE in every round
 ===============================
 
-Resampling is part of the model, so it belongs into the loop: every round trains a net
-on the labels so far, made even by SMOTE. But SMOTE looks for neighbours inside a class,
-and in the first rounds a class has one label. ``SafeSampler`` lets it resample what it
-can, and leaves the rest as it is.
+Resampling is part of the model, so it belongs in the loop: every round trains a net on
+the labels so far, balanced by SMOTE. But SMOTE looks for neighbours inside a class, and
+in the first rounds a class may have one label. ``SafeSampler`` resamples the classes
+that are large enough, and leaves the rest unchanged.
 """
 
 # %%
 # The data
 # --------
-# Six topics of docstrings of scipy, numpy and scikit-learn, the largest with 22 times
-# the texts of the smallest.
+# Six topics of docstrings of scipy, numpy and scikit-learn; the largest has 22 times as
+# many texts as the smallest.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,8 +42,8 @@ print(pd.Series(y).value_counts().to_dict())
 # %%
 # Why SMOTE needs help
 # --------------------
-# Twenty random labels, as a first round has them. SMOTE refuses all of them because of
-# one class with a single label; ``SafeSampler`` passes only that class by.
+# Twenty random labels, as in a first round. SMOTE fails on all of them because of one
+# class with a single label; ``SafeSampler`` skips only this class.
 
 rng = np.random.RandomState(0)
 first = rng.choice(len(y), 20, replace=False)
@@ -61,8 +61,8 @@ print("passed by:", sampler.passed_classes_)
 # %%
 # Two models
 # ----------
-# A net of skorch on the embeddings, with and without SMOTE before it. It knows all
-# topics from the start, whichever have labels.
+# A skorch net on the embeddings, with and without SMOTE before it. It knows all topics
+# from the start, whether or not they have labels.
 
 net = NetClassifier(
     "mlp",
@@ -80,12 +80,12 @@ models = {
 # %%
 # The loops
 # ---------
-# Both are trained again in every round and choose their own labels. Recall is recorded
+# Both are trained again in every round and query their own labels. Recall is recorded
 # for the three large and the three small topics.
 
 
 def mean_recall(of):
-    """Make a score: the mean recall over some topics."""
+    """Return a scorer for the mean recall over some topics."""
     return lambda model, X, y: recall_score(
         y, model.predict(X), labels=of, average="macro", zero_division=0
     )
@@ -115,11 +115,11 @@ print(
 # %%
 # The picture
 # -----------
-# Left: what the net is trained on after those twenty labels. Right: what SMOTE changes
-# for the three small topics. It is no help here: the net without it is as good, and in
-# some rounds better. SMOTE can only mix what is known already. And both loops choose
-# their own labels, with a query that looks for small classes by itself, so there is
-# less to make even. Bands are standard errors over three splits.
+# Left: the training samples of the net after those twenty labels. Right: the effect of
+# SMOTE on the three small topics. It does not help here: the net without it is as good,
+# and in some rounds better. SMOTE can only mix known samples. And both loops query
+# their own labels, with a strategy that favours small classes itself, so there is less
+# imbalance to correct. Bands are standard errors over three splits.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.barh(topics, before, color="#0072B2", label="labelled")

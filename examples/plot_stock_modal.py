@@ -3,9 +3,9 @@ In modAL's own ActiveLearner, on raw text
 =========================================
 
 ``CoDecisionQuery`` is a query strategy of modAL like any other: the stock
-``ActiveLearner`` takes it as it is. Here the learner holds a pipeline from raw text to
-co-decision, and nothing but the query strategy changes. So the curves tell what the
-query alone is worth, with the prior given to all.
+``ActiveLearner`` accepts it directly. Here the learner is a pipeline from raw text to
+co-decision, and only the query strategy changes. So the curves show the effect of the
+query alone, with the same prior for all.
 """
 
 # %%
@@ -40,14 +40,14 @@ X, y = docs.data, docs.target
 # %%
 # The learner
 # -----------
-# A text is embedded once and then found in the cache, however often the pipeline sees
-# it. The prior is fitted on the pool, which needs no labels.
+# Each text is embedded once and then read from the cache, however often the pipeline
+# needs it. The prior is fitted on the pool, which needs no labels.
 
 encoder = SentenceTransformerEncoder()
 
 
 def make_learner(query_strategy, X_pool):
-    """Put the pipeline and a strategy into the stock learner of modAL."""
+    """Build modAL's stock learner with the pipeline and a strategy."""
     prior = ZeroShotPrior(docs.class_descriptions).fit(X_pool)
     model = make_pipeline(
         encoder,
@@ -63,12 +63,12 @@ def make_learner(query_strategy, X_pool):
 # %%
 # Query and teach
 # ---------------
-# The two calls of modAL. The learner starts without any label; modAL's own functions
-# need a fitted learner, so ``ModALQuery`` gives them a random first batch.
+# The two calls of modAL. The learner starts without labels; modAL's own functions need
+# a fitted learner, so ``ModALQuery`` gives them a random first batch.
 
 
 def run(query_strategy, X_pool, y_pool, X_test, y_test):
-    """Ask for 15 texts at a time, and score the learner after each batch."""
+    """Query 15 texts at a time, and score the learner after each batch."""
     learner, left, scores = (
         make_learner(query_strategy, X_pool),
         np.arange(len(y_pool)),
@@ -108,10 +108,10 @@ print(records.groupby(["n_labels", "strategy"])["balanced_accuracy"].mean().unst
 # The picture
 # -----------
 # The first batch of ``CoDecisionQuery`` is a little worse here than the random one that
-# the others start from. In the second half it is ahead of both in the mean, of margin
-# sampling by a point or so. Splits differ by more than strategies do (bands are
-# standard errors over the three splits). With a prior this good, a query strategy has
-# not much left to win.
+# the others start from. In the second half, it is ahead of both on average, of margin
+# sampling by about a point. Splits differ more than strategies (bands are standard
+# errors over the three splits). With a prior this good, a query strategy has little
+# left to gain.
 
 LearningCurveDisplay.from_records(records)
 plt.title("The query alone: same learner, same prior")

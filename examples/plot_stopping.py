@@ -2,9 +2,9 @@
 When to stop asking
 ===================
 
-``StabilizedPredictions`` stops a loop when new labels no longer change what the model
-predicts. It spends no label and sees no truth. Where does it stop, on easy data and
-with wrong labels, and what would the labels that it saves have gained?
+``StabilizedPredictions`` stops a loop when new labels no longer change the model's
+predictions. It needs no labels of its own. Where does it stop, on easy data and
+with wrong labels, and what would the saved labels have gained?
 """
 
 # %%
@@ -28,11 +28,11 @@ X = X / 16
 # %%
 # A loop that stops by itself
 # ---------------------------
-# ``budget`` is what could be spent at most. The rule says why it stopped.
+# ``budget`` is the upper limit. The rule explains why it stopped.
 
 
 def make_loop(noise, seed):
-    """Ask 20 labels a round, of which a share is wrong."""
+    """Query 20 labels per round, with a share of wrong ones."""
     return ActiveLearningClassifier(
         LogisticRegression(max_iter=1000),
         CoDecisionQuery(),
@@ -51,9 +51,9 @@ loop = make_loop(noise=0, seed=0).fit(X_pool, y_pool, eval_set=(X_test, y_test))
 print(f"{len(loop.labels_)} labels: {loop.stopping_.decision_.reason}")
 
 # %%
-# Go on, to see what was missed
-# -----------------------------
-# ``warm_start`` lets the same loop go on from its labels. Three splits with right
+# Continue, to see what was missed
+# --------------------------------
+# ``warm_start`` lets the same loop continue from its labels. Three splits, with right
 # labels and with every fourth label wrong.
 
 curves, stops = [], []
@@ -80,13 +80,13 @@ print(stops.round(3))
 # %%
 # The picture
 # -----------
-# Left: every line is a run to the end; the mark is where it would have stopped by
-# itself. Right: what is given up there, against 500 labels.
+# Left: every line is a run up to the full budget; the mark shows where it would have
+# stopped. Right: the loss at this point, compared with 500 labels.
 #
-# With right labels it stops after about a quarter of the 500 labels. With wrong labels
-# predictions keep moving, so it goes on for longer, as it should. Either way they
-# settle before the curve does, and a few points are given up. The rule knows when the
-# model has settled, not how good it is. A higher ``threshold`` stops later.
+# With right labels it stops after about a quarter of the 500 labels. With wrong labels,
+# predictions keep changing, so it continues for longer, as it should. In both cases,
+# predictions stabilise before the curve does, which costs a few points. The rule knows
+# when the model has stabilised, not how good it is. A higher ``threshold`` stops later.
 
 colours = {0: "#0072B2", 0.25: "#D55E00"}
 names = {0: "right labels", 0.25: "a quarter wrong"}

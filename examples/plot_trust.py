@@ -1,20 +1,20 @@
 """
-What trust does while labels arrive
-===================================
+How trust changes with more labels
+==================================
 
-The prior and the small model decide together. How much the prior counts is its *trust*,
-from 0 to 1. Trust has to be earned: it starts low, and grows when the labels show that
-the prior predicts them. This prior is a good one.
+The prior and the small model predict together. The weight of the prior is its *trust*,
+from 0 to 1. It starts low, and grows when the labels show that the prior predicts them.
+This prior is a good one.
 
-The example looks inside a loop, at what is published after every round: ``trust_``,
-``prior_evidence_``, and how good each half is without the other.
+The example looks inside a loop, at attributes after every round: ``trust_``,
+``prior_evidence_``, and the accuracy of each model without the other.
 """
 
 # %%
 # The data
 # --------
 # First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
-# They are embedded once.
+# Each text is embedded once.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -35,7 +35,7 @@ docs = load_api_docs()
 Z, y = SentenceTransformerEncoder().fit_transform(docs.data), docs.target
 
 # %%
-# The two halves
+# The two models
 # --------------
 # A prior that reads one description per topic, and a logistic regression that is
 # trained again in every round.
@@ -47,12 +47,12 @@ model = CoDecisionClassifier(small_model, prior)
 # %%
 # What to write down in every round
 # ---------------------------------
-# ``scoring`` takes any functions of the model and the held-out samples, so the learning
-# curve can record what is inside the model, too.
+# ``scoring`` accepts any function of the model and the held-out samples, so the
+# learning curve can also record the state of the model.
 
 
 def score_half(proba, model, y):
-    """Balanced accuracy of one of the halves."""
+    """Return the balanced accuracy of one of the models."""
     return balanced_accuracy_score(y, model.classes_[proba.argmax(axis=1)])
 
 
@@ -67,7 +67,7 @@ scoring = {
 # %%
 # The loop
 # --------
-# 200 labels, 20 a round, on three splits into pool and held-out texts.
+# 200 labels, 20 per round, on three splits into pool and held-out texts.
 
 curves = []
 for seed in range(3):
@@ -89,18 +89,17 @@ print(curves.mean().round(2))
 # %%
 # The picture
 # -----------
-# Above: for 16 topics, the first few dozen labels are too few to tell whether the prior
-# helps. Then they make it nearly sure, and trust has grown. Both are found anew in
-# every round, so a single round can shake them. Trust does not go to 1: the small model
-# gets better, too, and the weight is shared.
+# Above: with 16 topics, the first few dozen labels are too few to show whether the
+# prior helps. Then they make it nearly certain, and trust grows. Both are estimated
+# from scratch in every round, so single rounds can fluctuate. Trust does not reach 1,
+# since the small model also improves and shares the weight.
 #
-# Below: the co-decision starts above the prior, and rises. The small model starts
-# high, too, because it has the prior's help already: the descriptions are training
-# samples of it. It goes on learning, and with the last labels it comes near to all
-# together, since a prior that stays as it is cannot help for ever. What still lifts
-# them is the pool: a loop knows it, so labels spread to the texts that are like each
-# other (:class:`~cofm_sklearn.NeighborGraph`). Bands reach from the lowest to the
-# highest split.
+# Below: the co-decision starts above the prior, and rises. The small model starts high,
+# too, because the prior already helps it: the descriptions are among its training
+# samples. It keeps learning, and with the last labels it comes close to the
+# co-decision, since a fixed prior cannot help forever. What still improves the
+# co-decision is the pool: labels spread to similar texts
+# (:class:`~cofm_sklearn.NeighborGraph`). Bands are the range over the splits.
 
 colours = {
     "trust": "#000000",

@@ -4,7 +4,7 @@ When the prior is useless
 
 What if the foundation model knows nothing about your classes, or their descriptions are
 wrong? Here every topic gets the description of another one, so the prior is confidently
-wrong. The labels have to find that out, and the loop has to get by without.
+wrong. The labels have to reveal this, and the loop has to cope without the prior.
 
 Three loops are compared: with the right descriptions, with swapped ones, and with no
 prior at all.
@@ -14,7 +14,7 @@ prior at all.
 # The data
 # --------
 # First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
-# They are embedded once.
+# Each text is embedded once.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,9 +54,9 @@ for descriptions in (docs.class_descriptions, swapped):
 # %%
 # Three loops
 # -----------
-# 96 labels, 12 a round, on three splits into pool and held-out texts. The learning
-# curve also records trust, the weight of the prior. Its first point is the model that
-# has seen no label: there the prior decides alone.
+# 96 labels, 12 per round, on three splits into pool and held-out texts. The learning
+# curve also records trust, the weight of the prior. Its first point is the model
+# without labels, where the prior alone predicts.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 models = {
@@ -80,7 +80,7 @@ records = [
         scoring=scoring,
     )
 ]
-# Before the first label, on the same splits.
+# Without labels, on the same splits.
 for seed in range(3):
     Z_pool, Z_test, _, y_test = train_test_split(
         Z, y, test_size=0.3, stratify=y, random_state=seed
@@ -97,16 +97,15 @@ for score in scoring:
 # %%
 # The picture
 # -----------
-# Above: without a label the prior is all there is, and the swapped one is worse than a
-# guess (0.06). After the first batch trust in it is nearly gone, but its descriptions
-# have been samples of the small model until then: the start is slower, for a few
-# batches. Then its curve is no worse than that of the loop without a prior, here even
+# Above: without labels there is only the prior, and the swapped one is worse than
+# chance (0.06). After the first batch, trust in it is nearly gone, but its descriptions
+# have been training samples of the small model so far: for a few batches, progress is
+# slower. Then its curve is no worse than that of the loop without a prior, here even
 # above it.
 #
-# Below: what happens to trust. The right descriptions pay for this caution: trust in
-# them falls as well, and comes back when the labels have confirmed them. Meanwhile they
-# help as training samples of the small model. Bands are standard errors over the
-# splits.
+# Below: trust. This caution also affects the right descriptions: trust in them falls as
+# well, and recovers when the labels have confirmed them. Meanwhile they help as
+# training samples of the small model. Bands are standard errors over the splits.
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(7, 6.4), sharex=True, layout="constrained", height_ratios=[3, 2]

@@ -1,17 +1,16 @@
 """
-What was asked, and why
-=======================
+What was queried, and why
+=========================
 
-A query strategy can be looked at while it works. Here is the pool on a map, with what
-was asked in each round and what the query thought of every text that it did not ask
-for.
+You can watch a query strategy at work. Here is a map of the pool, with the queries of
+each round and the utility of every text that was not queried.
 """
 
 # %%
 # The data
 # --------
-# Five topics of docstrings of scipy, numpy and scikit-learn, unequally common. A
-# description of each topic is the prior.
+# Five imbalanced topics of docstrings of scipy, numpy and scikit-learn. The prior is a
+# description of each topic.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,9 +45,9 @@ model = fit_to_pool(
 # %%
 # Three rounds by hand
 # --------------------
-# The loop is a few lines: the query sees the pool and the model, the labels come from
-# the truth, the model is trained again. ``return_utilities`` gives what each text was
-# worth when the first one of the batch was picked.
+# The loop is a few lines: the query uses the pool and the model, the labels come from
+# the true classes, and the model is trained again. ``return_utilities`` returns the
+# utility of each text when the first one of the batch was picked.
 
 strategy = CoDecisionQuery(n_instances=12, random_state=0)
 labelled = np.empty(0, dtype=int)
@@ -94,22 +93,23 @@ for i in np.argsort(-distance)[:5]:
 # %%
 # A map of the pool
 # -----------------
-# t-SNE puts texts with similar embeddings near each other. It is for the eye only: the
-# query works in all 384 dimensions.
+# t-SNE places texts with similar embeddings close to each other. It is only for
+# illustration: the query works in all 384 dimensions.
 
 place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 
 # %%
 # The picture
 # -----------
-# Shades of blue: what each text was worth to the query. Round 1 knows nothing, so all
-# texts are worth about the same, those amid many others a little more, and the picks
-# spread. Later, what is near a label is worth little any more, and what the small model
-# is sure of as well.
+# Shades of blue: the utility of each text. Round 1 knows nothing, so all texts have
+# about the same utility, those in dense regions a little more, and the picks spread.
+# Later, texts near a label have little utility, and so do texts about which the small
+# model is confident.
 #
-# The last map shows the truth, and where the two models disagree. That is mostly inside
-# the largest topic, of which the prior takes a part for another one. The query does not
-# look for it: it asks where the small model is unsure and nothing near is labelled.
+# The last map shows the true classes, and where the two models disagree. That is mostly
+# inside the largest topic, part of which the prior assigns to another one. The query
+# does not look for disagreement: it picks texts about which the small model is
+# uncertain and that have no label nearby.
 
 markers = dict(zip(topics, "osD^v"))
 colours = dict(zip(topics, ["#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#009E73"]))

@@ -2,12 +2,12 @@
 Find the wrong labels
 =====================
 
-People err. Here one answer in five is wrong: it names the topic that is most like the
-right one, and nobody says which answers these are. The co-decision says for every
-label how likely it is right. Two witnesses speak: the prior, which has never seen a
-label, and the small model, which has not seen the label it judges.
+People make mistakes. Here one answer in five is wrong: it is the topic most similar to
+the right one, and it is unknown which answers these are. The co-decision estimates for
+every label how likely it is right. It uses two witnesses: the prior, which has never
+seen a label, and the small model, which has not seen the label it judges.
 
-Are the suspects the wrong ones, and what is it worth to know?
+Are the suspects really wrong, and what is it worth to know?
 """
 
 # %%
@@ -44,7 +44,7 @@ descriptions = {topic: docs.class_descriptions[topic] for topic in largest}
 # %%
 # Labels of which a fifth is wrong
 # --------------------------------
-# 240 texts have a label. ``flip_labels`` takes the similar topic from the embeddings.
+# 240 texts have a label. ``flip_labels`` finds the similar topic from the embeddings.
 
 
 def draw(seed):
@@ -66,9 +66,10 @@ print(f"{wrong.sum()} of {len(given)} labels are wrong")
 # Judge the labels
 # ----------------
 # ``label_quality_`` is the probability that a label is right. Whether any labels are
-# wrong at all is decided for all of them together, by what both models make of them. So
-# the small model must be able to be sure: with the default ``C=1`` its opinion on these
-# embeddings is so flat that for this draw all labels are taken for right.
+# wrong at all is inferred from all of them together, using both models. So the small
+# model must be able to make confident predictions: with the default ``C=1`` its
+# probabilities on these embeddings are so flat that, for this draw, all labels count as
+# right.
 
 small_model = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(descriptions).fit(Z[pool])
@@ -84,8 +85,8 @@ print(f"{len(suspects)} suspects, {wrong[suspects].sum()} of them are wrong")
 # %%
 # The worst suspects
 # ------------------
-# The given label, what each model says, and how likely the label is right. The darker a
-# cell, the less its model believes the label.
+# The given label, the prediction of each model, and how likely the label is right. The
+# darker a cell, the less likely its model finds the label.
 
 display = SuspectsDisplay.from_estimator(
     model, Z[labelled], given, samples=texts[labelled], n_suspects=8
@@ -96,7 +97,7 @@ plt.show()
 # %%
 # What is taken for what
 # ----------------------
-# Left what the model believes, right the truth.
+# Left the model's estimate, right the truth.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
 believed = NoiseMatrixDisplay.from_estimator(model, ax=left)
@@ -108,10 +109,10 @@ plt.show()
 # %%
 # What it is worth
 # ----------------
-# Five draws of labels. What would be found by looking at the least likely labels first,
-# with both witnesses or with the small model alone? And how good is the co-decision
-# that takes every label for right, weighs labels by their quality (the default), or
-# gets the suspects corrected by a second look?
+# Five draws of labels. How many wrong labels are found by reviewing the least likely
+# ones first, with both witnesses or with the small model alone? And how good is the
+# co-decision if it trusts every label, weights labels by their quality (the default),
+# or gets the suspects corrected by a review?
 
 found, scores = [], []
 for seed in range(5):
@@ -152,8 +153,8 @@ print(scores.mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: who looks at the 48 least likely labels, a fifth of all, finds most of the wrong
-# ones. Even the best order must look at as many labels as are wrong. Right: balanced
+# Left: reviewing the 48 least likely labels, a fifth of all, finds most of the wrong
+# ones. Even the best order must review as many labels as are wrong. Right: balanced
 # accuracy on held-out texts, a dot per draw and a bar for the mean.
 
 found = pd.concat(found, axis=1).T.groupby(level=0).mean().T

@@ -1,4 +1,4 @@
-"""What no tool checks of the package; floors and circles are for import-linter."""
+"""Rules of the package that no tool checks; import-linter checks floors and cycles."""
 
 import ast
 from importlib import import_module

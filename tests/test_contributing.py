@@ -1,4 +1,4 @@
-"""The contributor guide's first strategy is whole: strategy, checks, tests, page."""
+"""The example strategy of the contributor guide is complete and works."""
 
 import doctest
 import re
@@ -27,7 +27,7 @@ def run(code, name):
 
 @pytest.fixture
 def strategy(monkeypatch):
-    """Module of the strategy, in the place that the guide gives it."""
+    """The module of the strategy, at the path given in the guide."""
     module = run(STRATEGY, "cofm_sklearn.query.density")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(

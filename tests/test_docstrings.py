@@ -1,4 +1,4 @@
-"""What docstrings say of parameters is what signatures say."""
+"""Docstrings document the parameters of the signatures."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ FLOORS = (
 
 
 def public_objects():
-    """Return what users call: public names, and public methods of classes."""
+    """Return all public functions, classes and methods."""
     found = {}
     for module in (
         cofm_sklearn,

@@ -1,4 +1,4 @@
-"""What works without the extras, and what names the one that is missing."""
+"""What works without the extras, and which errors name a missing extra."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What ``import cofm_sklearn`` does and gives."""
+"""Effects and names of ``import cofm_sklearn``."""
 
 import importlib
 import importlib.metadata

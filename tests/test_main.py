@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, *options):
-    """Run the main job on the small data; returns the records and what it printed."""
+    """Run the comparison on the small data; return its records and output."""
     data = ["--data", str(folder / "docs.csv"), "--output", str(output)]
     with redirect_stdout(StringIO()) as printed:
         assert main([*data, *SHORT, *options]) == 0
@@ -96,7 +96,7 @@ def test_number_of_processes_changes_nothing(described, folder, tmp_path):
 def test_label_names_stand_in_for_descriptions(folder, tmp_path, capsys):
     shortest = ["--seeds", "1", "--noise", "0"]
     run(folder, tmp_path, *shortest)
-    assert "label names themselves serve as descriptions" in capsys.readouterr().err
+    assert "label names are used as descriptions" in capsys.readouterr().err
     run(folder, tmp_path, *shortest, "--quiet")
     assert capsys.readouterr().err == ""
 
@@ -134,7 +134,7 @@ def test_repeated_texts_are_left_out(tmp_path):
 
 
 class Uninstalled:
-    """A finder that makes a module look as if it were not installed."""
+    """A finder that hides an installed module."""
 
     def __init__(self, name):
         self.name = name

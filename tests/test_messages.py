@@ -1,4 +1,4 @@
-"""Errors that people meet name the cure, on every way in."""
+"""Common errors name the cure, in every entry point."""
 
 import warnings
 

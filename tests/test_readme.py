@@ -1,4 +1,4 @@
-"""The README says what works: its examples run, its commands and links are right."""
+"""The README is right: its examples run, its commands and links work."""
 
 import os
 import re

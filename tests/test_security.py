@@ -1,4 +1,4 @@
-"""Every promise of SECURITY.md names a test that there is."""
+"""Every promise of SECURITY.md names an existing test."""
 
 import ast
 import re

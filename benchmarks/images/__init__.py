@@ -1,1 +1,1 @@
-"""Labels saved on images, beside a prior of known strength."""
+"""Label savings on images, with priors of known strength."""

@@ -16,7 +16,7 @@ from benchmarks.savings.strategies import OURS, OURS_ALONE, available
 
 RESULTS = Path(__file__).parents[1] / "results" / "images.csv"
 NOISES = ("0", "0.2", "0.4")
-# Without those that need more than 2 s a query.
+# Without strategies that need more than 2 s per query.
 STRATEGIES = (
     *(OURS, OURS_ALONE, "random", "margin", "entropy", "least confidence"),
     *("Uncertainty Herding", "GALAXY", "DIRECT", "CoreSet"),
@@ -61,14 +61,14 @@ def parse(arguments=None):
 
 
 def zero_shot_accuracy(dataset, folder, cache):
-    """Accuracy of the prior on the balanced half of the benchmark."""
+    """Return the accuracy of the prior on the balanced half of the benchmark."""
     corpus = load_images(dataset, folder, cache)
     prior = fit_prior(corpus, corpus.Z, "sentences", 0, cache)
     return float(np.mean(prior.predict(corpus.Z) == corpus.y))
 
 
 def main(arguments=None):
-    """Pretrain where needed, run what is missing, then report."""
+    """Pretrain if needed, run what is missing, then report."""
     options = parse(arguments)
     datasets = [f"cifar10 {prior}" for prior in options.prior]
     installed = available()

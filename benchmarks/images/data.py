@@ -1,7 +1,7 @@
-"""The images of the benchmark, embedded by the model that was pretrained for it.
+"""Images of the benchmark, embedded by the model pretrained for it.
 
-One half of the images belongs to the pretraining, the other to the benchmark; no image
-is in both.
+One half of the images is for pretraining, the other for the benchmark; no image is in
+both.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from cofm_sklearn import OpenCLIPEncoder
 
 __all__ = ["HUB_MODEL", "load_images", "make_encoder", "read_half"]
 
-# What `--prior hub` fetches.
+# The model that `--prior hub` downloads.
 HUB_MODEL = ("ViT-B-32", "laion2b_s34b_b79k")
 _FILE = "cifar10.npz"
 
@@ -25,7 +25,7 @@ def read_half(folder, split):
     Parameters
     ----------
     folder : str or None
-        Where ``cifar10.npz`` is.
+        Folder of ``cifar10.npz``.
 
     split : {"train", "test"}
         The half of the pretraining, or that of the benchmark.
@@ -56,7 +56,7 @@ def read_half(folder, split):
 
 
 def make_encoder(dataset, folder, cache, *, quiet=True):
-    """Return the encoder of a data set; its model is trained where there is none yet.
+    """Return the encoder of a data set; train its model if there is none yet.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def make_encoder(dataset, folder, cache, *, quiet=True):
         A key of `benchmarks.savings.data.IMAGES`.
 
     folder : str
-        Where the images are.
+        Folder of the images.
 
     cache : str
         Folder for models and embeddings.
@@ -86,7 +86,7 @@ def make_encoder(dataset, folder, cache, *, quiet=True):
 
 
 def load_images(dataset, folder, cache):
-    """Load the half of the benchmark as the savings benchmark takes it.
+    """Load the benchmark's half of the images for the savings benchmark.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Make a foundation model: contrastive pretraining of a small open_clip model.
 
-Model hubs are not always at hand. So a model is trained here, on one half of the
-images, with captions of which a set share is wrong. This prior is made, not found: how
-strong it is was chosen.
+Model hubs are not always reachable. So a model is trained here on one half of the
+images, with captions of which a given share is wrong. The strength of this prior is
+thus chosen, not found.
 """
 
 import json
@@ -46,13 +46,13 @@ TEMPLATES = (
     "one {} in the middle.",
     "{}",
 )
-# Shifts that the images are trained under, in pixels.
+# Maximal random shift of the training images, in pixels.
 _SHIFT = 6
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides how good the model becomes."""
+    """Settings that determine the quality of the model."""
 
     wrong: float  # share of captions that name another class
     epochs: int
@@ -68,7 +68,7 @@ RECIPES = {
 
 
 def wrong_captions(y, n_classes, share, rng):
-    """Name another class in a share of the captions, all others alike.
+    """Replace the class in a share of the captions, uniformly by another one.
 
     Parameters
     ----------
@@ -76,18 +76,18 @@ def wrong_captions(y, n_classes, share, rng):
         Classes 0, 1, ...
 
     n_classes : int
-        How many there are.
+        Number of classes.
 
     share : float
         From 0 to 1; rounded to whole captions.
 
     rng : numpy.random.RandomState
-        Draws which ones.
+        Draws the wrong captions.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        The classes that the captions name.
+        The classes in the captions.
     """
     named = np.array(y, dtype=np.int64)
     chosen = rng.permutation(len(named))[: round(share * len(named))]
@@ -96,7 +96,7 @@ def wrong_captions(y, n_classes, share, rng):
 
 
 def pretrain(images, y, class_names, recipe, folder, *, device="auto", quiet=False):
-    """Train a model on images and captions, and write it where open_clip finds it.
+    """Train a model on images and captions, and save it for open_clip.
 
     Parameters
     ----------
@@ -107,17 +107,17 @@ def pretrain(images, y, class_names, recipe, folder, *, device="auto", quiet=Fal
         Classes 0, 1, ...
 
     class_names : sequence of str
-        What captions call them.
+        Names of the classes in the captions.
 
     recipe : Recipe
-        How to train.
+        Settings of the training.
 
     folder : path-like
-        Written whole or not at all. One that holds a model of the same recipe and
-        as many images is left as it is.
+        Output folder, written completely or not at all. A folder with a model of the
+        same recipe and number of images is kept.
 
     device : str, default="auto"
-        A device of torch; ``"auto"`` is cuda where there is one.
+        A torch device; ``"auto"`` is cuda if available.
 
     quiet : bool, default=False
         Whether to hide the progress bar.
@@ -164,7 +164,7 @@ def _train(images, y, class_names, recipe, device, quiet):
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = open_clip.CLIP(**MODEL).train()
-    # Faster on a CPU, and how the batches lie in memory anyway.
+    # Faster on a CPU, and already the memory layout of the batches.
     model = model.to(device, memory_format=torch.channels_last)
     n_batches = len(pixels) // recipe.batch_size
     n_steps = recipe.epochs * n_batches
@@ -199,7 +199,7 @@ def _train(images, y, class_names, recipe, device, quiet):
 
 
 def _scale(images):
-    """Bring images to the model's size as its preprocessing does it."""
+    """Resize images as in the model's preprocessing."""
     size = (SIZE, SIZE)
     return np.stack(
         [
@@ -210,7 +210,7 @@ def _scale(images):
 
 
 def _augment(pixels, rng):
-    """Flip half of the images and shift all; returns what the model takes."""
+    """Flip half of the images and shift all; return the model's input."""
     pixels = np.where(rng.rand(len(pixels), 1, 1, 1) < 0.5, pixels[:, :, ::-1], pixels)
     padded = np.pad(
         pixels, [(0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)], mode="reflect"

@@ -20,12 +20,12 @@ QUICK_STRATEGIES = [
 
 
 def parse(arguments=None):
-    """Read the command line, and fill in what it leaves open."""
+    """Parse the command line, and fill in defaults."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.savings",
         description="How many labels does the co-decision save against the best "
         "active-learning baselines? Finished runs are kept in the results file; "
-        "started again, the benchmark goes on where it was.",
+        "if restarted, the benchmark continues where it stopped.",
     )
     parser.add_argument("--quick", action="store_true", help="a part in 5 minutes")
     parser.add_argument("--report", action="store_true", help="only report")
@@ -42,20 +42,20 @@ def parse(arguments=None):
         type=int,
         default=2,
         help="measure the co-decision of baselines every so many rounds (default 2); "
-        "0 leaves it for a later start, which takes over what was asked for",
+        "0 postpones it to a later start, which reuses the queried samples",
     )
     parser.add_argument(
         "--again",
         nargs="+",
         default=[],
         choices=list(STRATEGIES),
-        help="strategies whose results are thrown away and made anew",
+        help="strategies whose results are discarded and computed again",
     )
     parser.add_argument(
         "--judge-again",
         action="store_true",
-        help="measure our runs and the co-decision of the baselines anew; what the "
-        "baselines asked for is kept",
+        help="measure our runs and the co-decision of the baselines again; the "
+        "queried samples of the baselines are kept",
     )
     parser.add_argument(
         "--readme", metavar="FILE", help="put the headline between its marks there"
@@ -96,7 +96,7 @@ def main(arguments=None):
     if not options.report:
         if options.missing:
             print(
-                f"Left out, as scikit-activeml is not installed: {options.missing}. "
+                f"Skipped, as scikit-activeml is not installed: {options.missing}. "
                 'Install it with: pip install "cofm_sklearn[baselines]"',
                 file=sys.stderr,
             )
@@ -123,11 +123,11 @@ def main(arguments=None):
             print(error, file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("Interrupted; started again, it goes on from here.", file=sys.stderr)
+            print("Interrupted; restart it to continue.", file=sys.stderr)
             return 130
     table = read(options.results)
     if table.empty:
-        print(f"{options.results.name} holds no finished run yet.", file=sys.stderr)
+        print(f"{options.results.name} has no finished runs yet.", file=sys.stderr)
         return 1
     text, files = write(table, options.results, options.bootstrap)
     print(text)

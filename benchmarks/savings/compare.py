@@ -1,4 +1,4 @@
-"""From rounds to figures: the three comparisons of the protocol, and "never worse".
+"""Compute figures from rounds: the protocol's three comparisons, and "never worse".
 
 A cell is a data set with a kind of noise. All functions take the table that
 `benchmarks.savings.results.read` returns.
@@ -35,18 +35,18 @@ __all__ = [
     "without_prior",
 ]
 
-# What is compared -> our strategy in it.
+# Comparison -> our strategy in it.
 COMPARISONS = {"system": OURS, "query only": OURS_ALONE, "given the prior": OURS}
-# What the labels are for -> its score: a model for new samples, or labels for the pool.
+# Purpose of the labels -> score: a model for new samples, or labels for the pool.
 TASKS = {"model": "balanced_accuracy", "annotate": "pool_balanced_accuracy"}
 CELL = ["dataset", "noise"]
 
 
 def judged_by(comparison):
-    """Return the strategies of a comparison, each with the model that it is judged by.
+    """Return the strategies of a comparison, each with the model that judges it.
 
-    A system is judged by its own model, where it has one. Where queries are compared,
-    all are judged by the same model, and a system's query takes part by itself.
+    A system is judged by its own model, if it has one. When queries are compared, all
+    are judged by the same model, and a system's query takes part separately.
     """
     names = [COMPARISONS[comparison], *BASELINES]
     if comparison == "system":
@@ -60,7 +60,7 @@ def judged_by(comparison):
 
 
 def without_prior():
-    """Name the baselines that know nothing of a prior."""
+    """Return the names of the baselines without a prior."""
     entries = STRATEGIES.items()
     return [n for n, e in entries if n in BASELINES and not (e.model or e.prior)]
 
@@ -79,7 +79,7 @@ def cells(table, prior="sentences"):
 def cell_records(
     table, cell, comparison, metric="balanced_accuracy", prior="sentences"
 ):
-    """Take the records of one cell for one comparison.
+    """Return the records of one cell for one comparison.
 
     Parameters
     ----------
@@ -96,13 +96,13 @@ def cell_records(
         Score.
 
     prior : str, default="sentences"
-        What the prior reads; strategies that do not use it are the same for all.
+        Descriptions that the prior reads; irrelevant for strategies without a prior.
 
     Returns
     -------
     DataFrame
-        ``strategy``, ``seed``, ``n_labels`` and `metric`, as `label_savings` takes
-        them. Rounds in which the score was not measured are left out.
+        ``strategy``, ``seed``, ``n_labels`` and `metric`, as needed by `label_savings`.
+        Rounds without the score are left out.
     """
     rows = table[(table["dataset"] == cell[0]) & (table["noise"] == cell[1])]
     parts = []
@@ -119,7 +119,7 @@ def cell_records(
 
 
 def mean_curves(records, metric="balanced_accuracy"):
-    """Average over seeds; returns records with one seed per strategy."""
+    """Average over seeds; return records with one seed per strategy."""
     mean = records.groupby(["strategy", "n_labels"], sort=False)[metric].mean()
     return mean.reset_index().assign(seed=0)
 
@@ -136,7 +136,7 @@ def area(records, metric="balanced_accuracy"):
 
 
 def _areas(table, comparison, metric):
-    """Areas of all cells: one row per strategy, one column per cell."""
+    """Return the areas of all cells: one row per strategy, one column per cell."""
     return pd.DataFrame(
         {
             cell: area(cell_records(table, cell, comparison, metric), metric)
@@ -146,7 +146,7 @@ def _areas(table, comparison, metric):
 
 
 def best_single(table, comparison, metric="balanced_accuracy"):
-    """Name the baseline with the highest mean area over all cells."""
+    """Return the baseline with the highest mean area over all cells."""
     areas = _areas(table, comparison, metric).reindex(list(BASELINES)).dropna(how="all")
     return areas.mean(axis=1).idxmax()
 
@@ -175,13 +175,13 @@ def savings(
         A key of `COMPARISONS`.
 
     baselines : list of str or None, default=None
-        Whom to compare with; None takes the best at each level.
+        Baselines to compare with; None uses the best at each level.
 
     metric : str, default="balanced_accuracy"
         Score.
 
     prior : str, default="sentences"
-        What the prior reads.
+        Descriptions that the prior reads.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def never_worse(table, metric="balanced_accuracy"):
 
 
 def by_worth(table, metric="balanced_accuracy"):
-    """Set the saving of each cell beside what its prior is worth.
+    """Return the saving of each cell with the worth of its prior.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def bootstrap(
         Rounds.
 
     comparison, baselines, metric
-        As for `savings`.
+        As in `savings`.
 
     n_draws : int, default=100
         Bootstrap samples; 0 gives NaN.
@@ -315,12 +315,12 @@ def bootstrap(
         Coverage.
 
     seed : int, default=0
-        Draws the samples.
+        Seed of the samples.
 
     Returns
     -------
     low, high : float
-        Ends of the interval. A strategy that lacks all seeds of a sample keeps its
+        Bounds of the interval. A strategy that lacks all seeds of a sample keeps its
         own seeds in it.
     """
     rng = np.random.RandomState(seed)
@@ -360,9 +360,9 @@ def _cube_saving(counts, scores, drawn):
     curves[~absent] = np.nanmean(sample[~absent], axis=1)
     curves[absent] = np.nanmean(scores[absent], axis=1)
     curves = np.maximum.accumulate(curves, axis=1)
-    # `label_savings` on all strategies takes too long for each draw: the others are
-    # put together as their upper envelope, with the lowest start beside it. The
-    # finer grid is for where curves cross.
+    # `label_savings` on all strategies is too slow for each draw: the others are
+    # combined into their upper envelope, with the lowest start beside it. The finer
+    # grid is needed where curves cross.
     fine = np.interp(np.arange(8 * len(counts) - 7) / 8, range(len(counts)), counts)
     best = np.max([np.interp(fine, counts, curve) for curve in curves[1:]], axis=0)
     lowest = curves[1:][curves[1:, 0].argmin()]

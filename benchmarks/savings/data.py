@@ -45,14 +45,14 @@ TEST_PART = 0.3
 
 @dataclass(frozen=True)
 class Setting:
-    """What the protocol fixes for one data set."""
+    """Protocol settings of a data set."""
 
     ratio: float | None  # largest class over smallest; None keeps them as they are
     n_classes: int
     development: bool  # whether parameters of the method were chosen on it
 
 
-# Text, and images with a prior that was found, not made.
+# Texts, and images with an existing prior.
 FOUND = {
     "agnews": Setting(ratio=50, n_classes=4, development=True),
     "sms": Setting(ratio=None, n_classes=2, development=True),
@@ -63,8 +63,8 @@ FOUND = {
     "sst2": Setting(ratio=10, n_classes=2, development=False),
     "cifar10_lite0": Setting(ratio=50, n_classes=10, development=False),
 }
-# The same images three times: the prior is made weak, made as good as it gets, or is
-# that of a model from a hub. See benchmarks/images.
+# The same images three times: the prior is made weak, as good as possible, or comes
+# from a hub model. See benchmarks/images.
 IMAGES = {
     f"cifar10 {prior}": Setting(ratio=50, n_classes=10, development=False)
     for prior in ("weak", "best", "hub")
@@ -80,12 +80,12 @@ NOISES = {
 }
 
 # What the prior reads of each class: a sentence, or whatever there is; the bare name;
-# the sentence of another class, which makes it useless.
+# or the sentence of another class, which makes it useless.
 PRIORS = ("sentences", "names", "shuffled")
 _HAVE_NAMES = ("agnews", "sms", "hate", "trec", "sst2", "api_docs")
 
-# Shares and multiples of max(20, number of classes): first batches are small, so that
-# savings can be seen where the data is easy.
+# Shares and multiples of max(20, number of classes): first batches are small, to show
+# savings on easy data.
 _COUNTS = (0.25, 0.5, 0.75, 1, 1.5, *range(2, 16))
 
 
@@ -101,14 +101,14 @@ class Corpus:
     descriptions: tuple
     names: tuple
     votes: np.ndarray | None = None
-    encoder: BaseEstimator | None = None  # of the descriptions; None is that of texts
+    encoder: BaseEstimator | None = None  # of descriptions; None is the text encoder
     prompts: tuple = ("{}",)
     has_proba: bool = False
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pool and test set of one seed, and the answers that the oracle would give."""
+    """Pool and test set of one seed, and the oracle's answers."""
 
     Z_pool: np.ndarray
     y_pool: np.ndarray
@@ -118,21 +118,21 @@ class Split:
     classes: np.ndarray
     prior: FrozenEstimator
     neighbors: FrozenEstimator
-    n_proba: int = 0  # first columns of Z that only a prior may see
+    n_proba: int = 0  # first columns of Z, for priors only
 
 
 def noises_of(dataset):
-    """Return the kinds of noise that a data set is run with."""
+    """Return the kinds of noise used with a data set."""
     return [noise for noise in NOISES if noise != "votes" or dataset == "hate"]
 
 
 def priors_of(dataset):
-    """Return the kinds of prior that a data set is run with."""
+    """Return the kinds of prior used with a data set."""
     return [kind for kind in PRIORS if kind != "names" or dataset in _HAVE_NAMES]
 
 
 def label_counts(n_classes, n_rounds):
-    """Return how many labels there are after each round; equal for all strategies."""
+    """Return the number of labels after each round, equal for all strategies."""
     unit = max(20, n_classes)
     return [int(share * unit) for share in _COUNTS[:n_rounds]]
 
@@ -147,7 +147,7 @@ def load(dataset, folder, cache):
         A key of `DATASETS`.
 
     folder : str or None
-        Where ``<dataset>.npz`` is; ``"api_docs"`` needs none.
+        Folder of ``<dataset>.npz``; ``"api_docs"`` needs none.
 
     cache : str
         Folder of the encoder's cache.
@@ -168,14 +168,14 @@ def load(dataset, folder, cache):
         Z = SentenceTransformerEncoder(cache_dir=cache).transform(docs.data)
         return Corpus(check_unit_embeddings(Z), y, texts, tuple(docs.target_names))
     if dataset in IMAGES:
-        # Imported late: it takes torch and open_clip.
+        # Imported late, as it needs torch and open_clip.
         from benchmarks.images.data import load_images
 
         return load_images(dataset, folder, cache)
     path = Path(folder or ".") / f"{dataset}.npz"
     if folder is None or not path.exists():
         raise FileNotFoundError(
-            f"{path.name} is not there. Name its folder with --data, or choose "
+            f"{path.name} was not found. Give its folder with --data, or use "
             "--datasets api_docs, which needs no file."
         )
     texts = path.with_name("descriptions.json")
@@ -205,7 +205,7 @@ def make_split(dataset, noise, prior, seed, folder, cache):
         Keys of `DATASETS` and `NOISES`, one of `PRIORS`.
 
     seed : int
-        Draws the split, the order of the tail and the wrong answers.
+        Seed of the split, the order of the tail and the wrong answers.
 
     folder, cache
         As in `load`.
@@ -232,7 +232,7 @@ def draw(y, ratio, seed):
         Largest class of the pool over its smallest; None keeps them as they are.
 
     seed : int
-        Draws both, and the order of the tail.
+        Seed of both, and of the order of the tail.
 
     Returns
     -------
@@ -250,7 +250,7 @@ def draw(y, ratio, seed):
 
 
 def ask_oracle(corpus, pool, test, noise, prior, seed):
-    """Put a split together, with the answers to all questions.
+    """Build a split, with the answers to all queries.
 
     Parameters
     ----------
@@ -264,10 +264,10 @@ def ask_oracle(corpus, pool, test, noise, prior, seed):
         A key of `NOISES`.
 
     prior : prior
-        Fitted.
+        The fitted prior.
 
     seed : int
-        Draws the wrong answers.
+        Seed of the wrong answers.
 
     Returns
     -------
@@ -297,11 +297,11 @@ def ask_oracle(corpus, pool, test, noise, prior, seed):
 
 
 def fit_prior(corpus, Z_pool, kind, seed, cache):
-    """Fit the prior on the pool, frozen against refits."""
+    """Fit the prior on the pool, and freeze it."""
     n_classes = len(corpus.descriptions)
     assigned = np.arange(n_classes)
     if kind == "shuffled":
-        # Along one cycle, so that no class keeps its own description.
+        # Shift along one cycle, so that no class keeps its own description.
         cycle = np.random.RandomState(seed).permutation(n_classes)
         assigned[cycle] = np.roll(cycle, 1)
     if corpus.has_proba:

@@ -1,10 +1,10 @@
-"""Figures of the report: curves and savings of every cell, savings by the prior."""
+"""Figures of the report: curves and savings of every cell, savings by prior."""
 
 from itertools import product
 
 import matplotlib
 
-matplotlib.use("Agg")  # files only, wherever it runs
+matplotlib.use("Agg")  # only writes files, on any machine
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ from cofm_sklearn.simulation import LearningCurveDisplay
 
 __all__ = ["draw", "draw_curves", "draw_savings", "draw_worth"]
 
-N_CURVES = 5  # baselines with a line of their own
+N_CURVES = 5  # baselines with their own line
 _OURS_STYLE = ("black", "o")
 _MARKERS = "s^DvPX*"
 

@@ -1,4 +1,4 @@
-"""Which runs there are, and running those that are missing."""
+"""Plan all runs, and execute the missing ones."""
 
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
@@ -22,17 +22,16 @@ def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
     Parameters
     ----------
     datasets, noises, strategies : sequence of str
-        What to combine; recorded votes go with the data set that has them.
+        Values to combine; recorded votes apply only to the data set that has them.
 
     n_seeds : int
-        Seeds 0, 1, ...; slow strategies have no more than 3.
+        Number of seeds; slow strategies have at most 3.
 
     n_rounds : int
-        Rounds of each run.
+        Number of rounds per run.
 
     fused_every : int
-        The co-decision of the baselines is measured every so many rounds; 0 leaves it
-        for later.
+        Measure the co-decision of the baselines every this many rounds; 0 postpones it.
 
     Returns
     -------
@@ -51,8 +50,8 @@ def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
                     entry = STRATEGIES[name]
                     if entry.slow and seed >= SLOW_SEEDS:
                         continue
-                    # A model of its own is what it is judged by, in every round; our
-                    # query alone is judged by the small model only.
+                    # A strategy with its own model is judged by it in every round; our
+                    # query alone is judged only by the small model.
                     own = entry.model is not None
                     every = 1 if own else 0 if name == OURS_ALONE else fused_every
                     runs += [
@@ -65,29 +64,29 @@ def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
 def run_all(
     runs, path, *, folder, cache, n_jobs, forget=(), judge_again=False, quiet=False
 ):
-    """Run what the results file does not hold yet.
+    """Execute the runs that the results file lacks.
 
     Parameters
     ----------
     runs : list of Run
-        What should be in the file in the end.
+        The runs that the file should contain.
 
     path : path-like
         The results file.
 
     folder, cache : str
-        Where data and cached embeddings are.
+        Folders of data and cached embeddings.
 
     n_jobs : int
-        Processes, of one thread each.
+        Number of processes, with one thread each.
 
     forget : sequence of str, default=()
-        Strategies whose runs are taken out first.
+        Strategies whose runs are removed first.
 
     judge_again : bool, default=False
-        Whether to measure the runs that ask with a model of their own, and the
-        co-decision of all others, anew. What the others asked for is taken from the
-        file, as it does not change.
+        Whether to measure the runs with their own model, and the co-decision of all
+        others, again. The queried samples of the others are reused from the file, as
+        they do not change.
 
     quiet : bool, default=False
         Whether to hide the progress bar.
@@ -95,7 +94,7 @@ def run_all(
     Returns
     -------
     int
-        How many runs were made.
+        Number of executed runs.
     """
     results = ResultsFile(path)
     own = [name for name, entry in STRATEGIES.items() if entry.model]
@@ -113,7 +112,7 @@ def run_all(
     describe_machine(path)
     if not missing:
         return 0
-    # Loads the foundation model once; the processes find its vectors in the cache.
+    # Load the foundation model once; the processes use its cached vectors.
     for dataset in DATASETS:
         if any(run.dataset == dataset for run, _ in missing):
             for kind in priors_of(dataset):
@@ -129,5 +128,5 @@ def run_all(
 
 
 def _execute(run, results, folder, cache, recorded):
-    # Written by whoever ran it: nothing finished is lost, whatever process is killed.
+    # Each worker writes its own runs, so that no finished run is lost if one is killed.
     results.append(execute(run, folder, cache, recorded))

@@ -30,7 +30,7 @@ _MARKS = ("<!-- savings -->", "<!-- /savings -->")
 
 
 def headline(table, n_draws=100):
-    """Compute the figures that belong together: one row per comparison, task and part.
+    """Compute the headline figures: one row per comparison, task and part.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def headline(table, n_draws=100):
 
 
 def summarise_worth(table):
-    """Put the savings together by what the prior reads, and by what it is worth.
+    """Summarise the savings by the prior's descriptions, and by its worth.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def summarise_worth(table):
 
 
 def describe_priors(table):
-    """Set what each prior knows beside the labels that the system saves with it.
+    """Compare the accuracy of each prior with the labels that the system saves with it.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def describe_priors(table):
 
 
 def describe_trust(table):
-    """Follow trust over the labels, without wrong ones.
+    """Report trust over the number of labels, without wrong labels.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def describe_trust(table):
 
 
 def describe_rare_classes(table):
-    """Compare the recall of rare classes after six units of labels, all of them right.
+    """Compare the recall of rare classes after six units of labels, without noise.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def render(table, machine=None, n_draws=100):
         Rounds.
 
     machine : dict or None, default=None
-        What `describe_machine` wrote.
+        Result of `describe_machine`.
 
     n_draws : int, default=100
         Bootstrap samples.
@@ -332,7 +332,7 @@ def render(table, machine=None, n_draws=100):
 
 
 def write(table, path, n_draws=100):
-    """Write the report beside the results, with figures where they can be drawn.
+    """Write the report beside the results, with figures if they can be drawn.
 
     Parameters
     ----------
@@ -352,9 +352,9 @@ def write(table, path, n_draws=100):
         The report.
 
     files : list of Path
-        What was written.
+        The files written.
     """
-    from benchmarks.savings import figures  # matplotlib only where it is needed
+    from benchmarks.savings import figures  # imports matplotlib only if needed
 
     path = Path(path)
     about = path.with_suffix(".machine.json")
@@ -410,12 +410,12 @@ def _score(score):
 
 
 def percent(share):
-    """Write a share as whole percent."""
+    """Format a share as whole percent."""
     return f"{100 * share:.0f} %"
 
 
 def _markdown(frame):
-    """Format a table; pandas would need one more package for it."""
+    """Format a table; pandas would need another package for this."""
     header = [str(column).replace("_", " ") for column in frame.columns]
     lines = [header, ["---"] * len(header), *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""The results file: grows by whole runs, survives being killed."""
+"""The results file, which grows by whole runs and survives a kill."""
 
 import json
 import os
@@ -21,13 +21,13 @@ _LIBRARIES = (
 
 
 class ResultsFile:
-    """A CSV file of rounds that only whole runs are added to.
+    """A CSV file of rounds to which only whole runs are added.
 
     Parameters
     ----------
     path : path-like
-        The file; made when there is none. What an interrupted writing has left of a
-        run is taken out.
+        The file, created if there is none. Incomplete runs of an interrupted write are
+        removed.
     """
 
     def __init__(self, path):
@@ -62,7 +62,7 @@ class ResultsFile:
         }
 
     def append(self, rows):
-        """Add the rows of one run; they are on the disk when this returns.
+        """Add the rows of one run, which are on disk when this returns.
 
         Several processes may add to one file: a run is one write.
         """
@@ -75,15 +75,15 @@ class ResultsFile:
             os.close(file)
 
     def forget(self, strategies):
-        """Take out all runs of some strategies, to run them again."""
+        """Remove all runs of some strategies, to run them again."""
         lines, table = _parse(self.path)
         kept = table.index[~table["strategy"].isin(strategies)]
         self._rewrite(lines[i] for i in kept)
 
     def forget_co_decision(self):
-        """Take out what the co-decision said, to measure it again.
+        """Remove the scores of the co-decision, to measure it again.
 
-        The samples that were asked for stay, with the scores of the small model.
+        The queried samples stay, with the scores of the small model.
         """
         lines, table = _parse(self.path)
         said = {"trust", "noise_rate", *(c for c in COLUMNS if c.startswith("fused_"))}
@@ -97,7 +97,7 @@ class ResultsFile:
     def _rewrite(self, lines):
         fresh = self.path.with_name(self.path.name + ".new")
         with fresh.open("w", newline="") as file:
-            # Line by line as they are: numbers would change when they are parsed.
+            # Copy lines unchanged, as parsing would change numbers.
             file.writelines([",".join(COLUMNS) + "\n", *lines])
             file.flush()
             os.fsync(file.fileno())
@@ -121,10 +121,10 @@ def read(path):
 
 
 def _parse(path):
-    """Return the lines below the header, and the table of those that count."""
+    """Return the lines below the header, and the table of the valid ones."""
     path = Path(path)
     text = path.read_text() if path.exists() else ""
-    # The last line has no end if it was cut off while it was written.
+    # A last line without a line end was truncated.
     lines = text.splitlines(keepends=True)
     lines = [line for line in lines if line.endswith("\n")]
     lines = lines or [",".join(COLUMNS) + "\n"]
@@ -141,13 +141,13 @@ def _parse(path):
     started = (table["round"] == 0).cumsum()
     complete = table.groupby(started)["last"].transform("max") == 1
     table, started = table[complete], started[complete]
-    # A later run replaces an earlier one, for example one with fewer rounds.
+    # A later run replaces an earlier one, e.g. one with fewer rounds.
     newest = started.groupby([table[c] for c in IDENTITY]).transform("max")
     return lines[1:], table[started == newest]
 
 
 def describe_machine(path):
-    """Write down, beside the results, what they were measured with."""
+    """Record machine and versions beside the results."""
     versions = {}
     for library in _LIBRARIES:
         try:

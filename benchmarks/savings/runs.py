@@ -1,7 +1,7 @@
-"""One run: a strategy spends the budget on one split, the models are scored.
+"""One run: a strategy spends the budget on one split, and the models are scored.
 
-Scores are those on the test set; those with "pool" in their name are of the labels that
-the whole pool ends up with: answers where asked, the model's elsewhere.
+Scores are on the test set; those with "pool" in their name are of the final labels of
+the whole pool: answers where queried, predictions elsewhere.
 """
 
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ TASKS = ("", "pool_")
 COLUMNS = (
     *("dataset", "noise", "prior", "strategy", "seed", "n_rounds", "fused_every"),
     *("round", "last", "n_labels"),
-    # What the strategy's own model, or the co-decision of the same labels, reaches.
+    # Scores of the strategy's own model, or of the co-decision on the same labels.
     *(f"{m}_{task}{s}" for m in ("small", "fused") for task in TASKS for s in SCORES),
     *("trust", "noise_rate", "query_seconds", "fit_seconds", "asked"),
 )
@@ -37,7 +37,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """What identifies a run; its rows are written together or not at all."""
+    """Identity of a run, whose rows are written together or not at all."""
 
     dataset: str
     noise: str
@@ -49,7 +49,7 @@ class Run:
 
 
 class _Blind(ClassifierMixin, BaseEstimator):
-    """A fitted model that does not see the first columns, which only a prior may."""
+    """A fitted model without access to the first columns, which are for priors only."""
 
     def __init__(self, model, n_hidden):
         self.model = model
@@ -67,19 +67,19 @@ class _Blind(ClassifierMixin, BaseEstimator):
 
 
 def execute(run, folder, cache, recorded=None, params=None):
-    """Let a strategy spend its budget.
+    """Run a strategy until its budget is spent.
 
     Parameters
     ----------
     run : Run
-        What to run.
+        The run.
 
     folder, cache : str
-        Where data and cached embeddings are.
+        Folders of data and cached embeddings.
 
     recorded : list of dict or None, default=None
-        Rows of a finished run that differs in `fused_every` only: its samples are
-        taken as asked for, its scores of the small model as they are.
+        Rows of a finished run that differs only in `fused_every`: its queried samples
+        and scores of the small model are reused.
 
     params : dict or None, default=None
         Parameters of the strategy that differ from its entry.
@@ -87,8 +87,8 @@ def execute(run, folder, cache, recorded=None, params=None):
     Returns
     -------
     list of dict
-        One row per round, with the keys `COLUMNS`. The fused scores are None in
-        rounds in which they were not measured; `asked` are the rows of the pool.
+        One row per round, with the keys `COLUMNS`. The fused scores are None in rounds
+        in which they were not measured; `asked` are the rows of the pool.
     """
     split = make_split(run.dataset, run.noise, run.prior, run.seed, folder, cache)
     counts = label_counts(len(split.classes), run.n_rounds)
@@ -105,7 +105,7 @@ def execute(run, folder, cache, recorded=None, params=None):
 
 
 def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=None):
-    """Let a strategy ask for labels of a split until the budget is spent.
+    """Let a strategy query labels of a split until the budget is spent.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=Non
         A key of `STRATEGIES`, or `PRIOR_ALONE`.
 
     counts : list of int
-        How many labels there are after each round.
+        Number of labels after each round.
 
     seed : int
         Seed of all draws.
@@ -127,8 +127,7 @@ def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=Non
     Returns
     -------
     list of dict
-        One row per round, with those of the keys `COLUMNS` that do not identify the
-        run.
+        One row per round, with the keys of `COLUMNS` that do not identify the run.
     """
     nothing = np.empty(0, dtype=np.int64)
     if name == PRIOR_ALONE:
@@ -139,7 +138,7 @@ def spend(split, name, counts, seed, *, fused_every=0, recorded=None, params=Non
     strategy = make(name, seed).set_params(**(params or {}))
     if entry.prior:
         strategy.set_params(prior=split.prior)
-    # What the prior reads is not for those that work without.
+    # Hide the prior's columns from strategies without a prior.
     hidden = split.n_proba
     seen = split.Z_pool if entry.model or entry.prior else split.Z_pool[:, hidden:]
     fused = (entry.model or co_decision)(split, seed)

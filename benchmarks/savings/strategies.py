@@ -1,4 +1,4 @@
-"""The strategies that are compared."""
+"""The compared strategies."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -32,25 +32,25 @@ __all__ = [
     "small_model",
 ]
 
-# Our query with the co-decision as its learner, and with the plain small model.
+# Our query with the co-decision as learner, and with the plain small model.
 OURS = "co-decision"
 OURS_ALONE = "co-decision query"
-# Asks nothing: what the prior knows before the first label.
+# The prior without labels.
 PRIOR_ALONE = "prior alone"
 SLOW_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How to make a strategy, and what the protocol must know of it."""
+    """Factory of a strategy, and its properties for the protocol."""
 
     factory: callable
-    cold_start: bool = False  # whether it chooses the first batch itself
+    cold_start: bool = False  # whether it selects the first batch itself
     slow: bool = False  # more than 2 s a query: fewer seeds
     package: str = "cofm_sklearn"
-    prior: bool = False  # whether the strategy itself is given the prior
-    # Makes the model it asks with and is judged by, from a split and a seed; None is
-    # the small model.
+    prior: bool = False  # whether the strategy itself gets the prior
+    # Creates the model that it queries with and that judges it, from a split and a
+    # seed; None is the small model.
     model: callable = None
 
 
@@ -60,14 +60,14 @@ def small_model():
 
 
 def co_decision(split, seed):
-    """Return the co-decision, with what is known of the pool."""
+    """Return the co-decision, with prior and neighbours fitted on the pool."""
     return CoDecisionClassifier(
         small_model(), split.prior, neighbors=split.neighbors, random_state=seed
     )
 
 
 def prioral(split, seed):
-    """Return the small model as PriorAL trains it, each round after the last."""
+    """Return the small model trained as in PriorAL, warm-started in each round."""
     return PriorALClassifier(
         small_model(), split.prior, pool=split.Z_pool, warm_start=True
     )
@@ -79,7 +79,7 @@ def first_rows(learner, X_pool, n_instances=1):
 
 
 def skactiveml(name, *, cold_start=False, slow=False, **params):
-    """Describe a strategy of scikit-activeml."""
+    """Return the entry of a scikit-activeml strategy."""
 
     def factory():
         pool = import_optional("skactiveml.pool", needed_by=f"the baseline {name}")
@@ -107,8 +107,8 @@ STRATEGIES = {
     "DropQuery": skactiveml("DropQuery"),
     "Falcun": skactiveml("Falcun"),
     "Clue": skactiveml("Clue"),
-    # The width of the paper, in place of scikit-learn's default for the kernel, which
-    # with 384 features and rows of unit norm makes all samples alike.
+    # The width of the paper, instead of scikit-learn's default kernel width, with which
+    # 384 features and rows of unit norm make all samples alike.
     "MaxHerding": skactiveml("MaxHerding", cold_start=True, metric_dict={"gamma": 1.0}),
 }
 BASELINES = tuple(name for name in STRATEGIES if name not in (OURS, OURS_ALONE))
@@ -120,7 +120,7 @@ def available():
 
 
 def make(name, seed):
-    """Make a strategy with a seed.
+    """Create a strategy with a seed.
 
     Parameters
     ----------

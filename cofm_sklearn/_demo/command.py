@@ -9,10 +9,10 @@ __all__ = ["main"]
 _DESCRIPTION = """\
 Compare co-decision with random, margin and entropy sampling.
 
-Labels are asked for in rounds and answered from the data, with a share of wrong
+Labels are queried in rounds and answered from the data, with a share of wrong
 answers. Every strategy trains the same logistic regression on the same embeddings of
-all-MiniLM-L6-v2; the co-decision also has the class descriptions. Scores are taken on
-texts that are never asked for. Without options, the data are the docstring summaries
+all-MiniLM-L6-v2; the co-decision also has the class descriptions. Scores are computed
+on texts that are never queried. Without options, the data are the docstring summaries
 of scipy, numpy and scikit-learn by topic."""
 
 _EPILOG = """\
@@ -24,7 +24,7 @@ Examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        # One line; the usage of argparse would fill the screen.
+        # One line, as argparse's usage would fill the screen.
         self.exit(2, f"error: {' '.join(message.split())} (--help explains options)\n")
 
 
@@ -34,7 +34,7 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str or None, default=None
-        Arguments; None takes those of the process.
+        Arguments; None uses those of the process.
 
     Returns
     -------
@@ -47,13 +47,13 @@ def main(argv=None):
     try:
         _compare(parser, options)
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing is written", file=sys.stderr)
+        print("\ninterrupted; nothing was written", file=sys.stderr)
         return 130
     return 0
 
 
 def _compare(parser, options):
-    # Imported late: --help and wrong options answer at once.
+    # Imported late, so that --help and wrong options respond immediately.
     from cofm_sklearn._demo.compare import compare, embed
     from cofm_sklearn._demo.data import InputError, load_corpus, split_corpus
     from cofm_sklearn._demo.report import draw_curves, format_table, summarize
@@ -127,8 +127,8 @@ def _check_options(parser, options):
             parser.error(f"--{option} must be at least {low}, got {value}")
     if options.budget < 2 * options.n_instances:
         parser.error(
-            f"--budget {options.budget} makes no curve; it must be at least twice "
-            f"--n-instances {options.n_instances}"
+            f"--budget {options.budget} is too small for a curve; it must be at least "
+            f"twice --n-instances {options.n_instances}"
         )
     for noise in options.noise:
         if not 0 <= noise < 1:
@@ -165,13 +165,13 @@ def _parser():
     data.add_argument(
         "--encoding",
         metavar="NAME",
-        help="of a CSV file, such as latin-1; default: UTF-8, or what its first bytes "
-        "say",
+        help="encoding of a CSV file, such as latin-1; default: UTF-8, or detected "
+        "from its byte order mark",
     )
     data.add_argument(
         "--separator",
         metavar="CHARACTER",
-        help="between the columns of a CSV file, or 'tab'; default: whichever of "
+        help="separator of a CSV file, or 'tab'; default: whichever of "
         "comma, semicolon, tab and bar gives the columns",
     )
     data.add_argument(
@@ -210,14 +210,14 @@ def _parser():
         nargs="+",
         default=[0.0, 0.2],
         metavar="SHARE",
-        help="shares of wrong answers to compare at (default: 0 0.2)",
+        help="shares of wrong answers (default: 0 0.2)",
     )
     runs.add_argument(
         "--n-jobs",
         type=int,
         default=-1,
         metavar="N",
-        help="processes; -1 (default) takes all cores; changes no result",
+        help="processes; -1 (default) uses all cores; does not affect results",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -225,13 +225,13 @@ def _parser():
         type=Path,
         default=Path("cofm_demo"),
         metavar="FOLDER",
-        help="where records.csv and learning_curves.png go (default: ./cofm_demo)",
+        help="folder for records.csv and learning_curves.png (default: ./cofm_demo)",
     )
     output.add_argument(
         "-q",
         "--quiet",
         "--no-progress",
         action="store_true",
-        help="no progress bars and notes, only the result",
+        help="print only the result, without progress bars and notes",
     )
     return parser

@@ -40,7 +40,7 @@ def embed(corpus, *, quiet):
         One row per text.
 
     prior : ZeroShotPrior
-        Unfitted; its encoder has the descriptions in its cache.
+        The unfitted prior; its encoder has the descriptions in its cache.
 
     Raises
     ------
@@ -58,11 +58,11 @@ def embed(corpus, *, quiet):
 def compare(
     corpus, embeddings, prior, *, budget, n_instances, n_seeds, noises, n_jobs, quiet
 ):
-    """Let every strategy spend the budget, with every noise and seed.
+    """Run every strategy with every noise rate and seed.
 
-    All strategies of a seed see the same split and get the same answers; all train
-    the same balanced logistic regression on the same embeddings, which is the small
-    model of the co-decision. The others start from a common random batch.
+    For each seed, all strategies get the same split and answers; all train the same
+    balanced logistic regression on the same embeddings, which is the small model of the
+    co-decision. The others start from a common random batch.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def compare(
         Texts, labels and descriptions.
 
     embeddings, prior
-        As `embed` returns them.
+        As returned by `embed`.
 
     budget, n_instances, n_seeds : int
         Labels per run, labels per round, and seeds 0, 1, ...
@@ -79,7 +79,7 @@ def compare(
         Probabilities of a wrong answer.
 
     n_jobs : int
-        Runs at once (joblib processes). Results do not depend on it.
+        Parallel runs (joblib processes). Results do not depend on it.
 
     quiet : bool
         Whether to hide the progress bars.
@@ -88,8 +88,8 @@ def compare(
     -------
     DataFrame
         A row per round: ``noise``, ``strategy``, ``seed``, ``round``, ``n_labels``,
-        and the scores on the held-out texts. The prior without any label is a
-        strategy of one row per noise and seed, with ``n_labels`` 0.
+        and the scores on the held-out texts. The prior without labels is a strategy
+        with one row per noise and seed, with ``n_labels`` 0.
     """
     small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
     ours = CoDecisionClassifier(small_model, prior)
@@ -112,7 +112,7 @@ def compare(
     )
     runs = records.groupby(["strategy", "seed", "noise"]).ngroups
     if runs < len(STRATEGIES) * n_seeds * len(noises):
-        raise KeyboardInterrupt  # a part would be summed up as if it were all
+        raise KeyboardInterrupt  # a partial result would be summarised as if complete
     alone = [
         {"strategy": PRIOR, "seed": seed, "noise": noise, "round": 0, "n_labels": 0}
         | _prior_scores(prior, embeddings, labels, *split)
@@ -123,6 +123,6 @@ def compare(
 
 
 def _prior_scores(prior, Z, labels, pool, held_out):
-    """Return the scores of the prior without any label."""
+    """Return the scores of the prior without labels."""
     fitted = clone(prior).fit(Z[pool])
     return score_predictions(labels[held_out], fitted.predict(Z[held_out]))

@@ -1,4 +1,4 @@
-"""Texts, labels and class descriptions for the comparison, and how they are split."""
+"""Texts, labels, class descriptions and splits of the comparison."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _HELD_OUT = 0.3
 
 
 class InputError(ValueError):
-    """A mistake in the files or options of the user, told in one line."""
+    """A mistake in the user's files or options, with a one-line message."""
 
 
 @dataclass
@@ -25,10 +25,10 @@ class Corpus:
     Attributes
     ----------
     title : str
-        What the data are called in the report.
+        Name of the data in the report.
 
     texts : ndarray of shape (n_samples,) of str
-        Each occurs once.
+        The texts; each occurs once.
 
     labels : ndarray of shape (n_samples,) of str
         Their true labels.
@@ -37,7 +37,7 @@ class Corpus:
         What the prior knows about each class.
 
     notes : list of str
-        What the user should know about how the data were read.
+        Remarks on how the data were read.
     """
 
     title: str
@@ -55,7 +55,7 @@ def load_corpus(
     encoding=None,
     separator=None,
 ):
-    """Load the texts to compare on.
+    """Load the texts of the comparison.
 
     Parameters
     ----------
@@ -66,10 +66,10 @@ def load_corpus(
         Columns of the file.
 
     classes : Path or None, default=None
-        Class descriptions, see `read_descriptions`; None takes the label names.
+        Class descriptions, see `read_descriptions`; None uses the label names.
 
     encoding, separator : str or None, default=None
-        How a CSV file was written; None finds it out.
+        Format of a CSV file; None detects it.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def load_corpus(
     if (counts < 2).any():
         alone = labels[counts < 2][0]
         raise InputError(
-            f"class {alone!r} has only one text, but one to ask for and one to test "
+            f"class {alone!r} has only one text, but one to query and one to test "
             "on are needed; add texts, or remove or merge the class."
         )
     if classes is not None:
@@ -102,11 +102,11 @@ def load_corpus(
         if missing := [label for label in labels if label not in described]:
             raise InputError(f"{classes} has no description of class {missing[0]!r}.")
         if unused := sorted(set(described) - set(labels)):
-            corpus.notes.append(f"Described, but without any text: {unused}.")
+            corpus.notes.append(f"Descriptions without texts: {unused}.")
         corpus.descriptions = {label: described[label] for label in labels}
     elif not corpus.descriptions:
         corpus.notes.append(
-            "No --classes given: the label names themselves serve as descriptions."
+            "No --classes given: the label names are used as descriptions."
         )
         corpus.descriptions = {label: label.replace("_", " ") for label in labels}
     return corpus
@@ -122,7 +122,7 @@ def read_descriptions(path, encoding=None):
         whose first two columns are label and description.
 
     encoding : str or None, default=None
-        Of a CSV file; None finds it out.
+        Encoding of a CSV file; None detects it.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def read_descriptions(path, encoding=None):
     Raises
     ------
     InputError
-        If the file is missing or is neither.
+        If the file is missing or has neither format.
     """
     if path.suffix.lower() == ".csv":
         table = _read_table(path, (), encoding)
@@ -146,7 +146,7 @@ def read_descriptions(path, encoding=None):
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read as JSON: {error}") from error
         if not isinstance(described, dict):
-            raise InputError(f"{path} must hold a JSON object: label -> description.")
+            raise InputError(f"{path} must be a JSON object: label -> description.")
     for label, given in described.items():
         texts = given if isinstance(given, list) and given else [given]
         if not all(isinstance(text, str) and text.strip() for text in texts):
@@ -158,9 +158,9 @@ def read_descriptions(path, encoding=None):
 
 
 def split_corpus(labels, seed):
-    """Split class by class into a pool to ask from and a held-out part.
+    """Split class by class into a pool and a held-out part.
 
-    Every class has at least one text on either side.
+    Every class has at least one text in each part.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def split_corpus(labels, seed):
     Returns
     -------
     pool, held_out : ndarray of dtype int64
-        Sorted positions; together each position once.
+        Sorted positions; each position is in one part.
     """
     shuffled = np.random.RandomState(seed).permutation(len(labels))
     held_out = []
@@ -190,7 +190,7 @@ def _read_corpus(path, text_column, label_column, encoding, separator):
         if column not in table.columns:
             raise InputError(
                 f"{path} has no column {column!r}; it has {list(table.columns)}. "
-                f"Name the right one with --{option}-column, or what stands between "
+                f"Give the right one with --{option}-column, or the character between "
                 "the columns with --separator."
             )
     if not len(table):
@@ -204,12 +204,12 @@ def _read_corpus(path, text_column, label_column, encoding, separator):
             f"({empty.any(axis=1).sum()} such rows); fill or remove them."
         )
     texts, labels = table.astype(str).to_numpy(dtype=object).T
-    # A text on both sides of the split would be tested by heart.
+    # A text in both parts of the split would leak its label.
     _, first = np.unique(texts, return_index=True)
     kept = np.sort(first)
     notes = []
     if len(kept) < len(texts):
-        notes.append(f"{len(texts) - len(kept)} repeated texts are left out.")
+        notes.append(f"{len(texts) - len(kept)} repeated texts are dropped.")
     return Corpus(path.name, texts[kept], labels[kept], {}, notes)
 
 

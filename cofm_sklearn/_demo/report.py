@@ -1,4 +1,4 @@
-"""Table and picture of the comparison."""
+"""Table and plot of the comparison."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from cofm_sklearn.utils import import_optional
 __all__ = ["draw_curves", "format_table", "summarize"]
 
 _METRIC = "balanced_accuracy"
-# The table tells the labels needed for this part of what the best baseline gains.
+# The table shows the labels needed for this share of the best baseline's gain.
 _FRACTION = 0.9
 _LEGEND = """\
 Scores on held-out texts at the end: mean ± standard deviation over seeds. Rare
@@ -25,12 +25,12 @@ _BASELINES = [name for name in STRATEGIES if name != OURS]
 
 
 def summarize(records):
-    """Sum up the records of a comparison.
+    """Summarise the records of a comparison.
 
     Parameters
     ----------
     records : DataFrame
-        As `compare` returns it.
+        As returned by `compare`.
 
     Returns
     -------
@@ -59,12 +59,12 @@ def summarize(records):
 
 
 def format_table(summary):
-    """Return the summary as a text for the terminal, with its legend.
+    """Return the summary as text for the terminal, with its legend.
 
     Parameters
     ----------
     summary : DataFrame
-        As `summarize` returns it.
+        As returned by `summarize`.
 
     Returns
     -------
@@ -112,10 +112,10 @@ def draw_curves(records, path, title):
         As `compare` returns it.
 
     path : Path
-        Picture to write.
+        Image file to write.
 
     title : str
-        Title of the picture.
+        Title of the plot.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def draw_curves(records, path, title):
     """
     figure_module = import_optional("matplotlib.figure", needed_by="the picture")
     panels = list(records.groupby("noise"))
-    # Without pyplot: no window system is asked for, no figure stays open.
+    # Without pyplot: no window system is needed, no figure stays open.
     figure = figure_module.Figure(
         figsize=(4.2 * len(panels) + 0.6, 4.4), layout="constrained"
     )

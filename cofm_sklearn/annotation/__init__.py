@@ -1,4 +1,4 @@
-"""Labelling by people: sessions that outlive the process, on one file for all."""
+"""Labelling by people: persistent sessions, shared in one file."""
 
 from cofm_sklearn.annotation.check_set import CheckScore
 from cofm_sklearn.annotation.exchange import samples_from_dataset

@@ -1,4 +1,4 @@
-"""Write down what people say, after checking that it makes sense."""
+"""Validate and write what annotators do."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ __all__ = ["Answers", "check_name"]
 
 
 class Answers:
-    """The history of one store, as a session with one pool sees and adds to it.
+    """Access of a session with one pool to the history of a store.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ class Answers:
     batches : Batches
 
     classes : list
-        All labels, as the session was told.
+        All classes given to the session.
 
     rows : dict of str to int
-        The row of each sample id of the pool.
+        Row of each sample id of the pool.
 
     Attributes
     ----------
     history : History
-        Up to date after `refresh`, and after everything written here.
+        The history; current after `refresh`, and after every write here.
 
     classes : list
-        All labels, after all changes.
+        All classes, after all changes.
     """
 
     def __init__(self, store, batches, classes, rows):
@@ -50,7 +50,7 @@ class Answers:
         self.history = History()
 
     def enter_file(self):
-        """Read the file; refuses one with other classes."""
+        """Read the file, and reject one with other classes."""
         with self.store.transaction():
             given, self.classes = self.classes, self.store.note("classes", self.classes)
             states = [self.classes]
@@ -63,32 +63,32 @@ class Answers:
                     f"The store {self.store.path} holds labels of the classes "
                     f"{states[-1]}, but this session has {given}. Use these. For other "
                     "classes, change them with add_class, rename_class and "
-                    "merge_classes; or export the labels with these, and take them "
+                    "merge_classes; or export the labels with these, and read them "
                     "into another file with import_labels."
                 )
             self.catch_up()
-            # The estimator may know the classes as they were, or as they are by now.
+            # The estimator may have the original classes, or the current ones.
             self.batches.tell_known(texts.index(json.dumps(given)))
             for sample in self.history.answers:
                 self.batches.set_open(sample, False)
             self.batches.plan_first()
 
     def refresh(self):
-        """Take in what other processes have written.
+        """Read what other processes have written.
 
         Returns
         -------
         History
-            As it is now; what other threads write is not in it.
+            Snapshot of the current history; later writes do not change it.
         """
         with self.store.transaction():
             self.catch_up()
             return self.history.snapshot()
 
     def say(self, kind, ids, labels, annotator, also=()):
-        """Write answers, corrections or skips: all, or none if one is refused.
+        """Write answers, corrections or skips: all, or none if one is invalid.
 
-        Samples in `also` are labelled out of turn, as the first one is.
+        Samples in `also` get the label of the first one without being asked.
         """
         ids = [ids] if isinstance(ids, str) or not is_list_like(ids) else list(ids)
         for sample in ids:
@@ -103,7 +103,7 @@ class Answers:
         said = [(kind, *one) for one in zip(ids, labels)]
         said += [("label", sample, labels[0]) for sample in also]
         if len({sample for _, sample, _ in said}) < len(said):
-            raise ValueError("ids repeats an id; name each sample once.")
+            raise ValueError("ids repeats an id; list each sample once.")
         for _, sample, _ in said:
             self.check_in_pool(sample)
         with self.store.transaction():
@@ -121,7 +121,7 @@ class Answers:
                 self.batches.set_open(sample, False)
 
     def change(self, kind, content, annotator):
-        """Change the classes, or say what one means."""
+        """Change the classes, or describe one."""
         content = [c.item() if isinstance(c, np.generic) else c for c in content]
         with self.store.transaction():
             self.catch_up()
@@ -132,7 +132,7 @@ class Answers:
         self.refresh()
 
     def release(self, annotator):
-        """Let models learn from the check set; returns how many labels it has."""
+        """Release the check set for training; return its number of labels."""
         with self.store.transaction():
             self.catch_up()
             n = len(self.history.checks)
@@ -143,46 +143,46 @@ class Answers:
         return n
 
     def undo(self, annotator):
-        """Take back the last thing an annotator said; returns the sample."""
+        """Undo an annotator's last action; return the sample."""
         with self.store.transaction():
             self.catch_up()
             event = self.history.last_of(annotator)
             if event is None:
-                raise ValueError(f"There is nothing that {annotator!r} could undo.")
+                raise ValueError(f"There is nothing to undo for {annotator!r}.")
             self.store.append(annotator, "undo", event.sample, target=event.seq)
             settled = History(self.store.events()).is_settled(event.sample)
             self.batches.set_open(event.sample, not settled)
         return event.sample
 
     def take_in(self, labels, *, overwrite):
-        """Write labels that were given elsewhere; what was said here stays.
+        """Write labels from elsewhere; labels given here stay.
 
-        What is left out for another reason than being here already is counted in a
-        warning.
+        A warning counts the labels that are skipped for any reason except being here
+        already.
 
         Parameters
         ----------
         labels : list of (id, label, annotator)
 
         overwrite : bool
-            Whether they take the place of what the same annotator said before.
+            Whether they replace earlier labels of the same annotator.
 
         Returns
         -------
         int
-            How many were new.
+            Number of new labels.
 
         Raises
         ------
         ValueError
-            If a label is no class, or no sample is in the pool; nothing is written
-            then.
+            If a label is not a class, or no sample is in the pool; then nothing is
+            written.
         """
         strange = [sample for sample, _, _ in labels if sample not in self.rows]
         if strange and len(strange) == len(labels):
             raise ValueError(
                 f"None of the {len(labels)} samples of these labels is in the pool of "
-                f"this session, e.g. {strange[0]!r}. Were they made for another X?"
+                f"this session, e.g. {strange[0]!r}. Do they belong to another X?"
             )
         said: dict[tuple, str] = {}
         n_unlike = 0
@@ -207,22 +207,22 @@ class Answers:
             self.batches.move_on()
         found = [
             (len(strange), "of a sample that is not in the pool, e.g. {0!r}"),
-            (n_other, "that its annotator did not give here; overwrite=True takes it"),
+            (n_other, "that its annotator gave otherwise; overwrite=True replaces it"),
             (n_unlike, "that a later row of the same sample contradicts"),
         ]
         left_out = "; ".join(f"{n} {why.format(*strange[:1])}" for n, why in found if n)
         if left_out:
             warnings.warn(
-                f"{n_new} of {len(labels)} labels were new. Left out, by number and "
+                f"{n_new} of {len(labels)} labels were new. Skipped, by number and "
                 f"reason: {left_out}.",
                 stacklevel=3,
             )
         return n_new
 
     def catch_up(self):
-        """Read on; inside a transaction, so that no one writes meanwhile.
+        """Read new events, inside a transaction, so that nothing is written meanwhile.
 
-        What is written in a transaction is read by the next one, since it may yet fail.
+        The next call reads what this transaction writes, since it may still fail.
         """
         for event in self.store.events(after=self.history.last):
             self.history.add(event)
@@ -241,8 +241,8 @@ class Answers:
             return
         if not self.batches.was_asked(sample):
             raise ValueError(
-                f"id {sample!r} was never asked about. Answer what ask returns; labels "
-                "from elsewhere come in with import_labels."
+                f"id {sample!r} was never asked about. Answer what ask returns; "
+                "for other labels, use import_labels."
             )
         if annotator in answers:
             raise ValueError(
@@ -250,7 +250,7 @@ class Answers:
                 f"{label_of(answers[annotator].label)!r}; use relabel to correct it."
             )
         if kind == "skip" and self.history.is_settled(sample):
-            raise ValueError(f"id {sample!r} is answered or skipped already.")
+            raise ValueError(f"id {sample!r} is already answered or skipped.")
 
     def check_in_pool(self, sample):
         """Raise a ValueError unless a sample is in the pool."""
@@ -260,10 +260,10 @@ class Answers:
     def _check_label(self, label):
         label = label.item() if isinstance(label, np.generic) else label
         if isinstance(label, float) and label.is_integer():
-            label = int(label)  # beside a gap, whole numbers become float
+            label = int(label)  # integers beside missing values become float
         text = json.dumps(label) if isinstance(label, str | int) else None
         if text not in {json.dumps(name) for name in self.classes}:
-            cure = " Drop the rows without label." if is_missing(label) else ""
+            cure = " Drop the rows without a label." if is_missing(label) else ""
             raise ValueError(
                 f"Unknown label {label!r}; the classes are {self.classes}. Nothing was "
                 f"written.{cure}"
@@ -272,7 +272,7 @@ class Answers:
 
 
 def check_name(annotator):
-    """Return the name of an annotator, or say that it is none."""
+    """Return the name of an annotator, or raise an error."""
     if not isinstance(annotator, str) or not annotator:
         raise ValueError(f"annotator must be a name, got {annotator!r}.")
     return annotator

@@ -1,4 +1,4 @@
-"""Training beside the person who labels."""
+"""Training in the background during labelling."""
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -8,28 +8,28 @@ __all__ = ["Background"]
 
 
 class Background:
-    """Computes the waiting batch in one thread, or on demand.
+    """Compute the next batch in one thread, or on demand.
 
     Parameters
     ----------
     batches : Batches
 
     enabled : bool
-        False computes when the batch is needed; the questions are the same. It does
-        so in the thread, too, which catches every kind of error.
+        With False, the batch is computed when needed; the questions are the same. It
+        uses the thread for this, too, which catches every kind of error.
     """
 
     def __init__(self, batches, enabled):
         self.batches = batches
         self.enabled = enabled
         self._pool = ThreadPoolExecutor(1, "annotation")
-        self._plan = None  # number and point of the batch that is being computed
+        self._plan = None  # number and point of the batch in progress
         self._batch: Future | None = None
         self._reports: list[Future] = []
         self._look: Future | None = None
 
     def start(self):
-        """Begin with the batch that waits, if nobody has; returns at once."""
+        """Start computing the next batch, if not started yet; return immediately."""
         if self.enabled:
             self._begin()
 
@@ -39,20 +39,20 @@ class Background:
             return number, point, computed
         self._batch = self._pool.submit(self.batches.compute, number)
         self._plan = number, point
-        # Questions first: accuracy takes longer, and nobody waits for it.
+        # Questions first: accuracy takes longer, and can wait.
         report = self._pool.submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]
         return number, point, computed
 
     def finish(self):
-        """Wait until the waiting batch is computed.
+        """Wait until the next batch is computed.
 
         Returns
         -------
         bool
             False if there is nothing left to ask.
         """
-        # Asked once: another process may open this one and plan the next meanwhile.
+        # Read once, as another process may open this batch and plan the next meanwhile.
         number, point, computed = self._begin()
         if computed:
             return True
@@ -61,14 +61,14 @@ class Background:
         if not self.enabled:
             self.wait()
         self.raise_error()
-        self._plan = None  # if there was nothing to ask, look again next time
-        # By now the batch may be opened by another process, or moved on by an import.
+        self._plan = None  # if there was nothing to ask, try again next time
+        # By now, another process may have opened the batch, or an import replanned it.
         return self.batches.waiting() != (number, point, 0)
 
     def is_busy(self, patience):
-        """Tell whether the waiting batch is still being computed, after some seconds.
+        """Tell whether the next batch is still being computed after some seconds.
 
-        Without a thread of its own, it is computed when it is needed.
+        Without background training, it is computed when needed.
         """
         if not self.enabled:
             return False
@@ -79,12 +79,12 @@ class Background:
         return not self._batch.done()
 
     def look(self, measure):
-        """Measure what was said last, after what is under way; returns at once."""
+        """Schedule `measure` after the running jobs; return immediately."""
         if self.enabled and (self._look is None or self._look.done()):
             self._look = self._pool.submit(measure)
 
     def wait(self):
-        """Wait for all that is under way."""
+        """Wait for all running jobs."""
         for job in self._jobs():
             job.exception()
 
@@ -93,19 +93,19 @@ class Background:
         return [job for job in jobs if job is not None]
 
     def raise_error(self):
-        """Raise once what went wrong in the background."""
-        # Of figures nothing is said: the next batch fails in the same way, and loudly.
+        """Raise an error of the background thread, once."""
+        # Errors of scores are ignored: the next batch fails in the same way, loudly.
         jobs = [job for job in self._jobs() if job is not self._look]
         failed = [job for job in jobs if job.done() and job.exception()]
         if not failed:
             return
         self._reports = [job for job in self._reports if not job.done()]
         if self._batch in failed:
-            self._plan = self._batch = None  # the next call tries again
+            self._plan = self._batch = None  # retry in the next call
         raise self._failure(failed[0].exception())
 
     def run(self, work):
-        """Do what may train in the thread, where no kind of error is missed."""
+        """Run a job in the thread, which catches every kind of error."""
         job = self._pool.submit(work)
         error = job.exception()
         if error is not None:
@@ -113,20 +113,20 @@ class Background:
         return job.result()
 
     def _failure(self, error):
-        # Without a thread of its own, training is a part of the call.
+        # Without background training, training is part of the call.
         of_the_call = () if self.enabled else (ValueError, TypeError)
         if isinstance(error, (StoreError, *of_the_call)):
             return error
         reason = f"{type(error).__name__}: {error}".rstrip(".")
         failure = RuntimeError(
             f"Training in the background failed: {reason}. All answers are kept, and "
-            "labelling can go on; the next call tries again."
+            "labelling can continue; the next call tries again."
         )
         failure.__cause__ = error
         return failure
 
     def close(self):
-        """End the thread, after what it is doing now."""
+        """Stop the thread after its current job."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _report(self, number, batch):

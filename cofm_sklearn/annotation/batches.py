@@ -1,9 +1,9 @@
-"""Batches of questions, each computed from a fixed point of the history.
+"""Batches of questions, each computed at a fixed point of the history.
 
-When batch k is opened, the number of the last event is written down as the point of
-batch k + 1, which is then computed while people answer batch k. So the questions are
-a function of pool, history and seed, and never of how long training took; a batch that
-was lost in a crash is computed again from its point.
+When batch k is opened, the number of the last event is stored as the point of batch k +
+1, which is then computed while people answer batch k. So the questions depend only on
+pool, history and seed, and never on how long training took; a batch lost in a crash is
+computed again from its point.
 """
 
 import json
@@ -21,15 +21,15 @@ from cofm_sklearn.annotation.history import History
 
 __all__ = ["Batches"]
 
-# A question that somebody was shown this long ago, in seconds, is free for others.
+# Seconds after which a question shown to an annotator is free for others.
 _CLAIM_S = 30 * 60
-# What a batch that waits does not know, and should.
+# Events that invalidate a batch computed before them.
 _NEWS = ", ".join(f"'{kind}'" for kind in sorted({"import", "release", *CLASS_CHANGES}))
 _OPINIONS = ("prior_proba", "small_proba", "neighbors_proba", "proba")
 
 
 class Batches:
-    """Plans, computes, opens and hands out batches of one store.
+    """Plan, compute, open and hand out the batches of one store.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ class Batches:
     learning : Learning
 
     n_instances : int
-        Questions in a batch.
+        Number of questions per batch.
 
     check_share : float
-        Share of them that is drawn at random for the check set.
+        Share of questions drawn at random for the check set.
     """
 
     def __init__(self, store, learning, n_instances, check_share):
@@ -49,37 +49,37 @@ class Batches:
         self.n_instances = n_instances
         self.check_share = check_share
         self.rows = learning.rows
-        self.told = learning  # with the classes that the session was told
-        self._after = {}  # number of changes of the classes -> what learns after them
-        self._drawn = {}  # sample -> the number that it has drawn
+        self.told = learning  # with the classes given to the session
+        self._after = {}  # number of class changes -> Learning after them
+        self._drawn = {}  # sample -> its random number
 
     def learning(self, history):
-        """Return what learns with the classes that a history leads to."""
+        """Return the Learning for the current classes of a history."""
         n = len(history.changes)
         found = self._after.get(n)
         if found is None:
             before = self._after.get(n - 1, self.told)
-            # A batch may still be computed with the classes before.
+            # A batch may still be in progress with the previous classes.
             found = before.after(history.changes)
             self._after = {n - 1: before, n: found}
         return found
 
     def tell_known(self, n_changes):
-        """Say how many changes of the classes the estimator knows already."""
+        """Set the number of class changes that the estimator knows already."""
         self.told.n_known = n_changes
 
     def plan_first(self):
-        """Plan a batch if there is none that waits, inside a transaction."""
+        """Plan a batch if none is planned, inside a transaction."""
         if not self.store.rows("batch", "opened IS NULL"):
             self._plan(len(self.store.rows("batch")))
         self.move_on()
 
     def move_on(self):
-        """Plan the batch that waits anew if labels were imported since its point.
+        """Plan the next batch again if labels were imported since its point.
 
-        It would not know them, and a first batch would be chosen without any label; nor
-        would it know the check set's labels after a release, or classes that have
-        changed. Inside a transaction.
+        It would not use these labels, and a first batch would be selected without any;
+        nor would it know the check set's labels after a release, or changed classes.
+        Inside a transaction.
         """
         number, point, _ = self.waiting()
         since = f"kind IN ({_NEWS}) AND seq > ? LIMIT 1"
@@ -92,20 +92,20 @@ class Batches:
             )
 
     def waiting(self):
-        """Return (number, point, computed) of the batch that is opened next."""
+        """Return (number, point, computed) of the next batch to open."""
         rows = self.store.rows("batch", "opened IS NULL")
         if not rows:
-            raise self.store.damaged("there is no batch that waits")
+            raise self.store.damaged("there is no planned batch")
         number, point, computed, _, _ = rows[0]
         return number, point, computed
 
     def open_next(self):
-        """Open the batch that waits, and plan one; inside a transaction.
+        """Open the next batch, and plan another one; inside a transaction.
 
         Returns
         -------
         bool
-            Whether there was a computed one.
+            Whether the batch was computed.
         """
         number, _, computed = self.waiting()
         if not computed:
@@ -117,7 +117,7 @@ class Batches:
         return True
 
     def compute(self, number):
-        """Compute a planned batch and store it, unless somebody else did.
+        """Compute a planned batch and store it, unless another process did.
 
         Returns
         -------
@@ -152,14 +152,14 @@ class Batches:
         stop, reason = learning.should_stop(taught, np.array([rows[s] for s in left]))
         with self.store.transaction():
             _, now, computed, _, _ = self._batch(number)
-            if now != point:  # an import has moved it on
+            if now != point:  # an import has replanned it
                 return None, len(questions)
-            if computed:  # somebody else was faster
+            if computed:  # another process was faster
                 return taught, len(questions)
             settled = History(self.store.events())
             for position, (row, details) in enumerate(questions):
                 self.store.change(
-                    # One that is there was asked before the file lost the batch.
+                    # An existing question was asked before the file lost the batch.
                     "INSERT OR IGNORE INTO question "
                     "(sample, batch, position, is_open, details) "
                     "VALUES (?, ?, ?, ?, ?)",
@@ -178,9 +178,9 @@ class Batches:
         return taught, len(questions)
 
     def near(self, taught, history, row, gone=()):
-        """Return ids of what is nearly the same as a row, where all agree on a class.
+        """Return the ids of a row's near-duplicates if all agree on a class.
 
-        Those that are labelled, asked about or drawn for the check set are left out.
+        Labelled, queried and check set samples are left out.
         """
         learning = taught.learning
         ids = [learning.ids[other] for other in learning.nearly_same(row)]
@@ -201,7 +201,7 @@ class Batches:
         return free if len(expected) == 1 and said <= {name} else []
 
     def report(self, number, taught):
-        """Add accuracy and noise to a computed batch; they take longer."""
+        """Add accuracy and noise rate to a computed batch; they take longer."""
         _, point, _, _, text = self._batch(number)
         if taught is None or text is None:
             return
@@ -237,28 +237,28 @@ class Batches:
         return mine
 
     def has_open(self, annotator):
-        """Tell whether there is an open question that an annotator may get at once."""
+        """Tell whether there is an open question for an annotator."""
         with self.store.transaction():
             if self.waiting()[2]:
                 return True
             return bool(self._open_to(annotator))
 
     def was_asked(self, sample):
-        """Tell whether anybody was shown a sample."""
+        """Tell whether a sample was shown to anyone."""
         rows = self.store.rows("question", "sample = ?", (sample,))
         return bool(rows) and rows[0][4] is not None
 
     def shown(self):
-        """Return the samples that somebody was shown a question about, as a set."""
+        """Return the set of samples that were shown to anyone."""
         return {row[0] for row in self.store.rows("question", "claimed_by IS NOT NULL")}
 
     def is_check(self, sample):
-        """Tell whether a sample was asked about for the check set."""
+        """Tell whether a sample was queried for the check set."""
         rows = self.store.rows("question", "sample = ?", (sample,))
         return bool(rows) and bool(self.store.load(rows[0][6]).get("check"))
 
     def recast(self, classes, event):
-        """Put all opinions into the order of the classes after a change of them.
+        """Align all stored predictions with the classes after a change.
 
         Inside a transaction.
         """
@@ -275,13 +275,13 @@ class Batches:
             )
 
     def set_open(self, sample, is_open):
-        """Note that a question is open, or settled; inside a transaction."""
+        """Mark a question as open or settled; inside a transaction."""
         self.store.change(
             "UPDATE question SET is_open = ? WHERE sample = ?", (is_open, sample)
         )
 
     def n_open(self):
-        """Count the questions that were shown to somebody and wait for an answer."""
+        """Count the questions that were shown and are not answered yet."""
         return len(self.store.rows("question", "is_open AND claimed_by IS NOT NULL"))
 
     def _open_to(self, annotator):
@@ -295,7 +295,7 @@ class Batches:
             (sample, self.store.load(details))
             for sample, _, _, _, who, when, details in rows
             if sample in self.rows
-            # Either way: clocks of other machines run ahead.
+            # In both directions, as clocks of other machines may run ahead.
             and (who in (None, annotator) or abs(now - when) > _CLAIM_S)
         ]
 
@@ -305,10 +305,10 @@ class Batches:
         return self._drawn[sample]
 
     def _draw(self, number, left):
-        """Samples for the check set, and how many others the query may choose.
+        """Return samples for the check set, and the number left to the query.
 
-        Those that have drawn a low number are kept for the check set, and no query
-        asks for them: so it is a random part of the pool, whatever was asked for.
+        Samples with a low random number are reserved for the check set and never
+        queried: so it is a random part of the pool, whatever was queried.
         """
         n, share = self.n_instances, self.check_share
         kept = sorted(
@@ -316,13 +316,13 @@ class Batches:
             key=lambda sample: (self._number(sample), sample),
         )
         n_free = len(left) - len(kept)
-        # In the end, what is left is asked about, whatever it is.
+        # At the end of the pool, all remaining samples are asked about.
         n_kept = max(n_checks(number * n, n, share), n - n_free)
         n_kept = min(n_kept, len(kept))
         return kept[:n_kept], min(n - n_kept, n_free)
 
     def _mix(self, number, questions, checks):
-        """Put rows of the check set among the questions, at random places."""
+        """Insert rows of the check set at random positions among the questions."""
         rng = np.random.RandomState([self.told.seed, number])
         for row in checks:
             details = {**dict.fromkeys([*_OPINIONS, "utility"]), "check": True}

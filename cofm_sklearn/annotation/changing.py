@@ -7,13 +7,13 @@ __all__ = ["Changing"]
 
 
 class Changing(SessionPart):
-    """Add, rename, merge and describe classes while people label."""
+    """Add, rename, merge and describe classes during labelling."""
 
     @property
     def descriptions(self):
-        """What is known of each class in words: a dict of label to text.
+        """Descriptions of the classes: a dict of label to text.
 
-        From the prior's class descriptions, and from what was said here.
+        From the prior's class descriptions, and from `describe_class`.
         """
         self._check(None)
         told, changes = self._batches.told, self._answers.refresh().changes
@@ -23,60 +23,60 @@ class Changing(SessionPart):
         return {name: text for name, text in found.items() if name in self.classes}
 
     def add_class(self, name, description=None, annotator=None):
-        """Add a class. All questions go on; the next batch knows it.
+        """Add a class. Open questions stay valid; the next batch uses the new class.
 
         Parameters
         ----------
         name : label
-            Of the type of the others.
+            Must have the type of the other classes.
 
         description : str or None, default=None
-            What it means, for people and for a prior that reads descriptions; there,
-            None stands for the name.
+            Description for people, and for a prior that reads descriptions; there, None
+            uses the name.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who makes the change; None uses the session's own.
 
         Raises
         ------
         TypeError, ValueError
-            If it is there already, or of another type.
+            If the class exists already, or has another type.
         """
         self._change("add", [name, description], annotator)
 
     def rename_class(self, name, new_name, annotator=None):
-        """Call a class by another name; all its labels, of before too, follow.
+        """Rename a class, including all its earlier labels.
 
         Parameters
         ----------
         name, new_name : label
-            The class, and what it is called from now on.
+            The class, and its new name.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who makes the change; None uses the session's own.
 
         Raises
         ------
         TypeError, ValueError
-            If there is no such class, or there is one of the new name.
+            If there is no such class, or the new name exists already.
         """
         self._change("rename", [name, new_name], annotator)
 
     def merge_classes(self, names, into, annotator=None):
-        """Make several classes one; all their labels, of before too, follow.
+        """Merge several classes into one, including all their earlier labels.
 
-        The file keeps what was said, but nothing divides the labels again.
+        The file keeps the original labels, but a merge cannot be undone.
 
         Parameters
         ----------
         names : label or list of labels
-            Classes that are no more.
+            Classes to remove.
 
         into : label
-            The class that they become, one of the present ones.
+            The existing class that they become.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who makes the change; None uses the session's own.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Changing(SessionPart):
         self._change("merge", [into, *names], annotator)
 
     def describe_class(self, name, description, annotator=None):
-        """Say what a class means, for people and for a prior that reads descriptions.
+        """Describe a class, for people and for a prior that reads descriptions.
 
         Parameters
         ----------
@@ -96,12 +96,12 @@ class Changing(SessionPart):
         description : str
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who makes the change; None uses the session's own.
 
         Raises
         ------
         TypeError, ValueError
-            If there is no such class, or the description says nothing.
+            If there is no such class, or the description is empty.
         """
         self._change("describe", [name, description], annotator)
 

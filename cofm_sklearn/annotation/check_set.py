@@ -1,4 +1,4 @@
-"""An honest score: labels of samples drawn at random, which no model learns from."""
+"""Check set: randomly drawn labels, held out from training, to measure accuracy."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,34 +13,35 @@ _DRAWS = 20_000
 
 @dataclass(frozen=True)
 class CheckScore:
-    """What the model's predictions of the check set are worth.
+    """Scores of the model on the check set.
 
-    All intervals are at 95 %. They take the answers for right, and are of the pool as
-    it came: what was drawn for the check set was drawn before anybody looked.
+    All intervals are at 95 %. They assume that the answers are right, and refer to the
+    original pool: the check set is drawn before any label is given.
 
     Attributes
     ----------
     n : int
-        Labels in the check set.
+        Number of labels in the check set.
 
     accuracy : float
-        Share of them that is predicted.
+        Share of right predictions.
 
     accuracy_interval : tuple of (float, float)
-        Clopper and Pearson's interval, which holds at least as often as it says.
+        Clopper and Pearson's interval, which is conservative.
 
     balanced_accuracy : float
-        Mean recall of the classes that the check set has.
+        Mean recall of the classes in the check set.
 
     balanced_accuracy_interval : tuple of (float, float)
-        Of the mean of Beta distributions, one for each recall (Brodersen et al., 2010).
+        Interval of the mean of one Beta distribution per recall (Brodersen et al.,
+        2010).
 
     recalls : dict of label to (float or None, float, float, int)
-        For every class: the share of its check labels that is predicted, the same
-        interval, and their number. None, 0 and 1 where there are none.
+        For every class: its recall, the same interval, and its number of check labels.
+        None, 0 and 1 for a class without check labels.
 
     rarest : label
-        The class with the fewest labels among those that the check set has.
+        The class with the fewest labels among those in the check set.
 
     References
     ----------
@@ -61,17 +62,17 @@ class CheckScore:
 
 
 def draw_number(sample, seed):
-    """Return the number from 0 to 1 that a sample has drawn, once and for all.
+    """Return the fixed random number from 0 to 1 of a sample.
 
-    It depends on the sample's id and on the seed, so that the check set is the same in
-    any process, in any order of the pool, and after more rows have come.
+    It depends only on the sample's id and the seed, so the check set is the same in any
+    process, in any order of the pool, and after rows were added.
     """
     digest = hashlib.blake2b(f"{seed}:{sample}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def n_checks(first, n, share):
-    """How many of the questions `first` to ``first + n - 1`` are for the check set."""
+    """Return the number of check questions among `first` to ``first + n - 1``."""
     return int(np.floor((first + n) * share + 1e-9) - np.floor(first * share + 1e-9))
 
 
@@ -81,12 +82,12 @@ def score_check_set(counts):
     Parameters
     ----------
     counts : list of (label, int, int)
-        Each class, how many of its check labels are predicted, and how many there are.
+        Each class with the numbers of right predictions and of check labels.
 
     Returns
     -------
     CheckScore or None
-        None without any label.
+        None without labels.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def score_check_set(counts):
         accuracy=float(right.sum() / of.sum()),
         accuracy_interval=_exact(right.sum(), of.sum()),
         balanced_accuracy=found,
-        # Where all are right, or none, it would end before what was found.
+        # If all or none are right, the interval must include the estimate.
         balanced_accuracy_interval=(min(float(low), found), max(float(high), found)),
         recalls={
             label: (k / n, *_exact(k, n), n) if n else (None, 0.0, 1.0, 0)

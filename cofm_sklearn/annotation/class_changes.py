@@ -1,7 +1,7 @@
-"""Classes that change while people label: the labels are kept, the history is true.
+"""Changes of the classes during labelling, without rewriting the history.
 
-Labels stand in the file as they were given. A change of the classes is an event of its
-own, and says what the labels before it are called from then on.
+The file keeps labels as they were given. A change of the classes is an event that maps
+all earlier labels to their new names.
 """
 
 import json
@@ -30,37 +30,37 @@ CLASS_CHANGES = {"add", "rename", "merge", "describe"}
 
 
 def check_change(kind, content, classes):
-    """Raise a ValueError or TypeError unless a change of these classes makes sense."""
+    """Raise a ValueError or TypeError unless a change of these classes is valid."""
     names = content[:1] if kind in ("add", "describe") else content
     text = content[1] if kind in ("add", "describe") else None
     for name in names:
         if type(name) is not type(classes[0]):
             raise TypeError(
-                f"A class must be of the type of the others, as {classes[0]!r}; got "
+                f"A class must have the type of the others, like {classes[0]!r}; got "
                 f"{name!r}."
             )
         if isinstance(name, str) and not name.strip():
             raise ValueError("The name of a class must not be empty.")
     described = kind == "describe" or text is not None
     if described and (not isinstance(text, str) or not text.strip()):
-        raise ValueError(f"A description must be a text that says something: {text!r}.")
+        raise ValueError(f"A description must be a non-empty text, got {text!r}.")
     new = {"add": names, "rename": names[1:]}.get(kind, [])
     for name in names:
         if name in new and name in classes:
-            cure = "" if kind == "add" else " To make two classes one, merge them."
+            cure = "" if kind == "add" else " To combine two classes, merge them."
             raise ValueError(f"There is a class {name!r} already.{cure}")
         if name not in new and name not in classes:
-            raise ValueError(f"There is no class {name!r}; the classes are {classes}.")
+            raise ValueError(f"Unknown class {name!r}; the classes are {classes}.")
     if len(set(names)) < len(names):
-        raise ValueError(f"A class is named twice: {names}.")
+        raise ValueError(f"A class is listed twice: {names}.")
     if kind == "merge" and len(names) < 2:
-        raise ValueError("merge needs a class to go into and one or more that do.")
+        raise ValueError("merge needs a target class and at least one other class.")
     if kind == "merge" and len(classes) - len(names) + 1 < 2:
-        raise ValueError("After this there would be one class; 2 or more are needed.")
+        raise ValueError("This would leave one class; at least 2 are needed.")
 
 
 def renamed_by(event):
-    """Return what labels are called after a change of the classes, as JSON to JSON."""
+    """Return the new names of labels after a change of the classes, JSON to JSON."""
     content = json.loads(event.label)
     if event.kind == "rename":
         pairs = [(content[0], content[1])]
@@ -72,7 +72,7 @@ def renamed_by(event):
 
 
 def classes_after(classes, event):
-    """Return the sorted classes after a change of them."""
+    """Return the sorted classes after a change."""
     content = json.loads(event.label)
     if event.kind == "add":
         return sorted({*classes, content[0]})
@@ -82,7 +82,7 @@ def classes_after(classes, event):
 
 
 def recast_proba(proba, classes, event):
-    """Return probabilities of the classes after a change; a new class has none."""
+    """Map probabilities to the classes after a change; a new class gets 0."""
     renamed = renamed_by(event)
     summed: dict[str, float] = {}
     for name, share in zip(classes, proba):
@@ -93,7 +93,7 @@ def recast_proba(proba, classes, event):
 
 
 def descriptions_of(estimator):
-    """Return what the prior of an estimator knows of each class, as texts."""
+    """Return the class descriptions of an estimator's prior, as texts."""
     prior = getattr(split_pipeline(estimator)[1], "prior", None)
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
@@ -108,7 +108,7 @@ def descriptions_of(estimator):
 
 
 def describe(descriptions, changes):
-    """Return the description of each class after changes, where there is one."""
+    """Return the descriptions of the classes after changes."""
     found = dict(descriptions)
     for event in changes:
         content = json.loads(event.label)
@@ -125,15 +125,15 @@ def describe(descriptions, changes):
 
 
 def recast(estimator, classes, changes):
-    """Return a clone of an estimator whose prior knows the classes after changes.
+    """Clone an estimator, with its prior mapped to the classes after changes.
 
     Parameters
     ----------
     estimator : classifier
-        Without a prior, it is only cloned.
+        An estimator without a prior is only cloned.
 
     classes : list
-        Before the changes.
+        The classes before the changes.
 
     changes : list of Event
 
@@ -156,7 +156,7 @@ def recast(estimator, classes, changes):
 
 
 def _fold(prior, classes, changes):
-    """Descriptions after changes, and the columns of the prior behind each class."""
+    """Return descriptions after changes, and the prior's columns of each class."""
     described = dict(getattr(prior, "class_descriptions", {}))
     parts = {name: [k] for k, name in enumerate(classes)}
     for event in changes:
@@ -179,19 +179,19 @@ def _fold(prior, classes, changes):
 
 
 class RecastPrior(BasePrior):
-    """A prior whose classes were renamed, merged or added to since.
+    """A prior with renamed, merged or added classes.
 
     Parameters
     ----------
     prior : prior
-        The prior of the classes before.
+        The prior for the classes before the changes.
 
     classes : list
-        The classes now, sorted.
+        The current classes, sorted.
 
     parts : list of list of int
-        For each class, the columns of `prior` that it is made of. One of none gets an
-        equal share: the prior knows nothing of it.
+        For each class, the columns of `prior` that make it up. A class without columns
+        gets an equal share, as the prior knows nothing about it.
 
     Attributes
     ----------
@@ -215,12 +215,12 @@ class RecastPrior(BasePrior):
         self.parts = parts
 
     def fit(self, X, y=None):
-        """Fit the prior to unlabelled samples, unless it is fitted and frozen.
+        """Fit the prior to unlabelled samples, unless it is frozen and fitted.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            As the prior takes it.
+            Samples that the prior accepts.
 
         y : object, default=None
             Ignored.
@@ -235,12 +235,12 @@ class RecastPrior(BasePrior):
         return self
 
     def predict_proba(self, X):
-        """Return the prior of the classes as they are now.
+        """Predict probabilities of the current classes.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            As the prior takes it.
+            Samples that the prior accepts.
 
         Returns
         -------
@@ -257,7 +257,7 @@ class RecastPrior(BasePrior):
         return proba
 
     def features(self, X):
-        """Return what a small model should see of X."""
+        """Return the part of X that a small model should see."""
         return features_for_small_model(self.prior_, X)
 
     def embed(self, X):

@@ -1,4 +1,4 @@
-"""How damage of a store is noticed, and said."""
+"""Errors of the store, and checksums that detect damage."""
 
 import hashlib
 import json
@@ -7,17 +7,17 @@ __all__ = ["DamagedStoreError", "StoreError", "row_checksum"]
 
 
 class StoreError(RuntimeError):
-    """The file of annotations cannot be used as it is; the message says why."""
+    """The annotation file cannot be used; the message says why."""
 
 
 class DamagedStoreError(StoreError):
-    """The file of annotations is damaged; what could be read was copied.
+    """The annotation file is damaged; the readable part was copied.
 
     Attributes
     ----------
     salvaged : Path or None
-        The copy, which can be opened like any other; None if it cannot be written.
-        Its note ``"salvaged"`` says what is missing.
+        The copy, which can be opened like any other file; None if it cannot be written.
+        Its note ``"salvaged"`` lists what is missing.
     """
 
     def __init__(self, message, salvaged=None):
@@ -26,6 +26,6 @@ class DamagedStoreError(StoreError):
 
 
 def row_checksum(*values):
-    """Checksum over all columns of a row."""
+    """Return the checksum over all columns of a row."""
     text = json.dumps(list(values), ensure_ascii=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""Labels in and out as tables: CSV, Parquet, JSON Lines, Hugging Face datasets."""
+"""Import and export: CSV, Parquet, JSON Lines, Hugging Face datasets."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from cofm_sklearn.utils.texts import is_missing, is_text
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
 _TEXTS = {"id": str, "label": str, "annotator": str}
-# What makes a spreadsheet compute; with marks in front, it was such a text before.
+# Start of a formula in a spreadsheet, perhaps already prefixed with marks.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
@@ -53,12 +53,12 @@ def write_frame(frame, path, format=None, checksum=False):
     """
     format = _format_of(path, format)
     sums = _sums_of(path)
-    sums.unlink(missing_ok=True)  # that of what is replaced
+    sums.unlink(missing_ok=True)  # checksum of the replaced file
     with whole_file(path) as part:
         if format == "csv":
             texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz"])
             frame = frame.assign(**{name: texts[name].map(_as_text) for name in texts})
-            # Quoted, as readers take a carriage return for the end of a row.
+            # Quoted, as readers treat a carriage return as the end of a row.
             frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif format == "parquet":
             import_optional("pyarrow", needed_by="A Parquet file")
@@ -73,7 +73,7 @@ def write_frame(frame, path, format=None, checksum=False):
                     file.write(json.dumps(cells) + "\n")
     if checksum:
         with whole_file(sums) as part:
-            # As `sha256sum --check` reads it.
+            # Format of `sha256sum --check`.
             line = f"{sha256_of_file(path)}  {path.name}\n"
             Path(part).write_text(line, encoding="utf-8")
 
@@ -91,7 +91,7 @@ def _as_json(cell):
 
 
 def _as_text(cell):
-    """Keep a spreadsheet from taking a text for a formula; `_as_written` undoes it."""
+    """Escape texts that look like formulas to a spreadsheet; see `_as_written`."""
     is_formula = isinstance(cell, str) and _FORMULA.match(cell)
     return f"'{cell}" if is_formula else cell
 
@@ -109,32 +109,32 @@ def read_labels(labels, pool, annotator, classes):
     labels : DataFrame, Series, str, path-like, or list of (id, label, annotator)
 
     pool : PoolNames
-        How the samples of the pool are called.
+        Ids of the samples of the pool.
 
     annotator : str
-        Whose labels they are, where nothing says so.
+        Annotator of labels without one.
 
     classes : list
-        All labels.
+        All classes.
 
     Returns
     -------
     list of (id, label, annotator)
-        Whatever does not lead to a sample of the pool stands in place of its id.
+        The original value instead of an id if there is no such sample in the pool.
 
     Raises
     ------
     ValueError
-        If columns are missing or could mean two things, or a row has no label.
+        If columns are missing or ambiguous, or a row has no label.
 
     TypeError
-        If `labels` is none of these.
+        If `labels` has another type.
     """
     if isinstance(labels, list):
         for said in labels:
             if not isinstance(said, tuple | list) or len(said) != 3:
                 raise ValueError(
-                    f"labels must hold (id, label, annotator), got {said!r}."
+                    f"labels must have (id, label, annotator), got {said!r}."
                 )
         return [(pool.known(sample), *said) for sample, *said in labels]
     if isinstance(labels, pd.Series):
@@ -154,8 +154,8 @@ def read_labels(labels, pool, annotator, classes):
     missing = [row for row, label in enumerate(said) if _is_blank(label)]
     if missing:
         raise ValueError(
-            f"labels has no label in {len(missing)} of {len(said)} rows, the first is "
-            f"row {missing[0]}. Drop the rows without label, for example with "
+            f"labels has no label in {len(missing)} of {len(said)} rows, first in "
+            f"row {missing[0]}. Drop the rows without a label, for example with "
             'labels[labels["label"].notna()], or fill them in. Nothing was imported.'
         )
     names = [annotator] * len(frame)
@@ -168,7 +168,7 @@ def read_labels(labels, pool, annotator, classes):
 
 
 def _class_of(value, by_text):
-    """Return the class that a cell of a table stands for, else the cell."""
+    """Return the class that a cell represents, else the cell."""
     value = value.item() if isinstance(value, np.generic) else value
     if str(value) in by_text:
         return by_text[str(value)]
@@ -176,7 +176,7 @@ def _class_of(value, by_text):
         number = float(value)
     except (TypeError, ValueError):
         return value
-    # Beside a blank cell, spreadsheets and pandas write 1.0 for 1.
+    # Spreadsheets and pandas write 1.0 for 1 if a cell in the column is blank.
     return by_text.get(str(int(number)), value) if number.is_integer() else value
 
 
@@ -191,7 +191,7 @@ def _read_frame(path):
         said = sums.read_text(encoding="utf-8", errors="replace").split()[:1]
         if said != [sha256_of_file(path)]:
             raise ValueError(
-                f"{str(path)!r} is not what was exported: {sums.name} has another "
+                f"{str(path)!r} is not the exported file: {sums.name} has another "
                 "checksum. Export it again, or delete that file if you edited the "
                 "labels yourself."
             )
@@ -202,10 +202,10 @@ def _read_frame(path):
             return pd.read_parquet(
                 path, engine="pyarrow", page_checksum_verification=True
             )
-        if format == "csv":  # a label "NA" is a label, and digits may be a name
+        if format == "csv":  # "NA" may be a label, and digits a name
             return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
         frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
-        # Without a line there are no names of columns.
+        # Without lines there are no column names.
         return frame if len(frame) else pd.DataFrame(columns=["id", "label"])
     except (
         *(OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError),
@@ -214,12 +214,12 @@ def _read_frame(path):
         reason = str(error).rstrip(".")
         raise ValueError(
             f"{str(path)!r} cannot be read as {format}: {reason}. Export it again, or "
-            "read it in another way, and give the frame."
+            "read it in another way and pass the frame."
         ) from error
 
 
 def samples_from_dataset(dataset, column):
-    """Take a column of a Hugging Face dataset as a pool.
+    """Read a column of a Hugging Face dataset as a pool.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def samples_from_dataset(dataset, column):
     Raises
     ------
     TypeError
-        If it is no dataset, or several splits.
+        If it is not a dataset, or has several splits.
 
     ValueError
         If there is no such column.
@@ -265,7 +265,7 @@ def samples_from_dataset(dataset, column):
     feature: Any = (getattr(dataset, "features", None) or {}).get(column)
     if type(feature).__name__ != "Image":
         return list(dataset[column])
-    # Decoded here, as the library opens whatever PIL opens, other programs included.
+    # Decoded here, as the library opens every PIL format, even with external programs.
     undecoded = dataset.cast_column(column, type(feature)(decode=False))
     return [
         _decoded(value, f"dataset[{i}]") for i, value in enumerate(undecoded[column])

@@ -1,4 +1,4 @@
-"""The part of a session that finds samples out of turn."""
+"""The part of a session for search, and for labelling without being asked."""
 
 import numpy as np
 import pandas as pd
@@ -19,47 +19,46 @@ _ORDERS = ("pool", "uncertain", "suspects")
 
 
 class Finding(SessionPart):
-    """Search and filter the pool, and label any sample of it."""
+    """Search and filter the pool, and label any of its samples."""
 
     def search(self, text=None, *, predicted=None, labeled=None, order="pool", n=20):
-        """Find samples of the pool, labelled or not.
+        """Search the pool for samples, labelled or not.
 
         Parameters
         ----------
         text : str or None, default=None
-            What the sample's text, or a cell of its row, contains; capitals make no
-            difference.
+            Substring of the sample's text, or of a cell of its row; case is ignored.
 
         predicted : label or None, default=None
-            The class that the model expects.
+            The predicted class.
 
         labeled : bool or None, default=None
-            Whether they have a label; None finds both.
+            Whether the samples have a label; None finds both.
 
         order : {"pool", "uncertain", "suspects"}, default="pool"
-            As they stand in the pool; the least certain prediction first; or only
-            labelled ones, whose label is likely wrong, first.
+            Pool order; the least certain predictions first; or only labelled samples,
+            the most likely wrong labels first.
 
         n : int, default=20
-            How many at most.
+            Maximal number of samples.
 
         Returns
         -------
         list of Question
-            With the label, where there is one. Answer them with `label` or `relabel`.
+            With the label, if there is one. Answer them with `label` or `relabel`.
 
         Raises
         ------
         ValueError
             If the pool has no text to search, a class or an order is unknown, or the
-            model gives no opinion where one is needed.
+            model has no predictions where they are needed.
         """
         self._check(None)
         check_integer("n", n, 1)
         check_option("order", order, _ORDERS)
         if predicted is not None and predicted not in self.classes:
             raise ValueError(
-                f"There is no class {predicted!r}; the classes are {self.classes}."
+                f"Unknown class {predicted!r}; the classes are {self.classes}."
             )
         rows = np.fromiter(self._rows.values(), dtype=np.int64)
         history = self._answers.refresh()
@@ -86,32 +85,32 @@ class Finding(SessionPart):
         return self._found(rows[:n], history, quality)
 
     def label(self, ids, labels, annotator=None):
-        """Label samples out of turn: any of the pool that have no label.
+        """Label any samples of the pool that have no label, without being asked.
 
-        Models learn from them. They were not drawn at random, so they are no part of
-        the check set.
+        Models learn from these labels. As the samples were not drawn at random, they
+        are never part of the check set.
 
         Parameters
         ----------
         ids : str or list of str
-            As `search` and `near_duplicates` give them, or `id_of`.
+            Ids from `search`, `near_duplicates` or `id_of`.
 
         labels : label or list of labels
-            One per id.
+            One label per id.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who gives the label; None uses the session's own.
 
         Raises
         ------
         ValueError
-            If a label is no class, or an id is not in the pool or has a label. Nothing
-            is written then.
+            If a label is not a class, or an id is not in the pool or has a label. Then
+            nothing is written.
         """
         self._answers.say("label", ids, labels, self._check(annotator))
 
     def near_duplicates(self, sample):
-        """Find samples that are nearly the same, and that all seem to be one class.
+        """Find near-duplicates of a sample that are predicted as the same class.
 
         Parameters
         ----------
@@ -121,10 +120,10 @@ class Finding(SessionPart):
         Returns
         -------
         list of Question
-            Those without a label, at most 12. None, if one that has a label differs
-            from what is expected of this sample, if the model expects another class
-            of one, or has no opinion; nor any that are drawn for the check set.
-
+            Those without a label, at most 12. Empty if one that has a label differs
+            from the class predicted for this sample, or if the model predicts another
+            class for one of them or has no predictions. Samples drawn for the check set
+            are never included.
         Raises
         ------
         ValueError
@@ -139,7 +138,7 @@ class Finding(SessionPart):
         return self._found(rows, history, {})
 
     def _found_one(self, sample):
-        """Describe one sample, with the model of the last answer."""
+        """Return one sample as a Question, with the current model's predictions."""
         history = self._answers.refresh()
         rows = np.array([self._rows[sample]], dtype=np.int64)
         return self._background.run(lambda: self._found(rows, history, {})[0])
@@ -170,12 +169,12 @@ class Finding(SessionPart):
 
 
 def _texts_of(X):
-    """Return all that can be read of each sample, without capitals.
+    """Return the searchable text of each sample, in lower case.
 
     Raises
     ------
     ValueError
-        If there is nothing.
+        If there is no text.
     """
     if isinstance(X, pd.DataFrame):
         columns = [X.iloc[:, j].tolist() for j in range(X.shape[1])]
@@ -184,5 +183,5 @@ def _texts_of(X):
     if is_text(X) or hasattr(some, "__fspath__"):
         return [str(one).casefold() for one in X]
     raise ValueError(
-        "The pool has no text to search. Search by predicted class or by order."
+        "The pool has no text to search. Use predicted= or order= instead of text=."
     )

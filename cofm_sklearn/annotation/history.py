@@ -1,4 +1,4 @@
-"""What was said so far, folded from the events in the order they were written."""
+"""History of a session, built from its events in order."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -12,34 +12,34 @@ _SAID = {"answer", "relabel", "import", "check", "label"}
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the history; lines are only ever added.
+    """One event of the history, which is append-only.
 
     Attributes
     ----------
     seq : int
-        Its number, from 1 up, in the order of writing.
+        Sequence number, from 1.
 
     time : float
         Seconds since 1970, UTC.
 
     annotator : str
-        Who said it.
+        Name of the annotator.
 
     kind : {"answer", "check", "label", "relabel", "import", "skip", "undo", "add", \
 "rename", "merge", "describe", "release"}
         What was done: a question of the query or of the check set was answered; a
-        sample was labelled out of turn; and so on. The last five are about no sample:
-        changes of the classes, and the release of the check set.
+        sample was labelled without being asked; and so on. The last five have no
+        sample: changes of the classes, and the release of the check set.
 
     sample : str
-        Id of the sample; empty where it is about none.
+        Id of the sample; empty if there is none.
 
     label : str or None
-        The label, or what becomes of the classes, as JSON; None for a skip, an undo
-        and a release.
+        The label, or the change of the classes, as JSON; None for a skip, an undo and a
+        release.
 
     target : int or None
-        Number of the event that an undo takes back.
+        Number of the event that an undo reverts.
     """
 
     seq: int
@@ -52,35 +52,35 @@ class Event:
 
 
 class History:
-    """The labels that a list of events amounts to.
+    """The current labels after a list of events.
 
     Parameters
     ----------
     events : iterable of Event, default=()
-        In the order of their numbers.
+        Events in the order of their numbers.
 
     Attributes
     ----------
     last : int
-        Number of the last event; 0 before any.
+        Number of the last event; 0 if there are none.
 
     answers : dict of str to dict of str to Event
-        By sample in the order of the first answer, then by annotator: the event whose
-        label counts. A correction takes the place of imported labels that it differs
-        from, whoever they are from; answers of other people stay beside it. Labels
-        are called what they are called after all changes of the classes.
+        By sample in the order of the first answer, then by annotator: the event with
+        the current label. A correction replaces imported labels that it differs from,
+        whoever gave them; answers of other people stay beside it. Labels are named as
+        after all changes of the classes.
 
     checks : set of str
-        Samples of the check set that have an answer, and were not released.
+        Answered samples of the check set that were not released.
 
     changes : list of Event
         Changes of the classes.
 
     skipped : dict of str to Event
-        Samples that were put aside and have no answer.
+        Skipped samples without an answer.
 
     reviewed : set of str
-        Samples whose one label somebody confirmed or corrected after it was given.
+        Samples with a single label that was confirmed or corrected later.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class History:
             self.add(event)
 
     def add(self, event):
-        """Take in the next event."""
+        """Apply the next event."""
         self.last = event.seq
         if event.kind in CLASS_CHANGES:
             self._rename(event)
@@ -131,7 +131,7 @@ class History:
         return sample in self.answers or sample in self.skipped
 
     def said_by(self, sample, annotator):
-        """Return the labels that an annotator gave, whether or not they count now."""
+        """Return the labels that an annotator gave, current or not."""
         return [
             event.label
             for event in self._of_sample.get(sample, ())
@@ -139,15 +139,15 @@ class History:
         ]
 
     def corrections(self):
-        """Return what became of labels that were looked at again.
+        """Return the labels that were corrected, and count those that were confirmed.
 
         Returns
         -------
         mended : list of (str, str, Event)
-            Sample, label before, and the correction, in the order of saying.
+            Sample, previous label, and correction, in order.
 
         n_kept : int
-            How often a label was given again as it was.
+            Number of confirmed labels.
         """
         mended, n_kept = [], 0
         for sample, about in self._of_sample.items():
@@ -163,12 +163,12 @@ class History:
         return sorted(mended, key=lambda one: one[2].seq), n_kept
 
     def last_of(self, annotator):
-        """Return what an annotator can undo next, or None."""
+        """Return the event that an annotator would undo next, or None."""
         mine = self._standing.get(annotator)
         return mine[-1] if mine else None
 
     def snapshot(self):
-        """Return a copy to read, which further events do not change."""
+        """Return a copy for reading that further events do not change."""
         copied = copy(self)
         copied.answers, copied.skipped = dict(self.answers), dict(self.skipped)
         copied.reviewed, copied.checks = set(self.reviewed), set(self.checks)

@@ -1,4 +1,4 @@
-"""Names for samples that depend on nothing but their content."""
+"""Sample ids that depend only on the content."""
 
 import hashlib
 import os
@@ -16,27 +16,27 @@ from cofm_sklearn.utils.validation import n_rows
 
 __all__ = ["PoolNames", "ids_of_file", "sample_ids"]
 
-# What `export` and labels from elsewhere call their columns; all others are content.
+# Column names of `export` and imported labels; all other columns are content.
 _COLUMNS = {"id", "index", "position", "label", "annotator", "time"}
 
-# Rows that are wider are hashed by what is not 0 in them: most of it is.
+# Wider rows are hashed by their nonzero values, as most are 0.
 _WIDE = 4096
 _BLOCK = 1024
 
 
 class PoolNames:
-    """How the samples of a pool are called, and which of them labels are about.
+    """Ids of the samples of a pool, and lookup of the samples of labels.
 
     Parameters
     ----------
     X : array-like of length n_samples
-        The pool as it was given.
+        The pool as given.
 
     checked : array-like of length n_samples
-        The same as `check_pool` returns it.
+        The pool as returned by `check_pool`.
 
     said : iterable of str, default=()
-        Ids that a file knows.
+        Ids in the file.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class PoolNames:
         self._columns = None
         if isinstance(checked, pd.DataFrame):
             self._columns = list(checked.columns)
-        self._text = None  # name of the one column; "" where it has none
+        self._text = None  # name of the only column; "" if it has none
         if self._columns is None and is_text(checked):
             name = X.columns[0] if hasattr(X, "columns") else getattr(X, "name", None)
             self._text = name if isinstance(name, str) else ""
@@ -63,24 +63,24 @@ class PoolNames:
             self.rows.setdefault(sample, row)
 
     def known(self, sample):
-        """Return an id as the file has it: earlier versions made some differently."""
+        """Return an id as in the file; earlier versions computed some differently."""
         try:
             return self._as_said.get(sample, sample)
         except TypeError:  # not even hashable
             return repr(sample)
 
     def aligned(self, labels):
-        """Return the row of each label of a Series; -1 where there is none.
+        """Return the row of each label of a Series; -1 if there is none.
 
         Raises
         ------
         ValueError
-            If their index does not tell which rows they belong to.
+            If their index does not identify rows.
         """
         index = pd.RangeIndex(len(self.ids)) if self._index is None else self._index
         if self._index is None and not labels.index.equals(index):
             raise ValueError(
-                "labels is a Series, whose index has to name rows of X, but this X has "
+                "labels is a Series, whose index must match rows of X, but this X has "
                 "no index. Open the session with X as a Series or frame, or give "
                 'labels as a frame with the column "sample" or "position".'
             )
@@ -92,12 +92,12 @@ class PoolNames:
         return index.get_indexer(labels.index)
 
     def find(self, frame):
-        """Return the id of the sample that each row of a table is about.
+        """Return the sample id of each row of a table.
 
         Raises
         ------
         ValueError
-            If nothing says so, or it could mean two things.
+            If no column identifies the samples, or a column is ambiguous.
         """
         if not frame.columns.is_unique:
             raise ValueError(
@@ -115,7 +115,7 @@ class PoolNames:
             )
         if "id" in frame and "id" not in (self._columns or ()):
             found = [self.known(sample) for sample in frame["id"].tolist()]
-            # Another version of this package may have made another id of a sample.
+            # Another version of this package may have computed another id.
             return [
                 b if a not in self.rows and b in self.rows else a
                 for a, b in zip(found, found if content is None else content)
@@ -128,7 +128,7 @@ class PoolNames:
         if own is not None and not own.equals(pd.RangeIndex(len(own))):
             raise ValueError(
                 'The column "index" of labels may mean the rows of X or the names in '
-                'its index, which are not the same here. Call it "position" if it '
+                'its index, which differ here. Rename it to "position" if it '
                 'counts rows from 0; else give the column "sample" with the texts, or '
                 "a Series of labels with the index of X."
             )
@@ -144,7 +144,7 @@ class PoolNames:
         ]
 
     def _content(self, frame):
-        """Return ids by the content of a table's rows; None where it has none."""
+        """Return ids by the content of a table's rows; None if it has no content."""
         if self._columns is not None:
             if not set(self._columns) <= set(frame.columns):
                 return None
@@ -165,14 +165,14 @@ class PoolNames:
 
 
 def sample_ids(X):
-    """Name every sample by its content.
+    """Return an id for every sample, based on its content.
 
-    The same sample has the same name wherever it stands in whatever pool, in any
-    process; equal samples share one. Numbers are known by their values, however they
-    are held: as integers or floats of any width, in a list, an array, a frame or a
-    sparse matrix. The kind of a missing value makes no difference, nor that of line
-    ends, which files change. An image of PIL is known by its pixels as they are shown,
-    a picture that is given as a path by this path.
+    The same sample has the same id anywhere in any pool, in any process; equal samples
+    share one. Numbers are identified by value, however they are stored: as integers or
+    floats of any width, in a list, an array, a frame or a sparse matrix. The type of a
+    missing value makes no difference, nor do line endings, which files change. A PIL
+    image is identified by its pixels as displayed, an image given as a path by this
+    path.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def sample_ids(X):
     Returns
     -------
     list of str of length n_samples
-        Each of 32 hexadecimal digits.
+        Ids of 32 hexadecimal digits.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def sample_ids(X):
         If an image cannot be read.
 
     TypeError
-        If a sample holds an object that is known by its place in memory only.
+        If a sample has an object that can only be identified by its memory address.
 
     Examples
     --------
@@ -211,27 +211,27 @@ def sample_ids(X):
 
 
 def ids_of_file(X, known):
-    """Name every sample as a file does, which may be of an earlier version.
+    """Return the ids that a file uses, perhaps from an earlier version.
 
-    Earlier versions named some samples in other ways: numbers in lists and of
-    integers as they were rounded to float32, rows of sparse matrices apart from those
-    of arrays, images without their palette, texts with their line ends, missing values
-    of each kind apart. Where a file knows a sample by such a name, it keeps it; where
-    one name stood for several samples, the first one does.
+    Earlier versions computed some ids differently: numbers in lists and integers
+    rounded to float32, sparse rows different from dense ones, images without their
+    palette, texts with their line endings, each type of missing value separately. If a
+    file knows a sample by an earlier id, it keeps it; if one id belonged to several
+    samples, the first one keeps it.
 
     Parameters
     ----------
     X : array-like of length n_samples
 
     known : set of str
-        Names in the file.
+        Ids in the file.
 
     Returns
     -------
     ids : list of str of length n_samples
 
     renamed : dict of str to str
-        Earlier names by present ones, for those that are kept.
+        Earlier ids by current ones, for those that are kept.
     """
     ids = sample_ids(X)
     missing, renamed = known - set(ids), {}
@@ -247,7 +247,7 @@ def ids_of_file(X, known):
 
 
 def _earlier_ids(X):
-    """Yield all names that earlier versions gave to each sample."""
+    """Yield all ids that earlier versions gave to each sample."""
     table = _as_table(X)
     if table is None:
         if hasattr(X, "iloc") and len(X.shape) == 2:
@@ -298,7 +298,7 @@ def _is_all_numbers(frame):
 
 
 def _as_table(X):
-    """Return numbers as an array, a CSR matrix or a frame; None if X holds others."""
+    """Return numbers as an array, a CSR matrix or a frame; None if X is not numeric."""
     if sparse.issparse(X):
         return X.tocsr()
     if hasattr(X, "iloc"):
@@ -320,7 +320,7 @@ def _rows(table):
         block = table.iloc[start : start + _BLOCK]
         values = block.to_numpy(dtype=np.float64, na_value=np.nan)
         for i, row in enumerate(values):
-            if (np.abs(row) >= 2**53).any():  # where float64 has gaps
+            if (np.abs(row) >= 2**53).any():  # where float64 skips integers
                 cells = [
                     block.iloc[i, j] if value == value else np.nan
                     for j, value in enumerate(row)
@@ -330,7 +330,7 @@ def _rows(table):
 
 
 def _numbers(row):
-    """Return kind and content of numbers, which are the same for equal values."""
+    """Return type and content of numbers, the same for equal values."""
     values = _floats(row)
     if row.dtype.kind in "iuO" and (np.abs(values) >= 2**53).any():
         exact = [_exact(_plain(value)) for value in row.tolist()]
@@ -340,7 +340,7 @@ def _numbers(row):
 
 
 def _floats(row):
-    # Adding 0.0 turns -0.0 into 0.0.
+    # Adding 0.0 converts -0.0 to 0.0.
     values = np.asarray(row, dtype="<f8") + 0.0
     values[np.isnan(values)] = np.nan  # which has several bit patterns
     return values
@@ -353,7 +353,7 @@ def _nonzero(values):
 
 
 def _exact(value):
-    """Return a number as a float, if that is the same number."""
+    """Return a number as a float if this is exact."""
     try:
         number = float(value)
     except OverflowError:
@@ -374,7 +374,7 @@ def _is_pil(value):
 
 
 def _described(value):
-    """Return kind and content of one sample, as bytes."""
+    """Return type and content of one sample, as bytes."""
     if isinstance(value, str):
         return b"text", _text(value)
     if isinstance(value, PathLike):
@@ -388,7 +388,7 @@ def _described(value):
         shape = repr(value.shape).encode()
         if value.dtype.kind == "O":
             return b"value", _content(value.tolist())
-        # Floats by their values, whatever their width and order of bytes.
+        # Floats by value, whatever their width and byte order.
         value = value.astype("<f8") + 0.0 if value.dtype.kind == "f" else value
         value = value.astype(value.dtype.newbyteorder("<"))
         return b"array", shape, value.dtype.str.encode(), value.tobytes()
@@ -419,9 +419,9 @@ def _content(value):
     text = repr(value)
     if " at 0x" in text:
         raise TypeError(
-            f"X holds an object of type {type(value).__name__} ({text:.60}), which is "
-            "not known by its content: in the next process it would be another sample. "
-            "Turn it into text, numbers or an image."
+            f"X has an object of type {type(value).__name__} ({text:.60}) that "
+            "cannot be identified by its content: it would change between processes. "
+            "Convert it to text, numbers or an image."
         )
     return text.encode("utf-8", "surrogatepass")
 
@@ -436,7 +436,7 @@ def _plain(value):
         return type(value)(_plain(inner) for inner in value)
     if type(value) is dict:
         return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, set | frozenset):  # in no order of its own
+    if isinstance(value, set | frozenset):  # unordered
         return type(value).__name__, sorted(repr(_plain(inner)) for inner in value)
     return value
 
@@ -444,7 +444,7 @@ def _plain(value):
 def _digest(*parts):
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        # With lengths, so that no two lists of parts look alike.
+        # With lengths, so that different lists of parts never look the same.
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()

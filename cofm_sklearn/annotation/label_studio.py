@@ -1,4 +1,4 @@
-"""Tasks for Label Studio, and its annotations back."""
+"""Export tasks to Label Studio, and import its annotations."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def label_studio_config(session, *, kind="text"):
         Its classes become the choices.
 
     kind : {"text", "image"}, default="text"
-        What a sample is; images are shown from their path or address.
+        Type of the samples; images are shown from their path or URL.
 
     Returns
     -------
@@ -66,24 +66,24 @@ def label_studio_config(session, *, kind="text"):
 
 
 def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn"):
-    """Write tasks for Label Studio: labelled ones, and the next questions.
+    """Export tasks for Label Studio: labelled samples and the next questions.
 
-    Questions carry a prediction with its score; labels go along as annotations. The
-    questions stay open in the session until their answers come back.
+    Questions carry a prediction with its score; labels are sent as annotations. The
+    questions stay open in the session until their answers are imported.
 
     Parameters
     ----------
     session : AnnotationSession
-        Samples are texts, or paths or addresses of images.
+        Samples are texts, or paths or URLs of images.
 
     path : str, path-like or None, default=None
         A ``.json`` file to write; None only returns the tasks.
 
     n : int or None, default=None
-        Questions to hand over; None takes one batch.
+        Number of questions to export; None exports one batch.
 
     model_version : str, default="cofm_sklearn"
-        What Label Studio calls the predictions.
+        Name of the predictions in Label Studio.
 
     Returns
     -------
@@ -117,43 +117,43 @@ def to_label_studio(session, path=None, *, n=None, model_version="cofm_sklearn")
     if path is not None:
         text = json.dumps(tasks, ensure_ascii=False, indent=2)
         with whole_file(path) as part:
-            # What is no UTF-8, as in odd paths, becomes JSON's own \\u escape.
+            # Invalid UTF-8, as in odd paths, becomes JSON's own \\u escape.
             part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return tasks
 
 
 def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
-    """Take in what Label Studio exports as JSON or JSON-MIN.
+    """Import annotations that Label Studio exported as JSON or JSON-MIN.
 
-    Cancelled annotations, tasks without one, and labels that `to_label_studio` sent
-    along and that come back unchanged are left out. Samples are found by
-    ``cofm_id``, or by their content where the tasks came from elsewhere.
+    Cancelled annotations, tasks without annotations, and labels that `to_label_studio`
+    sent and that come back unchanged are skipped. Samples are found by ``cofm_id``, or
+    by their content if the tasks have another source.
 
     Parameters
     ----------
     session : AnnotationSession
 
     tasks : str, path-like or list of dict
-        The exported file, or what is in it.
+        The exported file, or its content.
 
     from_name : str, default="label"
         Name of the Choices in the labelling interface.
 
     overwrite : bool, default=False
-        Whether labels take the place of others that the same annotator gave before,
-        as after a change of mind in Label Studio.
+        Whether labels replace others that the same annotator gave before, for example
+        after a correction in Label Studio.
 
     Returns
     -------
     int
-        Labels that were new to the session.
+        Number of new labels.
 
     Raises
     ------
     ValueError
-        If this is no export of Label Studio, no Choices in it are named `from_name`, a
-        choice is no class, several were chosen, or no sample is in the pool. Nothing
-        is imported then.
+        If this is not an export of Label Studio, it has no Choices named `from_name`, a
+        choice is not a class, several were chosen, or no sample is in the pool. Then
+        nothing is imported.
 
     TypeError
         If `tasks` is neither a list nor a path.
@@ -161,7 +161,7 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
     Warns
     -----
     UserWarning
-        If labels are left out, as by `AnnotationSession.import_labels`.
+        If labels are skipped, as in `AnnotationSession.import_labels`.
     """
     tasks = _dicts(_read(tasks), "tasks")
     by_text = {str(label): label for label in session.classes}
@@ -170,10 +170,10 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
     fields = {"annotations", "annotation_id", from_name}
     if tasks and not any(fields & set(task) for task in tasks):
         raise ValueError(
-            "tasks is no export of Label Studio as JSON or JSON-MIN: no task has "
+            "tasks is not an export of Label Studio as JSON or JSON-MIN: no task has "
             f"'annotations' or {from_name!r}, the first has {list(tasks[0])}. Export "
-            "old projects again with Label Studio 1.0 or later; labels of other "
-            "programs come in as a frame, with import_labels."
+            "old projects again with Label Studio 1.0 or later; for labels of other "
+            "programs, pass a frame to import_labels."
         )
     said, found = [], 0
     for number, task in enumerate(tasks):
@@ -193,28 +193,28 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
             sample = data.get("cofm_id")
             if not isinstance(sample, str | None):
                 raise ValueError(
-                    f"The cofm_id of task {number} is no text: {reprlib.repr(sample)}."
+                    f"The cofm_id of task {number} must be str: {reprlib.repr(sample)}."
                 )
             if sample is None:
                 sample = session.id_of(data.get(_TO, data.get("text")))
             label = by_text[choices[0]]
             if mark == _mark(sample, label):
                 unchanged = (sample, json.dumps(label)) in ever_said
-            else:  # earlier versions did not write the label that they sent along
+            else:  # earlier versions did not record the label that they sent
                 unchanged = mark == _mark(sample) and (sample, label) in known
             if not unchanged:
                 said.append((sample, label, name or session.annotator))
     names = {name for task in tasks for name in _names(task)}
     if names and not found:
         raise ValueError(
-            f"No task has an answer of Choices named from_name={from_name!r}; there "
-            f"are {sorted(names)}."
+            f"No task has an answer of Choices named from_name={from_name!r}; the "
+            f"names are {sorted(names)}."
         )
     return session.import_labels(said, overwrite=overwrite)
 
 
 def _read(tasks):
-    """Return the tasks of a file, or those that were given."""
+    """Return the tasks of a file, or the given tasks."""
     if isinstance(tasks, list):
         return tasks
     if not isinstance(tasks, str | PathLike):
@@ -228,7 +228,7 @@ def _read(tasks):
 
 
 def _dicts(values, what):
-    """Return a list of dict, or say that it is none."""
+    """Return a list of dict, or raise an error."""
     if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
         raise ValueError(
             f"{what} must be a list of dict, as Label Studio exports it; got "
@@ -245,7 +245,7 @@ def _is_one_of(names, choices):
 
 
 def _results(task, where):
-    """Yield each annotation of a task that counts, with each of its results."""
+    """Yield the valid annotations of a task, with each of their results."""
     for annotation in _dicts(task["annotations"], f"The annotations of {where}"):
         if not annotation.get("was_cancelled"):
             results = annotation.get("result")
@@ -257,7 +257,7 @@ def _choices(task, from_name, where):
     """Yield the choices of each annotation, who made them, and the result's id."""
     if "annotations" not in task:  # JSON-MIN
         choice = task.get(from_name)
-        # Where nobody has answered, a field of this name is one of the task's own.
+        # Without an answer, a field of this name belongs to the task itself.
         if choice is not None and task.get("annotation_id", "unknown") is not None:
             choices = choice.get("choices") if isinstance(choice, dict) else [choice]
             yield choices, _name(task.get("annotator")), None
@@ -270,7 +270,7 @@ def _choices(task, from_name, where):
 
 
 def _names(task):
-    """Names of the fields that hold answers, or may do so in JSON-MIN."""
+    """Return the names of fields with answers, or of candidates in JSON-MIN."""
     if "annotations" not in task:
         return [name for name in task if task.get("annotation_id") is not None]
     return [
@@ -280,11 +280,11 @@ def _names(task):
 
 
 def _name(who):
-    """Name an annotator: Label Studio gives a number, or a dict with an e-mail."""
+    """Name an annotator; Label Studio gives a number, or a dict with an e-mail."""
     if isinstance(who, dict):
         who = who.get("email") or who.get("id")
     if who is not None and not isinstance(who, str | int):
-        raise ValueError(f"An annotator is no name or number: {reprlib.repr(who)}.")
+        raise ValueError(f"An annotator must be a name or number: {reprlib.repr(who)}.")
     return None if who is None else f"label-studio:{who}"
 
 
@@ -293,9 +293,9 @@ def _data(session, sample, row):
     if not isinstance(value, str):
         if not hasattr(value, "__fspath__"):
             raise TypeError(
-                "Label Studio shows texts, and images by path or address; the pool of "
-                f"this session holds {type(value).__name__}. Open a session whose X "
-                "holds texts or paths, with a pipeline that encodes them."
+                "Label Studio shows texts, and images by path or URL; the pool of "
+                f"this session has {type(value).__name__}. Open a session whose X has "
+                "texts or paths, with a pipeline that encodes them."
             )
         value = str(value)
     return {_TO: value, "cofm_id": sample}
@@ -312,7 +312,7 @@ def _result(sample, label, mark):
 
 
 def _mark(sample, label=None):
-    """Id of results that come from here (with their label, sent along); it is kept."""
+    """Return the id of results that this package sends; Label Studio keeps it."""
     mark = f"cofm-{sample[:10]}"
     if label is None:
         return mark

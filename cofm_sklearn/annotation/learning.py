@@ -1,4 +1,4 @@
-"""What a session learns from the answers: a model, and the next questions."""
+"""Train the model of a session, and select the next questions."""
 
 import json
 import threading
@@ -27,21 +27,21 @@ from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 
-# Fewer labels say too little about accuracy.
+# With fewer labels, accuracy is not reported.
 _ENOUGH_LABELS = 10
 
 
 @dataclass
 class Taught:
-    """A model, and the labels it was trained on.
+    """A model with its labels.
 
     Attributes
     ----------
     learner : object
-        As query strategies get it; its estimator is unfitted before any label.
+        Learner for query strategies; its estimator is unfitted without labels.
 
     learning : Learning
-        Who taught it.
+        The object that trained it.
 
     all_rows : ndarray of shape (n_labeled,), dtype int64
         Positions in the pool of all samples with a label, in the order of the first
@@ -51,7 +51,7 @@ class Taught:
         Their labels.
 
     is_check : ndarray of shape (n_labeled,), dtype bool
-        Which of them are of the check set; the model has not seen those.
+        Which of them are in the check set; the model has not seen those.
     """
 
     learner: Any
@@ -62,20 +62,20 @@ class Taught:
 
     @property
     def rows(self):
-        """Positions of the samples that the model was trained on."""
+        """Positions of the training samples."""
         return self.all_rows[~self.is_check]
 
     @property
     def labels(self):
-        """Their labels."""
+        """Labels of the training samples."""
         return self.all_labels[~self.is_check]
 
 
 class Learning:
-    """Trains on a history, and chooses questions; keeps no memory between calls.
+    """Train on a history, and select questions; stateless between calls.
 
-    All it returns is a function of the pool, the history and the seed, so that it may
-    be called from any thread and again after a crash.
+    Results depend only on the pool, the history and the seed, so it can be called from
+    any thread, and again after a crash.
 
     Parameters
     ----------
@@ -83,13 +83,13 @@ class Learning:
         The pool.
 
     rows : dict of str to int
-        The first row of each sample id.
+        First row of each sample id.
 
     estimator, query_strategy, stopping
-        As for the session; they are cloned.
+        As in `AnnotationSession`; they are cloned.
 
     classes : list
-        All labels.
+        All classes.
 
     seed : int
     """
@@ -102,8 +102,8 @@ class Learning:
         self.seed = seed
         self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
-        self.n_known = 0  # changes of the classes that the estimator knows already
-        self._n_done = 0  # changes that were made for it
+        self.n_known = 0  # class changes that the estimator knows already
+        self._n_done = 0  # class changes applied to the estimator
         self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
         self._surroundings = None
@@ -111,18 +111,18 @@ class Learning:
 
     @property
     def surroundings(self):
-        """The pool as the query sees it; looked at once."""
+        """Embeddings and neighbours of the pool, computed once."""
         with self._lock:
             if self._surroundings is None:
                 self._surroundings = Surroundings(self.estimator, self.X)
             return self._surroundings
 
     def nearly_same(self, row):
-        """Return rows of other samples that are nearly the same as a row."""
+        """Return the rows of near-duplicates of a row."""
         return [r for r in self.surroundings.nearly_same(row).tolist() if r in self.ids]
 
     def after(self, changes):
-        """Return what learns with the classes after changes; this one, if it does."""
+        """Return the Learning for the classes after changes, perhaps this one."""
         done = self.n_known + self._n_done
         news = changes[done:]
         if not news:
@@ -139,12 +139,12 @@ class Learning:
 
     @property
     def estimator_as_told(self):
-        """The estimator that is not fitted to the pool."""
+        """The estimator before it is fitted to the pool."""
         return self._unfrozen
 
     @property
     def estimator(self):
-        """The estimator with its prior fixed to the pool; nobody trains it."""
+        """The estimator with its prior fitted to the pool; never trained itself."""
         with self._lock:
             if self._frozen is None:
                 self._frozen = fit_to_pool(self._unfrozen, self.X)
@@ -152,13 +152,13 @@ class Learning:
 
     @property
     def has_prior(self):
-        """Whether there is an opinion before the first label."""
+        """Whether there are predictions without labels."""
         steps, final = split_pipeline(self.estimator)
         has_prior = isinstance(final, BasePriorClassifier) and final.prior is not None
         return has_prior and not any(map(needs_labels, steps))
 
     def teach(self, history):
-        """Train on all answers of a history."""
+        """Train on all labels of a history."""
         with self._lock:
             samples = [s for s in history.answers if s in self.rows]
             rows = np.array([self.rows[s] for s in samples], dtype=np.int64)
@@ -172,25 +172,24 @@ class Learning:
             return Taught(learner, self, rows, labels, checks)
 
     def choose(self, taught, candidates, pending, n):
-        """Choose rows to ask about.
+        """Select rows to query.
 
         Parameters
         ----------
         taught : Taught
 
         candidates : ndarray of int
-            Rows to choose from.
+            Rows to select from.
 
         pending : ndarray of int
-            Rows that have been asked about and not answered yet. The choice counts
-            them as covered, with the label that is expected.
+            Rows of open questions. They count as covered, with their expected label.
 
         n : int
 
         Returns
         -------
         list of (int, dict)
-            Row and details of each question, in the order of asking.
+            Row and details of each question, in query order.
         """
         n = min(n, len(candidates))
         if not n:
@@ -207,14 +206,14 @@ class Learning:
                 [self.ids[r], round(float(s), 4)]
                 for r, s in zip(near.tolist(), likeness)
             ]
-            # Of what was asked before, answered or not; the batch itself counts.
+            # Compared with all earlier questions, answered or not, and with this batch.
             _, likeness = self.surroundings.nearest(row, before, 1)
             one["likeness"] = round(float(likeness[0]), 4) if len(likeness) else None
             before = np.append(before, row)
         return list(zip(rows.tolist(), details))
 
     def look_at(self, taught, rows):
-        """Return what prior, small model and both together say of some rows."""
+        """Return the predictions of prior, small model and both for some rows."""
         if not len(rows):
             return []
         with self._lock:
@@ -252,7 +251,7 @@ class Learning:
         ]
 
     def prior_alone(self, X):
-        """Return a model for when there is no label.
+        """Return the model to use without labels.
 
         Raises
         ------
@@ -260,12 +259,12 @@ class Learning:
             If there is no prior.
         """
         if not self.has_prior:
-            raise ValueError("There is neither a label nor a prior to predict with.")
+            raise ValueError("There are neither labels nor a prior to predict with.")
         with self._lock:
             return clone(self.estimator).fit(X, None)
 
     def review_descriptions(self, taught, candidates):
-        """Review the descriptions of the prior; see the function of that name.
+        """Review the class descriptions; see `cofm_sklearn.models.review_descriptions`.
 
         Raises
         ------
@@ -279,7 +278,7 @@ class Learning:
             steps, final = split_pipeline(model)
             prior = getattr(final, "prior_", None)
             if prior is None:
-                raise ValueError("There is no prior whose descriptions to review.")
+                raise ValueError("There is no prior with descriptions to review.")
             X = self.X
             for step in steps:
                 X = step.transform(X)
@@ -293,17 +292,17 @@ class Learning:
             )
 
     def label_pool(self, taught, model, ids, target_precision):
-        """Label each row of the pool; equal samples, of one id, are labelled once.
+        """Label each row of the pool; equal samples (with one id) are labelled once.
 
         Parameters
         ----------
         taught : Taught
 
         model : classifier
-            What was learned; the prior alone before any label.
+            The trained model; the prior alone without labels.
 
         ids : list of str
-            The sample of each row.
+            Sample id of each row.
 
         target_precision : float or None
             As in `cofm_sklearn.models.label_pool`.
@@ -328,7 +327,7 @@ class Learning:
         return table.iloc[[place[sample] for sample in ids]].reset_index(drop=True)
 
     def report(self, taught):
-        """Return what is known of the labels and the model, for `progress`."""
+        """Return statistics of the labels and the model, for `progress`."""
         model = split_pipeline(taught.learner.estimator)[1]
         n = len(taught.rows)
         found: dict[str, Any] = {"n_labels": n, "accuracy": None, "interval": None}
@@ -345,11 +344,11 @@ class Learning:
         return found
 
     def check(self, taught):
-        """Count, for each class, check labels that are predicted, and all of them.
+        """Count the right predictions and the check labels of each class.
 
         Returns
         -------
-        list of [label, int, int], or None without a check label or an opinion
+        list of [label, int, int], or None without check labels or predictions
         """
         rows, labels = taught.all_rows[taught.is_check], taught.all_labels
         labels = labels[taught.is_check]
@@ -366,7 +365,7 @@ class Learning:
         ]
 
     def label_quality(self, taught):
-        """Probability that each label is right, as the model sees it."""
+        """Return the model's probability that each label is right."""
         model = split_pipeline(taught.learner.estimator)[1]
         quality = getattr(model, "label_quality_", None)
         if quality is not None and len(quality) == len(taught.rows):
@@ -377,7 +376,7 @@ class Learning:
         return proba[np.arange(len(codes)), codes]
 
     def should_stop(self, taught, candidates):
-        """Ask the stopping rule; returns whether to stop, and why."""
+        """Evaluate the stopping rule; return whether to stop, and why."""
         if self.stopping is None or not len(taught.rows) or not len(candidates):
             return False, None
         with self._lock:
@@ -391,7 +390,7 @@ class Learning:
         return bool(decision.stop), str(decision.reason) if decision.stop else None
 
     def _agree(self, answers, rows):
-        """One label per sample, where annotators may differ."""
+        """Combine the answers into one label per sample."""
         people = sorted({name for said in answers for name in said})
         matrix = np.full((len(answers), len(people)), None, dtype=object)
         for i, said in enumerate(answers):
@@ -414,7 +413,7 @@ class Learning:
         return labels
 
     def _pick(self, taught, candidates, pending, n):
-        """Positions in candidates, and their utilities."""
+        """Return positions in candidates, and their utilities."""
         learner = taught.learner
         native = isinstance(self.strategy, BaseQueryStrategy)
         if not native and not learner.knows_classes:
@@ -428,7 +427,7 @@ class Learning:
         return picked, utilities[picked]
 
     def _believing(self, taught, pending):
-        """Let the strategy see open questions as if they had been answered."""
+        """Return a learner in which open questions count as answered."""
         found = self.look_at(taught, pending)
         if found[0]["proba"] is None:
             return taught.learner
@@ -440,12 +439,12 @@ class Learning:
         return out_of_fold_proba(self.estimator, X, self.classes, codes, 5, self.seed)
 
     def aligned(self, model, proba):
-        """Put probabilities into the order of the classes."""
+        """Align probabilities with the classes."""
         return align_proba(proba, model.classes_, self.classes)
 
 
 def _trust_in(model):
-    """How far a co-decision believes each of its parts; None for other models."""
+    """Return a co-decision's weights of its parts; None for other models."""
     if not isinstance(model, CoDecisionClassifier):
         return None
     neighbors = float(model.neighbor_weight_)
@@ -454,7 +453,7 @@ def _trust_in(model):
 
 
 def label_of(text):
-    """Read a label as the store keeps it."""
+    """Decode a label from the store."""
     return json.loads(text)
 
 
@@ -464,7 +463,7 @@ def classes_of(estimator, classes):
     Raises
     ------
     ValueError
-        If nobody names the classes, there are fewer than two, one is repeated, or
+        If the classes are unknown, there are fewer than two, one is repeated, or
         `classes` and the prior differ.
 
     TypeError
@@ -478,12 +477,12 @@ def classes_of(estimator, classes):
     given = known if classes is None else _plain(classes)
     if given is None:
         raise ValueError(
-            "Nobody names the classes: give classes=, or an estimator with a prior."
+            "The classes are unknown: give classes=, or an estimator with a prior."
         )
     if known is not None and given != known:
         raise ValueError(f"classes are {given}, but the prior has the classes {known}.")
     if len(given) < 2:
-        raise ValueError(f"classes must name 2 classes or more, got {given}.")
+        raise ValueError(f"classes must have at least 2 labels, got {given}.")
     return given
 
 
@@ -495,7 +494,7 @@ def _plain(classes):
         if not isinstance(label, str | int):
             raise TypeError(f"classes must be str, int or bool, got {label!r}.")
     if len(set(labels)) < len(labels):
-        raise ValueError(f"classes repeats a class: {labels}. Name each class once.")
+        raise ValueError(f"classes repeats a class: {labels}. List each class once.")
     try:
         return sorted(labels)
     except TypeError as error:

@@ -1,4 +1,4 @@
-// What opens below the sample: search, classes, map. One at a time.
+// Panels below the sample: search, classes, map. Only one is open at a time.
 
 const COLORS = [
   "#2f7fd0", "#d0762f", "#3a9a54", "#c23b4b", "#8a63c4",
@@ -9,11 +9,11 @@ function colorOf(label) {
   return label === null || label === undefined ? "#999" : COLORS[label % COLORS.length];
 }
 
-// A form control with its name beside it.
+// A form control with a label beside it.
 function field(text, control) {
   const label = make("label", "cofm-field");
   label.append(make("span", "", text), control);
-  control.setAttribute("aria-label", text); // without the text of a list's choices
+  control.setAttribute("aria-label", text); // without the text of a list's options
   return label;
 }
 
@@ -51,8 +51,8 @@ class SearchPanel {
     const classes = labeller.classes.map((name, k) => [String(k), name]);
     this.predicted = choices([["", "any"], ...classes]);
     this.order = choices([
-      ["pool", "as in the pool"], ["uncertain", "the least certain first"],
-      ["suspects", "labels that are likely wrong first"],
+      ["pool", "as in the pool"], ["uncertain", "least certain first"],
+      ["suspects", "likely wrong labels first"],
     ]);
     const submit = make("button", "", "Find");
     submit.type = "submit";
@@ -61,7 +61,7 @@ class SearchPanel {
     this.hits = make("ol", "cofm-hits");
     this.hits.setAttribute("aria-label", "Samples found");
     this.root.append(
-      field("Text", this.text), field("Expected class", this.predicted),
+      field("Text", this.text), field("Predicted class", this.predicted),
       field("Order", this.order), submit, this.count, this.hits,
     );
     this.root.addEventListener("submit", (event) => {
@@ -77,11 +77,11 @@ class SearchPanel {
   find() {
     const predicted = this.predicted.value === "" ? null : Number(this.predicted.value);
     const message = { type: "search", text: this.text.value, order: this.order.value };
-    this.labeller.send({ ...message, predicted }, "Looking …");
+    this.labeller.send({ ...message, predicted }, "Searching …");
   }
 
   show(hits) {
-    const all = `The first ${hits.length}, perhaps there are more.`;
+    const all = `The first ${hits.length}; there may be more.`;
     const found = hits.length === 1 ? "1 sample" : `${hits.length} samples`;
     this.count.textContent = hits.length >= 30 ? all : found;
     this.hits.replaceChildren(
@@ -92,9 +92,9 @@ class SearchPanel {
         button.dataset.id = hit.id;
         button.append(piece(hit));
         const name = (k) => this.labeller.classes[k];
-        let state = "no opinion yet";
+        let state = "no prediction yet";
         if (hit.label !== null) state = `labelled ${name(hit.label)}`;
-        else if (hit.guess !== null) state = `expected: ${name(hit.guess)}`;
+        else if (hit.guess !== null) state = `predicted: ${name(hit.guess)}`;
         button.append(make("small", "", state));
         button.addEventListener("click", () => this.labeller.open(hit.id));
         item.append(button);
@@ -129,10 +129,10 @@ class ClassPanel {
     submit.type = "submit";
     this.fields = {
       which: field("Class", this.which), into: field("Into", this.into),
-      name: field("New name", this.name), text: field("What it means", this.text),
+      name: field("New name", this.name), text: field("Description", this.text),
     };
     this.hint = make("p", "cofm-hint");
-    this.root.append(field("Do", this.do), ...Object.values(this.fields), submit, this.hint);
+    this.root.append(field("Action", this.do), ...Object.values(this.fields), submit, this.hint);
     this.do.addEventListener("change", () => this.show());
     this.which.addEventListener("change", () => this.show());
     this.root.addEventListener("submit", (event) => {
@@ -155,10 +155,10 @@ class ClassPanel {
     const known = this.labeller.descriptions[Number(this.which.value)];
     if (what === "describe") this.text.value = known || "";
     this.hint.textContent = {
-      add: "Its labels come from now on.",
-      rename: "All its labels follow.",
-      merge: "All its labels follow, and nothing divides them again.",
-      describe: "For you, and for a foundation model that reads descriptions.",
+      add: "You can use it from now on.",
+      rename: "All its labels are renamed, too.",
+      merge: "All its labels move to the other class. This cannot be undone.",
+      describe: "For people, and for foundation models that read descriptions.",
     }[what];
   }
 
@@ -208,7 +208,7 @@ class MapPanel {
     this.svg.setAttribute(
       "aria-label",
       `Map of the pool: ${points.length} of ${nPool} samples, ${nGiven} labelled. ` +
-        "Arrow keys go from sample to sample, Enter opens one.",
+        "Arrow keys move between samples, Enter opens one.",
     );
     this.circles = points.map(([id, x, y, label, guess, asked]) => {
       const circle = document.createElementNS(ns, "circle");
@@ -222,7 +222,7 @@ class MapPanel {
     });
     this.svg.replaceChildren(...this.circles);
     this.note.textContent =
-      "With a rim: labelled. The others have the colour of the class that is expected.";
+      "With an outline: labelled. Others have the colour of their predicted class.";
   }
 
   onKey(event) {
@@ -239,7 +239,7 @@ class MapPanel {
     }
   }
 
-  // To the nearest point that lies more in this direction than in another.
+  // Move to the nearest point in this direction.
   go([dx, dy]) {
     const from = this.at === null ? [null, 0.5, 0.5] : this.points[this.at];
     let best = null;
@@ -260,6 +260,6 @@ class MapPanel {
     const [, , , label, guess] = this.points[best];
     const name = (k) => this.labeller.classes[k];
     if (label !== null) this.note.textContent = `Labelled ${name(label)}`;
-    else this.note.textContent = guess === null ? "No opinion yet" : `Expected: ${name(guess)}`;
+    else this.note.textContent = guess === null ? "No prediction yet" : `Predicted: ${name(guess)}`;
   }
 }

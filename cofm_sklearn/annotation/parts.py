@@ -1,4 +1,4 @@
-"""What the parts of a session have in common."""
+"""Base class of the parts of a session."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,9 +6,9 @@ __all__ = ["SessionPart"]
 
 
 class SessionPart:
-    """Methods of a session that stand in a file of their own, by theme."""
+    """Base class of mixins that group a session's methods by topic."""
 
-    if TYPE_CHECKING:  # what they use is the session's
+    if TYPE_CHECKING:  # the mixins use the session's attributes
         _texts: Any
 
         def __getattr__(self, name: str) -> Any: ...

@@ -1,4 +1,4 @@
-"""The pool on a map: two dimensions, computed once."""
+"""Map of the pool in two dimensions."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ __all__ = ["PoolMapDisplay"]
 
 
 class PoolMapDisplay:
-    """A map of the pool: what is labelled, what the model expects, what was asked.
+    """A map of the pool with labels, predictions and queries.
 
     Parameters
     ----------
     frame : DataFrame
-        As `AnnotationSession.pool_map` returns it.
+        As returned by `AnnotationSession.pool_map`.
 
     classes : list
-        All labels.
+        All classes.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class PoolMapDisplay:
 
     See Also
     --------
-    cofm_sklearn.AnnotationSession.pool_map : The same as a table.
+    cofm_sklearn.AnnotationSession.pool_map : Returns the same as a table.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class PoolMapDisplay:
         missing = {"x", "y", "label", "predicted", "asked"} - set(self.frame.columns)
         if missing:
             raise ValueError(
-                f"frame lacks the columns {sorted(missing)}; take it from pool_map()."
+                f"frame lacks the columns {sorted(missing)}; pass pool_map()."
             )
         needed_by = "PoolMapDisplay.plot"
         pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
@@ -85,7 +85,7 @@ class PoolMapDisplay:
             color = colors(k % colors.N)
             ax.scatter(expected["x"], expected["y"], s=7, color=color, alpha=0.3, lw=0)
             given = frame[frame["label"] == name]
-            # Drawn even where there is none: it stands in the legend.
+            # Drawn even if empty, so that it appears in the legend.
             ax.scatter(
                 given["x"],
                 given["y"],
@@ -116,7 +116,7 @@ class PoolMapDisplay:
 
     @classmethod
     def from_session(cls, session, *, ax=None, cmap="tab10"):
-        """Draw the map of a session's pool, as it is now.
+        """Create and draw the current map of a session's pool.
 
         Parameters
         ----------
@@ -135,12 +135,12 @@ class PoolMapDisplay:
         Raises
         ------
         ValueError
-            If there is nothing that turns the samples into numbers.
+            If there is no encoder for the samples.
         """
         return cls(session.pool_map(), classes=session.classes).plot(ax, cmap=cmap)
 
 
 def scaled(places):
-    """Return places from 0 to 1, the same scale on both axes."""
+    """Return positions scaled to 0 to 1, with the same scale on both axes."""
     low, high = np.min(places, axis=0), np.max(places, axis=0)
     return (places - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5

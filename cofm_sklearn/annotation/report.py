@@ -1,4 +1,4 @@
-"""A report of a session: one HTML file, pictures inside, nothing that runs."""
+"""Report of a session: one HTML file with embedded images and no scripts."""
 
 from datetime import UTC, datetime
 from html import escape
@@ -41,7 +41,7 @@ def report_html(session, kind):
     session : AnnotationSession
 
     kind : {"auto", "text", "image"}
-        How samples are shown.
+        How to show samples.
 
     Returns
     -------
@@ -56,11 +56,11 @@ def report_html(session, kind):
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width'>",
         f"<title>Labels of {escape(now)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>What was labelled</h1><p>{escape(now)}. {progress.n_labels} of "
-        f"{progress.n_pool} samples have a label; {progress.n_skipped} were put aside, "
-        f"{progress.n_open} were asked about and wait.</p>",
+        f"<h1>Labelling report</h1><p>{escape(now)}. {progress.n_labels} of "
+        f"{progress.n_pool} samples have a label; {progress.n_skipped} were skipped, "
+        f"{progress.n_open} questions are open.</p>",
         _classes(session, progress),
-        "<h2>How good the model is</h2>",
+        "<h2>Quality of the model</h2>",
         _score(measured, score),
         _map(session),
         _mended(session, history, kind),
@@ -108,14 +108,14 @@ def _classes(session, progress):
         ]
         for k, name in enumerate(session.classes)
     ]
-    return _table(["Class", "Labels", "What it means"], rows)
+    return _table(["Class", "Labels", "Description"], rows)
 
 
 def _score(measured, score):
     lines = []
     if score is None:
         lines.append(
-            "<p>There is no check set yet, so nothing is known of the whole pool.</p>"
+            "<p>There is no check set yet, so accuracy on the pool is unknown.</p>"
         )
     else:
         rows = [
@@ -128,11 +128,11 @@ def _score(measured, score):
             ),
         ]
         for name, (recall, low, high, n) in score.recalls.items():
-            shown = "not known" if recall is None else _percent(recall)
+            shown = "unknown" if recall is None else _percent(recall)
             rows.append((f"Recall of {name}", shown, (low, high), n))
         lines.append(
-            f"<p>On the check set: {score.n} samples drawn at random, which the model "
-            "did not learn from. Intervals are at 95 %.</p>"
+            f"<p>On the check set: {score.n} samples drawn at random and not used in "
+            "training. Intervals are at 95 %.</p>"
         )
         cells = [
             [_cell(a), _cell(b), _cell(_interval(*c)), _cell(d)] for a, b, c, d in rows
@@ -140,10 +140,10 @@ def _score(measured, score):
         lines.append(_table(["", "Found", "Interval", "Labels"], cells))
     if measured["accuracy"] is not None:
         lines.append(
-            f"<p>Out of fold, on the {measured['n_labels']} labels that the model "
-            f"learned from: {_percent(measured['accuracy'])} "
-            f"({_interval(*measured['interval'])}). They were chosen for being hard, "
-            "so this is not the accuracy on the pool.</p>"
+            f"<p>Out of fold, on the {measured['n_labels']} training labels: "
+            f"{_percent(measured['accuracy'])} "
+            f"({_interval(*measured['interval'])}). The query strategy selects hard "
+            "samples, so this is not the accuracy on the pool.</p>"
         )
     if measured["noise_rate"]:
         lines.append(
@@ -180,8 +180,8 @@ def _map(session):
             f"fill='{color}' {style}/>"
         )
     return (
-        "<h2>The pool</h2><p>Two principal components of what the query sees. Labelled "
-        "samples have a rim; the others have the colour that the model expects.</p>"
+        "<h2>The pool</h2><p>Two principal components of the embeddings. Labelled "
+        "samples have an outline; others have the colour of the predicted class.</p>"
         "<svg viewBox='0 0 640 640' width='640' role='img' "
         f"aria-label='Map of the pool, {n_given} of {len(frame)} samples labelled'>"
         + "".join(points)
@@ -218,8 +218,8 @@ def _mended(session, history, kind):
         for sample, old, event in mended[-_N_LISTED:]
     ]
     return (
-        f"<h2>What was found wrong</h2><p>{len(mended)} labels were corrected, and "
-        f"{n_kept} were looked at again and kept.{_only(mended)}</p>"
+        f"<h2>Corrected labels</h2><p>{len(mended)} labels were corrected, and "
+        f"{n_kept} were reviewed and kept.{_only(mended)}</p>"
     ) + _table(["Sample", "Was", "Is", "By"], rows)
 
 
@@ -236,9 +236,9 @@ def _open(session, history, kind):
     ]
     aside = [[_sample(session, s, kind)] for s in list(history.skipped)[:_N_LISTED]]
     return (
-        "<h2>What is left open</h2><h3>Labels that are rather wrong than right</h3>"
-        + _table(["Sample", "Label", "Likely right"], rows)
-        + f"<h3>Put aside</h3><p>{_only(history.skipped)}</p>"
+        "<h2>Open issues</h2><h3>Labels that are more likely wrong than right</h3>"
+        + _table(["Sample", "Label", "Probability right"], rows)
+        + f"<h3>Skipped</h3><p>{_only(history.skipped)}</p>"
         + _table(["Sample"], aside)
     )
 
@@ -255,8 +255,8 @@ def _changes(history):
         ]
         for event in history.changes
     ]
-    return "<h2>Classes that changed</h2>" + _table(["When", "What", "", "By"], rows)
+    return "<h2>Class changes</h2>" + _table(["When", "What", "", "By"], rows)
 
 
 def _only(things):
-    return f" {_N_LISTED} are shown." if len(things) > _N_LISTED else ""
+    return f" {_N_LISTED} are listed." if len(things) > _N_LISTED else ""

@@ -1,4 +1,4 @@
-"""What comes out of a session: predictions, the model, labels."""
+"""Results of a session: predictions, the model, labels."""
 
 from pathlib import Path
 
@@ -20,15 +20,15 @@ __all__ = ["Results"]
 
 
 class Results(SessionPart):
-    """The part of a session that gives its results away."""
+    """The part of a session that returns its results."""
 
     def predict(self, X=None):
-        """Predict with a model that is trained on all labels so far.
+        """Predict with a model trained on all labels so far.
 
         Parameters
         ----------
         X : array-like of length n_samples or None, default=None
-            Samples; None takes the pool.
+            Samples; None uses the pool.
 
         Returns
         -------
@@ -38,18 +38,18 @@ class Results(SessionPart):
         Raises
         ------
         ValueError
-            If there is neither a label nor a prior.
+            If there are neither labels nor a prior.
         """
         X = self.X if X is None else check_pool(X, "X")
         return self._model(X).predict(X)
 
     def predict_proba(self, X=None):
-        """Return class probabilities, of a model that is trained on all labels so far.
+        """Predict class probabilities with a model trained on all labels so far.
 
         Parameters
         ----------
         X : array-like of length n_samples or None, default=None
-            Samples; None takes the pool.
+            Samples; None uses the pool.
 
         Returns
         -------
@@ -59,14 +59,14 @@ class Results(SessionPart):
         Raises
         ------
         ValueError
-            If there is neither a label nor a prior.
+            If there are neither labels nor a prior.
         """
         X = self.X if X is None else check_pool(X, "X")
         model = self._model(X)
         return self._learn().learning.aligned(model, model.predict_proba(X))
 
     def label_pool(self, *, target_precision=None):
-        """Label the whole pool: by people where they have answered, else by the model.
+        """Label the whole pool: with people's answers, and predictions for the rest.
 
         Parameters
         ----------
@@ -76,13 +76,13 @@ class Results(SessionPart):
         Returns
         -------
         DataFrame
-            As of `cofm_sklearn.models.label_pool`, a row per row of X; the check set
-            counts there. Its `attrs` count equal samples once.
+            As returned by `cofm_sklearn.models.label_pool`, one row per row of X, using
+            the check set. Its `attrs` count equal samples once.
 
         Raises
         ------
         ValueError
-            If there is neither a label nor a prior, or the target is not in (0, 1).
+            If there are neither labels nor a prior, or the target is not in (0, 1).
 
         TypeError
             If the estimator has no `predict_proba`.
@@ -94,7 +94,7 @@ class Results(SessionPart):
 
     @property
     def labeled(self):
-        """Rows of X that have a label, in the order of the first answer."""
+        """Rows of X with a label, in the order of the first answer."""
         return self._learn().all_rows
 
     @property
@@ -104,37 +104,37 @@ class Results(SessionPart):
 
     @property
     def model_(self):
-        """The model, fitted on all labels so far but those of the check set.
+        """The model, fitted on all labels so far except those of the check set.
 
-        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` keeps it, and
-        it predicts without the session. A co-decision with neighbours holds samples of
-        the pool.
+        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` saves it, and
+        it predicts without the session. A co-decision with neighbours contains samples
+        of the pool.
         """
         return self._model(self.X)
 
     def pool_map(self):
-        """Return the pool on a map: two principal components of what the query sees.
+        """Return a map of the pool: two principal components of the embeddings.
 
         Returns
         -------
         DataFrame
-            A row per distinct sample, its index the row of X: `id`, `x`, `y`, `label`
-            and `predicted` (None where there is none), and whether it was `asked`.
+            A row per distinct sample, indexed by the row of X: `id`, `x`, `y`, `label`
+            and `predicted` (None if there is none), and whether it was `asked`.
 
         Raises
         ------
         ValueError
-            If there is nothing that turns the samples into numbers.
+            If there is no encoder for the samples.
 
         See Also
         --------
-        cofm_sklearn.annotation.PoolMapDisplay : Draws it.
+        cofm_sklearn.annotation.PoolMapDisplay : Plots it.
         """
         taught = self._learn()
         places = taught.learning.surroundings.map()
         if places is None:
             raise ValueError(
-                "There is no map: nothing turns these samples into numbers. Use a "
+                "There is no map, as there is no encoder for these samples. Use a "
                 "pipeline with an encoder."
             )
         rows = np.fromiter(self._rows.values(), dtype=np.int64)
@@ -158,15 +158,15 @@ class Results(SessionPart):
         )
 
     def write_report(self, path, *, kind="auto"):
-        """Write what was labelled, found wrong and left open as one HTML file.
+        """Write a report on labels, corrections and open issues as one HTML file.
 
         Parameters
         ----------
         path : str or path-like
-            Where to; what is there is replaced when the new file is complete.
+            Output file; an existing one is replaced when the new file is complete.
 
         kind : {"auto", "text", "image"}, default="auto"
-            How samples are shown. Paths given as str are texts to ``"auto"``.
+            How to show samples. ``"auto"`` shows paths given as str as text.
         """
         self._check(None)
         check_option("kind", kind, ("auto", "text", "image"))
@@ -175,29 +175,29 @@ class Results(SessionPart):
             Path(part).write_text(content, encoding="utf-8", errors="replace")
 
     def export(self, path=None, format=None, *, checksum=False):
-        """Return all labels as a table, and write it.
+        """Return all labels as a table, and write it to a file.
 
         Parameters
         ----------
         path : str, path-like or None, default=None
-            Where to; None only returns the table. What is there is replaced when the
-            new file is complete. In CSV, texts that a spreadsheet would take for
-            formulas (they begin with ``= + - @``, a tab or a carriage return) get a
-            ``'`` in front; `import_labels` takes it away.
+            Output file; None only returns the table. An existing file is replaced when
+            the new one is complete. In CSV, texts that a spreadsheet would interpret as
+            formulas (they begin with ``= + - @``, a tab or a carriage return) are
+            prefixed with ``'``; `import_labels` removes it.
 
         format : {"csv", "parquet", "jsonl"} or None, default=None
-            None goes by the ending of the file.
+            None uses the suffix of the file.
 
         checksum : bool, default=False
-            Whether to write ``<path>.sha256`` beside the file, as ``sha256sum`` does.
-            Where there is one, `import_labels` refuses a file that has changed.
+            Whether to write ``<path>.sha256`` beside the file, like ``sha256sum``. If
+            it exists, `import_labels` rejects a file that has changed.
 
         Returns
         -------
         DataFrame
-            A row per sample and annotator: `id`, `index` in X (missing where the
-            sample is not in this pool), `label`, `annotator`, `time` (UTC), and
-            `sample` where it is a text.
+            A row per sample and annotator: `id`, `index` in X (missing if the sample is
+            not in this pool), `label`, `annotator`, `time` (UTC), and `sample` if it is
+            a text.
         """
         self._check(None)
         frame = labels_frame(self._answers.refresh(), self._rows, self.X)

@@ -1,4 +1,4 @@
-"""Copy what can still be read out of a damaged file."""
+"""Recover the readable events of a damaged file."""
 
 import os
 import shutil
@@ -20,13 +20,13 @@ _HEADER, _PAGE, _LEAF = 100, 4096, 0x0D
 
 
 def salvage(path, why, open_store, aside=None):
-    """Copy the events that can be read into a new file beside the damaged one.
+    """Copy the readable events of a damaged file into a new file beside it.
 
-    Each event is looked up by its number, forwards and then backwards, and compared
-    with its checksum. The damaged file is only read. Batches and questions are left
-    out: questions that were open are asked again in new batches. If a copy has these
-    events already, perhaps with more that were said since, it is this one. Where none
-    could be read, the copy holds only the note of what is missing.
+    Each event is looked up by its number, forwards and then backwards, and verified by
+    its checksum. The damaged file is only read. Batches and questions are not copied:
+    open questions will be asked again in new batches. If an earlier copy has these
+    events already, perhaps with newer ones, it is used. If no event is readable, the
+    copy contains only a note of the loss.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ def salvage(path, why, open_store, aside=None):
         What is wrong with it.
 
     open_store : callable
-        Opens a store, given its path; a new file is made.
+        Opens a store at a path; creates it if it does not exist.
 
     aside : bytes or None, default=None
-        What it held before SQLite played back a journal.
+        Content of the file before SQLite played back a journal.
 
     Returns
     -------
     message : str
-        What happened, how much is missing, and what to do.
+        What happened, what is missing, and what to do.
 
     copy : Path or None
         The new file; None if it could not be written.
@@ -59,31 +59,32 @@ def salvage(path, why, open_store, aside=None):
     if missing:
         lost = f"{len(missing)} are missing (numbers {listed})"
     elif last:
-        lost = "none is missing"
+        lost = "none are missing"
     elif events:
-        lost = f"those after number {max(events)} are missing, if there were any"
+        lost = f"those after number {max(events)} are missing, if any"
     else:
-        lost = "all that it held is missing"
+        lost = "all content is missing"
     if events:
-        found = f"the {len(events)} events that could be read are in"
-        cure = "Look at it, then go on with that file"
+        found = f"the {len(events)} readable events were copied to"
+        cure = "Check that file, then continue with it"
     else:
         found = "no answer could be read from it, which is noted in"
-        cure = "Use a backup if there is one, or begin again with that file"
-    said = f"The store {path} is damaged ({why}). It was left as it is; {found}"
+        cure = "Use a backup if there is one, or start again with that file"
+    said = f"The store {path} is damaged ({why}). It was not changed; {found}"
     try:
         copy = _copy(path, open_store, events, notes, lost)
     except (OSError, StoreError) as error:
-        return f"{said} no copy, as it cannot be written ({error}); {lost}.", None
+        return f"{said} no copy, as none can be written ({error}); {lost}.", None
     return f"{said} {copy}, {lost}. {cure}.", copy
 
 
 def _copy(path, open_store, events, notes, lost):
-    """Return a file that holds the events: one that is there, or a new one."""
+    """Return a file with the events: an existing one, or a new one."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "made.sqlite"
         with open_store(made) as store, store.transaction():
-            # Earlier versions left unsealed ones; the next session notes them.
+            # Notes of earlier versions have no checksum; the next session writes them
+            # again.
             for row in notes:
                 store.change("INSERT INTO meta (key, value) VALUES (?, ?)", row)
             for _, row in sorted(events.items()):
@@ -110,15 +111,15 @@ def _copy(path, open_store, events, notes, lost):
                 }
         except StoreError:
             continue
-        # One without events is not that of a file with some.
+        # A copy without events does not match a file that has some.
         if there.items() >= events.items() if events else not there:
             return copy
 
 
 def _read(path, open_store, aside):
-    """Return events by number, notes, and the number of the last event, 0 if unknown.
+    """Return events by number, notes, and the last event's number, 0 if unknown.
 
-    SQLite looks at a copy, which it may change: it plays a journal back.
+    SQLite opens a copy, which it may change by playing back a journal.
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.sqlite"
@@ -131,9 +132,9 @@ def _read(path, open_store, aside):
             copy.write_bytes(aside)
             found.append(_read_copy(copy))
             if len({found[0][3], found[1][3]} - {None}) == 2:
-                del found[0]  # it has become another file
+                del found[0]  # the copy has become another file
         if not found[0][2] or len(found[0][0]) < found[0][2]:
-            # Perhaps only the header is damaged, or the journal.
+            # Only the header or the journal may be damaged.
             for ending in ("-journal", "-wal", "-shm"):
                 Path(f"{copy}{ending}").unlink(missing_ok=True)
             if aside is None:
@@ -152,15 +153,15 @@ def _read(path, open_store, aside):
 
 
 def plays_back(content, journal, open_store):
-    """Tell whether a journal leads back to a sound file, and to the same one.
+    """Tell whether playing back a journal gives a sound version of the same file.
 
     Parameters
     ----------
     content, journal : bytes
-        Of a file, and of the journal that SQLite would play back when it opens it.
+        Content of a file, and of the journal that SQLite would play back on opening.
 
     open_store : callable
-        As for `salvage`.
+        As in `salvage`.
 
     Returns
     -------
@@ -197,7 +198,7 @@ def _tallies(connection):
 
 
 def _renew_header(path, example, open_store):
-    """Write the header that every file of this kind has."""
+    """Write the header of this file format."""
     open_store(example).close()
     header = bytearray(example.read_bytes()[:_HEADER])
     header[28:32] = (path.stat().st_size // _PAGE).to_bytes(4, "big")
@@ -208,7 +209,7 @@ def _renew_header(path, example, open_store):
 def _read_copy(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
-        # Without this, SQLite refuses a file that has been cut off.
+        # Without this, SQLite rejects a truncated file.
         _rows(connection, "PRAGMA writable_schema = ON")
         sealed = _rows(connection, "SELECT key, value, checksum FROM meta")
         notes = [row for *row, seal in sealed if seal == row_checksum(*row)]
@@ -222,9 +223,9 @@ def _read_copy(path):
 
 
 def _read_leaves(path, folder, open_store):
-    """Return the events in pages that no table leads to any more.
+    """Return the events in pages that no table refers to any more.
 
-    Each page is read as if it were all of the table, in a new file.
+    Each page is read as if it were the whole table, in a new file.
     """
     example, events = folder / "leaves.sqlite", {}
     open_store(example).close()
@@ -250,7 +251,7 @@ def _read_leaves(path, folder, open_store):
 
 
 def _last(connection):
-    """Number of the last event, as it is written down in two places; 0 if unknown."""
+    """Return the number of the last event, recorded in two places; 0 if unknown."""
     found = [row[1] for row in _tallies(connection)]
     sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
     found += [n for (n,) in _rows(connection, sequence)]
@@ -259,7 +260,7 @@ def _last(connection):
 
 
 def _largest(connection, last):
-    """Largest number that an event may have."""
+    """Return the largest possible event number."""
     ends = [
         row[0]
         for sql in (
@@ -287,7 +288,7 @@ def _event(connection, number):
 
 
 def _rows(connection, sql):
-    """Read rows up to the first that cannot be read."""
+    """Read rows up to the first unreadable one."""
     rows = []
     try:
         for row in connection.execute(sql):

@@ -1,4 +1,4 @@
-"""People label, models learn: the session."""
+"""Annotation sessions: people label, a model learns."""
 
 import os
 import warnings
@@ -33,91 +33,92 @@ __all__ = ["AnnotationSession"]
 
 
 class AnnotationSession(Changing, Finding, Results):
-    """Ask people what a query strategy wants to know, and keep what they say.
+    """Let people label the samples that a query strategy selects, and store the labels.
 
-    An answer is on the disk when `answer` returns. The estimator is trained in the
-    background while people go on; the next batch of questions is computed while they
-    answer the present one. After a crash, or the next day, open the same file with
-    the same pool, and go on.
+    An answer is on disk when `answer` returns. The estimator is trained in the
+    background during labelling; the next batch of questions is computed while people
+    answer the current one. To resume after a crash, or the next day, open the same file
+    with the same pool.
 
     Parameters
     ----------
     X : array-like of length n_samples
-        The pool: texts, embeddings, images, or a data frame. Samples are known by
-        their content, so the pool may be in another order the next time, or larger.
-        Equal samples are asked about once, and the label counts for all of them.
+        The pool: texts, embeddings, images, or a data frame. Samples are identified by
+        their content, so the pool may be reordered or extended the next time. Equal
+        samples are asked about once, and the label applies to all of them.
 
     estimator : classifier
-        Learns from the labels; typically a `CoDecisionClassifier`, or a pipeline that
+        Trained on the labels; typically a `CoDecisionClassifier`, or a pipeline that
         ends in one. It is cloned, and an unfitted prior is fitted on all of X.
 
     query_strategy : callable or None, default=None
-        Chooses the questions; None stands for `CoDecisionQuery()`.
+        Selects the questions; None uses `CoDecisionQuery()`.
 
     store : str, path-like or AnnotationStore, default=":memory:"
-        The file. The default keeps nothing.
+        The file. The default stores nothing on disk.
 
     classes : list of str or int, or None, default=None
-        All labels; None takes those of the estimator's prior.
+        All classes; None uses those of the estimator's prior.
 
     n_instances : int, default=10
-        Questions in a batch.
+        Number of questions per batch.
 
     annotator : str, default="me"
-        Who answers, unless the call says otherwise. Annotators who work at the same
-        time need names of their own: a question is shown to one of them only, and is
-        free for others after 30 minutes without an answer.
+        Default annotator. Annotators who work at the same time need different names: a
+        question is shown to only one of them, and becomes free for others after 30
+        minutes without an answer.
 
     check_share : float, default=0.1
-        Share of the questions that is drawn at random, for the check set: models do not
-        learn from these labels, so that `progress` and `check_score` can say how good
-        they are on the whole pool. At most 0.5; 0 asks only what the query wants.
+        Share of the questions drawn at random for the check set: models are not trained
+        on these labels, so that `progress` and `check_score` can estimate the accuracy
+        on the whole pool. At most 0.5; 0 asks only questions of the query strategy.
 
     stopping : object or None, default=None
-        A stopping rule; what it says is in `progress`.
+        A stopping rule; `progress` returns its decision.
 
     background : bool, default=True
-        Whether to train in a thread, or when needed; the questions are the same.
+        Whether to train in a thread, instead of when needed; questions are the same.
 
     random_state : int, default=0
-        Equal seeds, pools and answers give equal questions, on one machine.
+        Seed. Equal seeds, pools and answers give equal questions, on one machine.
 
     verbose : int, default=0
-        Above 0, says so when a file with answers is opened.
+        Above 0, print a line when a file with answers is opened.
 
     Attributes
     ----------
     classes : list
-        All labels as they are now, sorted.
+        The current classes, sorted.
 
     labeled : ndarray of shape (n_labeled,), dtype int64
-        Rows of X that have a label, in the order of the first answer.
+        Rows of X with a label, in the order of the first answer.
 
     labels_ : ndarray of shape (n_labeled,)
-        Their labels; what `combine_annotators` makes of several that differ.
+        Their labels; differing ones are combined by `combine_annotators`.
 
     Raises
     ------
     ValueError
-        If the pool is empty, nobody names the classes, they differ from those in the
-        file, or a parameter is out of range.
+        If the pool is empty, the classes are unknown or differ from those in the file,
+        or a parameter is out of range.
 
     TypeError
         If `query_strategy` cannot be called.
 
     StoreError
-        If the file cannot be used: locked, read-only, damaged, of a later version.
+        If the file cannot be used: locked, read-only, damaged, from a later version.
 
     Warns
     -----
     UserWarning
-        If the estimator cannot learn from such samples, or the file has labels of
+        If the estimator cannot be trained on these samples, or the file has labels of
         samples that are not in X.
 
     Notes
     -----
-    Batch k + 1 is computed from what was known when batch k was opened, or labels were
-    last imported; open questions count as covered, with the label that is expected.
+    Batch k + 1 is computed from the labels at the time when batch k was opened, or
+    labels were last imported; open questions count as covered, with their expected
+    label.
 
     Examples
     --------
@@ -160,9 +161,9 @@ class AnnotationSession(Changing, Finding, Results):
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
-        self._taught = None  # (number of the last event, what was learned)
-        self._texts: Any = None  # what `search` reads, once it has to
-        self._measured = None  # the same of what was found out about it
+        self._taught = None  # (number of the last event, trained model)
+        self._texts: Any = None  # texts for `search`, computed on first use
+        self._measured = None  # (number of the last event, its scores)
         self._closed = False
         self._pid = os.getpid()
         self._own_store = not isinstance(store, AnnotationStore)
@@ -194,11 +195,11 @@ class AnnotationSession(Changing, Finding, Results):
             warnings.warn(
                 f"{len(elsewhere)} of {len(self._answers.history.answers)} labelled "
                 f"samples of {self.store.path} are not in X. Their labels stay in the "
-                "file, but nothing is learned from them here.",
+                "file, but are not used here.",
                 stacklevel=2,
             )
         if verbose > 0 and self._answers.history.last:
-            print(f"{self.store.path}: {self._answers.history.last} events so far.")
+            print(f"{self.store.path}: {self._answers.history.last} events.")
         self._background.start()
 
     def __enter__(self):
@@ -209,7 +210,7 @@ class AnnotationSession(Changing, Finding, Results):
 
     @property
     def classes(self):
-        """All labels as they are now, sorted."""
+        """The current classes, sorted."""
         return list(self._answers.classes)
 
     def ask(self, n=1, *, annotator=None, wait=True):
@@ -218,24 +219,24 @@ class AnnotationSession(Changing, Finding, Results):
         Parameters
         ----------
         n : int, default=1
-            How many.
+            Number of questions.
 
         annotator : str or None, default=None
-            Who is asked; None stands for the session's own.
+            The annotator; None uses the session's own.
 
         wait : bool, default=True
-            Whether to wait for the next batch if fewer than `n` are open, or only if
-            none is.
+            Whether to wait for the next batch if fewer than `n` questions are open, or
+            only if none are.
 
         Returns
         -------
         list of Question
-            Fewer than `n` when the pool runs out, or without `wait`.
+            Fewer than `n` if the pool is exhausted, or without `wait`.
 
         Raises
         ------
         RuntimeError
-            If training failed in the background; said once, then it is tried again.
+            If training in the background failed; raised once, then training is retried.
         """
         annotator = self._check(annotator)
         check_integer("n", n, 1)
@@ -252,7 +253,7 @@ class AnnotationSession(Changing, Finding, Results):
                 return [self._question(s, said, annotator) for s, said in found]
 
     def _open_now(self, n, patience):
-        """Open questions as `ask` gives them; None while they are being chosen."""
+        """Return the open questions for `ask`; None while they are being selected."""
         annotator = self._check(None)
         self._background.raise_error()
         if not self._batches.has_open(annotator) and self._background.is_busy(patience):
@@ -282,7 +283,7 @@ class AnnotationSession(Changing, Finding, Results):
         )
 
     def answer(self, ids, labels, annotator=None):
-        """Answer questions; all of them, or none if one is refused.
+        """Answer questions: all of them, or none if one is invalid.
 
         Parameters
         ----------
@@ -290,26 +291,26 @@ class AnnotationSession(Changing, Finding, Results):
             As in `Question.id`.
 
         labels : label or list of labels
-            One per id.
+            One label per id.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who gives the answer; None uses the session's own.
 
         Raises
         ------
         ValueError
-            If a label is no class, an id is not in the pool, was never asked about, or
-            has been answered by this annotator. Nothing is written then.
+            If a label is not a class, or an id is not in the pool, was never asked
+            about, or has been answered by this annotator. Then nothing is written.
 
         StoreError
-            If the file cannot be written; nothing is.
+            If the file cannot be written; then nothing is.
         """
         self._answers.say("answer", ids, labels, self._check(annotator))
 
     def relabel(self, ids, labels, annotator=None):
         """Correct or confirm labels, or add a second opinion to another annotator's.
 
-        A label that is given again, as it is, is confirmed: no `review` shows it.
+        Giving the same label again confirms it: `review` does not show it any more.
 
         Parameters
         ----------
@@ -317,20 +318,20 @@ class AnnotationSession(Changing, Finding, Results):
             Labelled samples.
 
         labels : label or list of labels
-            One per id.
+            One label per id.
 
         annotator : str or None, default=None
-            Whose label it becomes; None stands for the session's own.
+            Who gives the label; None uses the session's own.
 
         Raises
         ------
         ValueError
-            If a label is no class, or an id is not in the pool or has no label.
+            If a label is not a class, or an id is not in the pool or has no label.
         """
         self._answers.say("relabel", ids, labels, self._check(annotator))
 
     def skip(self, ids, annotator=None):
-        """Put samples aside: nobody is asked about them again.
+        """Skip samples: they are not asked about again.
 
         Parameters
         ----------
@@ -338,7 +339,7 @@ class AnnotationSession(Changing, Finding, Results):
             Open questions.
 
         annotator : str or None, default=None
-            Who says so; None stands for the session's own.
+            Who skips them; None uses the session's own.
 
         Raises
         ------
@@ -348,19 +349,19 @@ class AnnotationSession(Changing, Finding, Results):
         self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
-        """Take back the last answer, correction, skip or imported label.
+        """Undo the last answer, correction, skip or imported label.
 
-        More calls go further back.
+        Further calls undo earlier ones.
 
         Parameters
         ----------
         annotator : str or None, default=None
-            Whose; None is the session's own.
+            Whose action to undo; None uses the session's own.
 
         Returns
         -------
         str
-            Id of the sample, which `ask` returns again if it is open now.
+            Id of the sample, which `ask` returns again if it is open.
 
         Raises
         ------
@@ -370,40 +371,39 @@ class AnnotationSession(Changing, Finding, Results):
         return self._answers.undo(self._check(annotator))
 
     def import_labels(self, labels, annotator=None, *, overwrite=False):
-        """Take in labels from elsewhere; what an annotator has said here stays.
+        """Import labels from elsewhere; labels that an annotator gave here stay.
 
         Parameters
         ----------
         labels : DataFrame, Series, str, path-like, or list of (id, label, annotator)
             A frame has the columns `label`, `annotator` if there are several, and one
-            that tells the sample: `id`; `sample`, the text (or all columns of X, where
-            X is a frame); or `position`, the row of X counted from 0. It may be called
-            `index` where X has no index of its own. A Series has the index of X. A
-            path is read as `export` writes it.
+            that identifies the sample: `id`; `sample`, the text (or all columns of X,
+            if X is a frame); or `position`, the row of X counted from 0. It may be
+            called `index` if X has no index of its own. A Series has the index of X. A
+            path is read in the format of `export`.
 
         annotator : str or None, default=None
-            Whose labels they are, where no column says so.
+            Annotator of the labels, unless a column gives it.
 
         overwrite : bool, default=False
-            Whether they take the place of other labels that the same annotator has
-            given here.
+            Whether they replace other labels that the same annotator gave here.
 
         Returns
         -------
         int
-            Labels that were new.
+            Number of new labels.
 
         Raises
         ------
         ValueError
-            If a label is missing or no class, or no sample is in the pool; nothing is
-            imported then.
+            If a label is missing or not a class, or no sample is in the pool; then
+            nothing is imported.
 
         Warns
         -----
         UserWarning
-            If labels are left out: of samples that are not in the pool, or because
-            they differ from what the annotator has said here.
+            If labels are skipped: those of samples that are not in the pool, or that
+            differ from the same annotator's labels here.
         """
         annotator = self._check(annotator)
         said = read_labels(labels, self._names, annotator, self.classes)
@@ -412,25 +412,25 @@ class AnnotationSession(Changing, Finding, Results):
         return n_new
 
     def id_of(self, sample):
-        """Return the id that a sample has by its content, in the pool or not."""
+        """Return the id of a sample, in the pool or not."""
         return self._names.known(sample_ids([sample])[0])
 
     def review(self, n=10):
-        """Return labelled samples, those whose label is likely wrong first.
+        """Return labelled samples, the most likely wrong labels first.
 
-        What was looked at already is left out: labels that were corrected or
-        confirmed with `relabel`, and that nobody has contradicted since. So is the
-        check set: mending what the model disagrees with would make it look better.
+        Reviewed labels are left out: those corrected or confirmed with `relabel` and
+        not contradicted since. So is the check set: correcting only where the model
+        disagrees would inflate its score.
 
         Parameters
         ----------
         n : int, default=10
-            How many at most.
+            Maximal number of samples.
 
         Returns
         -------
         list of Question
-            With `label` and `label_quality`; say with `relabel` what is right.
+            With `label` and `label_quality`; pass the right label to `relabel`.
         """
         check_integer("n", n, 1)
         taught = self._learn()
@@ -459,28 +459,29 @@ class AnnotationSession(Changing, Finding, Results):
         ]
 
     def review_descriptions(self, candidates=None):
-        """Return which descriptions of the prior are weak, by the labels so far.
+        """Review the prior's class descriptions with the labels so far.
 
         Parameters
         ----------
         candidates : dict or None, default=None
-            Label -> another description, or a list of others, to compare.
+            Label -> another description to compare, or a list of them.
 
         Returns
         -------
         DescriptionReview
-            As of `cofm_sklearn.models.review_descriptions`; a notebook shows it.
+            As returned by `cofm_sklearn.models.review_descriptions`; notebooks display
+            it.
 
         Raises
         ------
         ValueError
-            If there is no prior, or `candidates` names an unknown class.
+            If there is no prior, or `candidates` has an unknown class.
         """
         taught = self._learn()
         return taught.learning.review_descriptions(taught, candidates)
 
     def progress(self):
-        """Return how far the session has come.
+        """Return the progress of the session.
 
         Returns
         -------
@@ -489,7 +490,7 @@ class AnnotationSession(Changing, Finding, Results):
         Raises
         ------
         RuntimeError
-            If training failed in the background; said once.
+            If training in the background failed; raised once.
         """
         self._check(None)
         self._background.raise_error()
@@ -514,52 +515,52 @@ class AnnotationSession(Changing, Finding, Results):
         )
 
     def check_score(self):
-        """Score the model on the check set, trained on all other labels so far.
+        """Score the model, trained on all other labels, on the check set.
 
         Returns
         -------
         CheckScore or None
-            None as long as no question of the check set is answered.
+            None as long as the check set has no answers.
         """
         taught = self._learn()
         counts = taught.learning.check(taught)
         return None if counts is None else score_check_set(counts)
 
     def release_check(self, annotator=None):
-        """Let models learn from the check set; later questions begin another one.
+        """Release the check set for training; later questions start a new one.
 
         Parameters
         ----------
         annotator : str or None, default=None
-            Who says so; None stands for the session's own. It cannot be undone.
+            Who releases it; None uses the session's own. This cannot be undone.
 
         Returns
         -------
         int
-            Labels that were released.
+            Number of released labels.
         """
         n = self._answers.release(self._check(annotator))
         self._background.start()
         return n
 
     def wait(self):
-        """Wait until nothing is being trained; raises what went wrong."""
+        """Wait for the training to finish; raise its errors."""
         self._check(None)
         self._background.wait()
         self._background.raise_error()
 
     def close(self):
-        """End the training and close the file; can be called twice."""
+        """Stop the training and close the file; may be called twice."""
         self._closed = True
         if self._pid != os.getpid():
-            return  # the thread and the file are the other process's
+            return  # the thread and the file belong to the other process
         self._background.close()
         if self._own_store:
             self.store.close()
 
     def _check(self, annotator):
         if self._pid != os.getpid():
-            # Now, as a thread of the other process may have a lock that is waited for.
+            # First, since a thread of the other process may hold a lock forever.
             raise StoreError(
                 "The session was opened by another process. Open one on the same file "
                 "in each process."
@@ -569,7 +570,7 @@ class AnnotationSession(Changing, Finding, Results):
         return self.annotator if annotator is None else check_name(annotator)
 
     def _learn(self):
-        """Train on all answers so far, unless that was done."""
+        """Train on all answers so far, unless done already."""
         self._check(None)
         history = self._answers.refresh()
         taught = self._taught
@@ -579,9 +580,9 @@ class AnnotationSession(Changing, Finding, Results):
         return taught[1]
 
     def _measure(self):
-        """Find out how good the model of all answers so far is; in the background."""
+        """Evaluate the model of all answers so far, in the background."""
         self._learn()
         seq, taught = cast(tuple, self._taught)
         if self._measured is None or self._measured[0] != seq:
-            # What a stopping rule says is a matter of batches.
+            # Stopping rules are evaluated per batch.
             self._measured = seq, taught.learning.report(taught)

@@ -1,4 +1,4 @@
-"""Samples as people see them: text, or a picture that any browser shows."""
+"""Render samples as text, or as images that any browser shows."""
 
 import base64
 import io
@@ -12,24 +12,24 @@ __all__ = ["as_jpeg", "as_text", "shows_image"]
 
 
 def shows_image(sample, kind):
-    """Tell whether a sample is shown as an image; ``"auto"`` takes str for texts."""
+    """Tell whether to show a sample as an image; ``"auto"`` shows str as text."""
     return kind == "image" or (kind == "auto" and is_images([sample]))
 
 
 def as_text(sample):
-    """Return a sample as text; a row of a frame has a line per column."""
+    """Return a sample as text; a row of a frame has one line per column."""
     if hasattr(sample, "items"):
         return "\n".join(f"{name}: {value}" for name, value in sample.items())
     return str(sample)
 
 
 def as_jpeg(sample, max_side):
-    """Return an image as the address of a JPEG that holds it.
+    """Return an image as a JPEG data URL.
 
     Raises
     ------
     ValueError, TypeError, OSError
-        If it cannot be read.
+        If the image cannot be read.
 
     ImportError
         If pillow is not installed.
@@ -40,7 +40,7 @@ def as_jpeg(sample, max_side):
     if max(image.size) > max_side:
         image.thumbnail((max_side, max_side))
     elif max(image.size) < max_side // 4:
-        # Tiny images are shown large, with their pixels.
+        # Tiny images are enlarged, with visible pixels.
         factor = max_side // 4 // max(image.size)
         size = (image.width * factor, image.height * factor)
         image = image.resize(size, pil.Resampling.NEAREST)

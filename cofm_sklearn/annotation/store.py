@@ -1,4 +1,4 @@
-"""The file that keeps what people said: SQLite, no pickle, nothing ever deleted."""
+"""Annotation file: an append-only history in SQLite, without pickle."""
 
 import json
 import os
@@ -22,7 +22,7 @@ __all__ = ["AnnotationStore", "DamagedStoreError", "StoreError"]
 
 _APPLICATION_ID = 0x636F666D  # "cofm"
 _DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG}
-# What the checksum of a row is made of.
+# Columns in the checksum of a row.
 _COLUMNS = {
     "event": "seq, time, annotator, kind, sample, label, target",
     "meta": "key, value",
@@ -30,9 +30,9 @@ _COLUMNS = {
     "question": "sample, batch, position, is_open, claimed_by, claimed_at, details",
     "tally": "events, last, total, version, file",
 }
-# How many events there are, and which: a page of another file fits in otherwise.
+# Count and sum of the events, to detect pages from another file.
 _COUNTED = "count(*), coalesce(max(seq), 0), coalesce(sum(row_number(checksum)), 0)"
-# Step n takes a file from version n to n + 1; steps are added, never changed.
+# Step n migrates a file from version n to n + 1; steps are added, never changed.
 _STEPS = [
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
@@ -55,7 +55,7 @@ _STEPS = [
         claimed_by TEXT, claimed_at REAL, details TEXT NOT NULL);
     CREATE INDEX open_question ON question (batch, position) WHERE is_open;
     """,
-    # Checksums for all that is not an event, and how many events there are.
+    # Checksums for all other tables, and the number of events.
     f"""
     CREATE TABLE tally (
         one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL,
@@ -83,8 +83,8 @@ _STEPS = [
     """
         for table in ("meta", "batch", "question")
     ),
-    # Check sets and changes of the classes: earlier versions would learn from the one,
-    # and not know the other.
+    # Check sets and class changes: earlier versions would train on the former, and
+    # ignore the latter.
     "UPDATE tally SET version = 4;",
 ]
 
@@ -93,23 +93,23 @@ class AnnotationStore:
     """Events, batches and questions in one SQLite file.
 
     Several processes may use one file at once. Events are only ever added; every row
-    has a checksum, and the events are counted. A transaction is on the disk, in this
-    one file, when it ends: SQLite's journal is beside it only meanwhile. Samples
-    themselves are not stored, only their ids.
+    has a checksum, and the events are counted. A finished transaction is on disk in
+    this one file; SQLite's journal exists only during a transaction. Samples are not
+    stored, only their ids.
 
     Parameters
     ----------
     path : str or path-like, default=":memory:"
-        The file, made if it does not exist. ``":memory:"`` keeps nothing.
+        The file, created if it does not exist. ``":memory:"`` stores nothing on disk.
 
     timeout : float, default=30.0
-        Seconds to wait for another process that is writing.
+        Seconds to wait while another process writes.
 
     Raises
     ------
     StoreError
-        If the file cannot be opened, is locked or read-only, is not a file of
-        annotations, or was written by a later version.
+        If the file cannot be opened, is locked or read-only, is not an annotation file,
+        or was written by a later version.
 
     DamagedStoreError
         If the file is damaged.
@@ -127,15 +127,15 @@ class AnnotationStore:
     def __init__(self, path=":memory:", *, timeout=30.0):
         self.path = path if path == ":memory:" else Path(path).expanduser()
         self.timeout = timeout
-        # A child that is forked in the middle of a transaction would roll it back
-        # when it ends, in the file of its parent.
+        # A child forked during a transaction would roll it back on exit, in its
+        # parent's file.
         self._lock = take_before_fork(threading.RLock())
-        self._transaction = None  # the one that holds the lock
+        self._transaction = None  # the transaction that holds the lock
         self._pid = os.getpid()
         self._connection = None
         self._damage = None
         self._aside = None
-        # Beside a file that is being made.
+        # Exists while a file is being created.
         self._mark = Path(f"{self.path}-new")
         with self._errors(), ExitStack() as failed:
             failed.callback(self.close)
@@ -152,7 +152,7 @@ class AnnotationStore:
         self.close()
 
     def close(self):
-        """Close the file; it can be closed twice."""
+        """Close the file; may be called twice."""
         if self._pid != os.getpid():
             return
         self._end_unfinished()
@@ -162,7 +162,7 @@ class AnnotationStore:
             self._connection = None
 
     def transaction(self):
-        """Do all that is inside at once, or nothing of it; no one writes meanwhile."""
+        """Run an atomic transaction, during which nobody else writes."""
         return _Transaction(self)
 
     def rows(self, table, where="1", values=()):
@@ -176,7 +176,7 @@ class AnnotationStore:
             Condition in SQL, and order.
 
         values : tuple, default=()
-            Of the condition's question marks.
+            Values for the condition's question marks.
 
         Returns
         -------
@@ -201,10 +201,10 @@ class AnnotationStore:
         Parameters
         ----------
         after : int, default=0
-            Number of the last event that is not wanted.
+            Return only events after this number.
 
         upto : int or None, default=None
-            Number of the last that is.
+            Number of the last event to return; None returns all.
 
         Returns
         -------
@@ -215,22 +215,22 @@ class AnnotationStore:
         return [Event(*row) for row in self.rows("event", where, (after, upto))]
 
     def samples(self):
-        """Return the ids of all samples that the file knows, as a set."""
+        """Return the set of all sample ids in the file."""
         rows = self.query("SELECT sample FROM event UNION SELECT sample FROM question")
         return {sample for (sample,) in rows}
 
     def last(self):
-        """Return the number of the last event, 0 before any."""
+        """Return the number of the last event; 0 if there are none."""
         return self._tally()[1]
 
     def append(self, annotator, kind, sample, label=None, target=None):
-        """Write the next event, inside a transaction; returns it."""
+        """Write the next event, inside a transaction, and return it."""
         values = [self.last() + 1, time.time(), annotator, kind, sample, label, target]
         self.insert_event(values)
         return Event(*values)
 
     def insert_event(self, values):
-        """Write one event with the number that it has."""
+        """Write an event that already has a number."""
         self.change(
             f"INSERT INTO event ({_COLUMNS['event']}, checksum) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -238,7 +238,7 @@ class AnnotationStore:
         )
 
     def note(self, key, value=None):
-        """Return a note about the whole file as it was first given, else `value`."""
+        """Return a note about the file; store `value` first if there is none."""
         if value is not None:
             self.change(
                 "INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)",
@@ -248,11 +248,11 @@ class AnnotationStore:
         return self.load(rows[0][1]) if rows else None
 
     def load(self, text):
-        """Read what a row holds as JSON; what is none was damaged."""
+        """Parse the JSON of a row; invalid JSON means damage."""
         try:
             return json.loads(text)
         except (TypeError, ValueError, RecursionError) as error:
-            raise self.damaged(f"a row is no JSON: {error}") from error
+            raise self.damaged(f"a row is not JSON: {error}") from error
 
     def query(self, sql, values=()):
         """Return the rows of a query."""
@@ -266,7 +266,7 @@ class AnnotationStore:
             self._execute(sql, values)
 
     def _check_process(self):
-        # Before the lock is asked for: a thread of the other process may have it.
+        # Before taking the lock, which a thread of the other process may hold.
         if self._pid != os.getpid():
             raise StoreError(
                 f"The store {self.path} was opened by another process. Open the file "
@@ -289,18 +289,18 @@ class AnnotationStore:
                     "first."
                 )
             if self.path.is_dir():
-                raise StoreError(f"The store {self.path} is a folder. Name a file.")
+                raise StoreError(f"The store {self.path} is a folder. Use a file.")
             self._check_empty()
             self._check_journal()
-        # isolation_level=None: transactions are begun by hand, never implicitly. The
-        # lock of this object keeps threads apart.
+        # isolation_level=None: transactions are started explicitly, never implicitly.
+        # This object's lock separates threads.
         self._connection = sqlite3.connect(
             self.path,
             timeout=self.timeout,
             isolation_level=None,
             check_same_thread=False,
         )
-        # Text that is none fails its checksum, and not here.
+        # Invalid text fails its checksum later, not here.
         self._connection.text_factory = lambda data: data.decode(
             "utf-8", "surrogateescape"
         )
@@ -308,8 +308,8 @@ class AnnotationStore:
         self._connection.create_function("row_number", 1, row_number)
 
     def _check_empty(self):
-        """Begin a file that is not there; one that has lost all is not a new one."""
-        # SQLite leaves an empty file where it was killed before it wrote to it.
+        """Start a new file; an empty existing file may be damaged."""
+        # SQLite leaves an empty file if it is killed before the first write.
         try:
             if not self.path.exists():
                 self._mark.touch()
@@ -322,14 +322,14 @@ class AnnotationStore:
         return self.path.stat().st_size == 0
 
     def _check_journal(self):
-        """Refuse a journal that SQLite would play back to no good, before it does."""
+        """Reject a bad journal before SQLite plays it back."""
         held = self._file_and_journal()
         while held is not None and not plays_back(held[0], held[1], AnnotationStore):
             self._aside = held[0]
             held = self._file_and_journal()
-            if held is not None and held[0] == self._aside:  # no one is writing
+            if held is not None and held[0] == self._aside:  # nobody is writing
                 raise self.damaged(
-                    "the journal beside it is damaged, or of another file"
+                    "the journal beside it is damaged, or belongs to another file"
                 )
         self._aside = None if held is None else held[0]
 
@@ -338,7 +338,7 @@ class AnnotationStore:
             return None
         try:
             return self.path.read_bytes(), Path(f"{self.path}-journal").read_bytes()
-        except FileNotFoundError:  # a journal goes when the other one has written
+        except FileNotFoundError:  # the other process has deleted the journal
             return None
 
     def _prepare(self):
@@ -348,14 +348,14 @@ class AnnotationStore:
             raise self.damaged(found)
         if self._version():
             self.events()  # before anything is written
-        # Earlier versions kept the last answers in a second file, to be lost with it.
+        # Earlier versions kept the last answers in a second file, which could get lost.
         self._execute("PRAGMA journal_mode = DELETE")
-        # An answer is on the disk when `answer` returns, even if the power goes.
+        # An answer is on disk when `answer` returns, even after a power failure.
         self._execute("PRAGMA synchronous = EXTRA")
         if self._version() < len(_STEPS):
             self._migrate()
         else:
-            # Said now, not at the first answer.
+            # Fail now, not at the first answer.
             self._execute("BEGIN IMMEDIATE")
             self._execute("ROLLBACK")
         with self.transaction():
@@ -374,8 +374,8 @@ class AnnotationStore:
         found = self.query(f"SELECT {_COUNTED} FROM event")[0]
         if found != counted:
             raise self.damaged(
-                f"it has {found[0]} events up to number {found[1]}, and should have "
-                f"{counted[0]} up to number {counted[1]}, or others"
+                f"it has {found[0]} events up to number {found[1]}, instead of "
+                f"{counted[0]} up to number {counted[1]}, or other ones"
             )
 
     def _check_kind(self):
@@ -383,7 +383,7 @@ class AnnotationStore:
         application = self._execute("PRAGMA application_id").fetchone()[0]
         names = self._execute("SELECT name FROM sqlite_master").fetchall()
         tables = {name for (name,) in names}
-        if {"event", "event_stays"} <= tables:  # whatever the header says
+        if {"event", "event_stays"} <= tables:  # whatever is in the header
             if "tally" in tables:
                 *_, sealed, _ = self._tally()
             else:
@@ -394,7 +394,7 @@ class AnnotationStore:
             if application == _APPLICATION_ID:
                 raise self.damaged("its tables are missing")
             raise StoreError(
-                f"{self.path} is an SQLite file of another program. Name another file."
+                f"{self.path} is an SQLite file of another program. Use another file."
             )
         if version > len(_STEPS):
             raise StoreError(
@@ -407,7 +407,7 @@ class AnnotationStore:
 
     def _migrate(self):
         with self.transaction():
-            # Another process may have done it by now.
+            # Another process may have done it already.
             for number in range(self._version(), len(_STEPS)):
                 for statement in _statements(_STEPS[number]):
                     self._execute(statement)
@@ -416,17 +416,17 @@ class AnnotationStore:
 
     @contextmanager
     def _errors(self):
-        """Turn SQLite's errors into ones that say what to do."""
+        """Convert SQLite's errors to errors that say what to do."""
         try:
             yield
         except (MemoryError, UnicodeDecodeError) as error:
-            # Of a row that claims to be huge, of a message that quotes what is there.
+            # From a row that claims to be huge, or a message that quotes invalid text.
             raise self.damaged(error) from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             short = code == sqlite3.SQLITE_IOERR_SHORT_READ
             if "user-defined function" in str(error):
-                # Only Ctrl-C stops `row_checksum`, and SQLite keeps it to itself.
+                # Only Ctrl-C can stop `row_checksum`, and SQLite hides it.
                 raise KeyboardInterrupt from error
             missing = str(error).startswith("no such ")
             if short or missing or code & 0xFF in _DAMAGE_CODES:
@@ -442,7 +442,7 @@ class AnnotationStore:
             if code & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreError(
                     f"The disk of the store {self.path} is full. Nothing was written. "
-                    "Make room, and try again."
+                    "Free some space, and try again."
                 ) from error
             raise StoreError(
                 f"The store {self.path} cannot be used: {error}."
@@ -450,13 +450,13 @@ class AnnotationStore:
 
     def _not_writable(self, error):
         return StoreError(
-            f"The store {self.path} is read-only, or may not be opened ({error}). "
-            "Nothing was written. Allow writing to the file and its folder, or copy it "
-            "to a disk that can be written."
+            f"The store {self.path} is read-only or cannot be opened ({error}). "
+            "Nothing was written. Make the file and its folder writable, or copy it "
+            "to a writable disk."
         )
 
     def damaged(self, why):
-        """Return the error that says so; the answers are copied once."""
+        """Return an error for a damaged file; the answers are copied once."""
         if self._damage is None:
             if self.path == ":memory:":
                 message, copy = f"The store in memory is damaged: {why}.", None
@@ -466,7 +466,7 @@ class AnnotationStore:
         return self._damage
 
     def _end_unfinished(self):
-        """Take back a transaction of this thread that was entered and never left."""
+        """Roll back a transaction of this thread that was entered and never left."""
         if self._lock._is_owned():
             if self._transaction is None:
                 self._let_go()
@@ -474,7 +474,7 @@ class AnnotationStore:
                 self._transaction._leave()
 
     def _let_go(self):
-        """Take back what was not committed, and let others write."""
+        """Roll back what was not committed, and release the lock."""
         with self._errors():
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.rollback()
@@ -484,10 +484,10 @@ class AnnotationStore:
 
 
 class _Transaction:
-    """From BEGIN to COMMIT, or back; whatever interrupts it, nothing stays locked.
+    """A transaction, committed or rolled back; no interruption leaves a lock.
 
-    Ctrl-C waits until it has ended. Nothing else would do: it may come before the first
-    line of any cleaning up.
+    Ctrl-C is delayed until it has ended. Nothing else would work, as Ctrl-C may come
+    before the first line of any cleanup.
     """
 
     def __init__(self, store):
@@ -531,7 +531,7 @@ class _Transaction:
                     handler(signal.SIGINT, None)
 
     def _defer(self):
-        # Python interrupts its main thread only.
+        # Python interrupts only its main thread.
         if threading.current_thread() is threading.main_thread():
             handler = signal.getsignal(signal.SIGINT)
             if callable(handler):
@@ -543,7 +543,7 @@ class _Transaction:
 
 
 def row_number(checksum):
-    """A part of a checksum as a number of 32 bits, to be added up."""
+    """Return a part of a checksum as a 32-bit number, for sums."""
     return int.from_bytes(checksum[:4], "big") if isinstance(checksum, bytes) else 0
 
 

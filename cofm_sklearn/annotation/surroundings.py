@@ -1,4 +1,4 @@
-"""What lies near a sample: as the query sees the pool, and on a map of it."""
+"""Near neighbours of a sample, and a map of the pool."""
 
 import numpy as np
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -8,7 +8,7 @@ from cofm_sklearn.utils.validation import n_rows
 
 __all__ = ["Surroundings"]
 
-# Cosine from which samples count as nearly the same.
+# Samples count as near-duplicates above this cosine.
 NEARLY = 0.9
 _N_NEAREST = 3
 _N_NEARLY = 12
@@ -16,12 +16,12 @@ _FITTED_ON = 20_000
 
 
 class Surroundings:
-    """The pool in the embedding that the query sees.
+    """The pool in the embedding that the query uses.
 
     Parameters
     ----------
     estimator : classifier
-        What needs no label in it is fitted to the pool.
+        The classifier; its unsupervised parts are fitted to the pool.
 
     X : array-like of length n_samples
         The pool.
@@ -29,8 +29,8 @@ class Surroundings:
     Attributes
     ----------
     embeddings : ndarray or CSR of shape (n_samples, d) or None
-        Rows of unit L2 norm; None if there is nothing to compare samples by, before
-        labels at least.
+        Rows of unit L2 norm; None if there is no encoder, or none that is fitted before
+        there are labels.
     """
 
     def __init__(self, estimator, X):
@@ -39,13 +39,13 @@ class Surroundings:
             reader = LearnerReader(estimator, X)
             Z = reader.embed(reader.transform(X))
         except (ValueError, TypeError):
-            # Nothing that turns these samples into numbers.
+            # There is no encoder for these samples.
             Z = None
         alike = Z is None or Z.shape[1] < 2
         self.embeddings = None if alike else Z
 
     def nearest(self, row, among, n=_N_NEAREST):
-        """Find what is nearest to a row.
+        """Find the nearest rows of a row.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Surroundings:
         Returns
         -------
         rows : ndarray of int
-            The nearest first.
+            Rows, the nearest first.
 
         likeness : ndarray of float
             Their cosines, from -1 to 1.
@@ -76,7 +76,7 @@ class Surroundings:
         return among[first], found[first].astype(float)
 
     def nearly_same(self, row):
-        """Return rows that are nearly the same, the nearest first, without itself."""
+        """Return the near-duplicates of a row, the nearest first."""
         if self.embeddings is None:
             return np.empty(0, dtype=np.int64)
         everything = np.arange(n_rows(self.embeddings))
@@ -84,7 +84,7 @@ class Surroundings:
         return rows[(likeness >= NEARLY) & (rows != row)]
 
     def map(self):
-        """Return places in two dimensions, computed once: principal components.
+        """Return two principal components of the embeddings, computed once.
 
         Returns
         -------

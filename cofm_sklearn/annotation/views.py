@@ -1,4 +1,4 @@
-"""What a session shows: questions and progress."""
+"""Questions and progress of a session, as shown to people."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,61 +7,61 @@ from cofm_sklearn.annotation.check_set import score_check_set
 
 __all__ = ["Progress", "Question", "explain", "make_question", "summarise"]
 
-# Below this lead of the first class over the second, a model is called unsure.
+# A model is called unsure if the margin of its top two classes is below this.
 _CLOSE = 0.3
-# From this cosine on, a sample is no new ground.
+# A sample covers new ground if its cosines to earlier ones are below this.
 _ALIKE = 0.7
 
 
 @dataclass(frozen=True)
 class Question:
-    """A sample that a person is asked about.
+    """A sample for a person to label.
 
     Attributes
     ----------
     id : str
-        Name of the sample, made from its content.
+        Id of the sample, based on its content.
 
     index : int
-        Its row in X; the first, where equal samples share the id.
+        Its row in X; the first one if equal samples share the id.
 
     sample : object
         ``X[index]``.
 
     prior_proba, small_proba, neighbors_proba, proba : dict of label to float, or None
-        What the prior, the small model, the neighbours, and all together say; None for
-        who has no opinion yet.
+        Predictions of the prior, the small model, the neighbours, and all together;
+        None if not available yet.
 
     utility : float or None
-        What the query strategy found the sample worth when it chose it.
+        Utility of the sample when the query strategy selected it.
 
     reason : str
         Why it is shown, in words.
 
     label : str, int, bool or None
-        The present label, in a review.
+        The current label, in a review.
 
     label_quality : float or None
-        Probability that the present label is right, in a review.
+        Probability that the current label is right, in a review.
 
     annotator : str or None
-        Who is asked; in a review, who gave the label (several with commas).
+        The annotator; in a review, the label's annotators, separated by commas.
 
     nearest : list of (str, label, float)
-        The labelled samples that were nearest when it was chosen: id, label and
-        cosine of their embeddings.
+        The labelled samples that were nearest when it was selected: id, label and
+        cosine similarity.
 
     likeness : float or None
-        Cosine of the nearest sample that was labelled or asked about before: the lower,
-        the more new ground.
+        Cosine similarity to the nearest earlier question or label: the lower, the more
+        new ground it covers.
 
     trust : dict of str to float, or None
-        How far ``"prior"``, ``"small"`` model and ``"neighbors"`` are believed; they
-        add up to 1.
+        Weights of ``"prior"``, ``"small"`` model and ``"neighbors"``, which add up to
+        1.
 
     near_duplicates : list of str
-        Ids of samples that are nearly the same, have no label, and are expected to be
-        of the same class.
+        Ids of near-duplicates that have no label and are predicted to be of the same
+        class.
 
     is_check : bool
         Whether it was drawn for the check set.
@@ -88,45 +88,44 @@ class Question:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a session has come.
+    """Progress of a session.
 
     Attributes
     ----------
     n_labels, n_pool, n_skipped, n_open : int
-        Samples of the pool with a label, altogether (equal ones count once), put
-        aside, and asked about without an answer.
+        Numbers of samples of the pool with a label, in total (equal ones count once),
+        skipped, and asked about without an answer.
 
     counts : dict of label to int
-        Labels per class, for every class; where annotators differ, the first counts.
+        Labels per class, for every class; if annotators differ, the first counts.
 
     noise_rate : float or None
-        Share of wrong labels, as the estimator sees it; None while unknown.
+        The estimator's share of wrong labels; None while unknown.
 
     accuracy : float or None
-        Out of fold: the share of the labels that models which have not seen them
-        predict. The labels are of samples that were chosen for being hard, so it is
-        rather too low for the pool; `check` is of the pool. None below 10 labels.
+        Out-of-fold accuracy on the labels. Queries select hard samples, so it is
+        usually too low for the pool; `check` estimates the pool. None below 10 labels.
 
     accuracy_interval : tuple of (float, float) or None
-        Wilson's interval of it, at 95 %.
+        Wilson's interval of the accuracy, at 95 %.
 
     curve : list of (int, float)
-        Number of labels and accuracy, as it went.
+        Number of labels and accuracy, over time.
 
     should_stop : bool
-        Whether the stopping rule says that it is enough.
+        Whether the stopping rule has decided to stop.
 
     stop_reason : str or None
-        Why.
+        Explanation of the decision.
 
     check : CheckScore or None
         Accuracy, balanced accuracy and recalls on the check set, with intervals.
 
     n_checks : int
-        Labels in the check set, which are among the `n_labels`.
+        Labels in the check set, which are included in `n_labels`.
 
     n_measured : int or None
-        Labels that the model behind noise, accuracy and check was trained on.
+        Training labels of the model behind noise, accuracy and check.
     """
 
     n_labels: int
@@ -156,10 +155,10 @@ def make_question(X, row, sample, details, classes, **others):
     row : int
 
     sample : str
-        Its id.
+        Id of the sample.
 
     details : dict
-        As for `explain`; may have a `utility`.
+        As in `explain`; may have a `utility`.
 
     classes : list
 
@@ -170,7 +169,7 @@ def make_question(X, row, sample, details, classes, **others):
     if others.get("label_quality") is not None:
         quality = _of(others["label_quality"])
         reason = (
-            f"Labelled {others['label']}, which is {quality} likely right. {reason}"
+            f"Labelled {others['label']}, right with probability {quality}. {reason}"
         )
 
     def opinion(name):
@@ -195,9 +194,9 @@ def make_question(X, row, sample, details, classes, **others):
 
 
 def summarise(reports, classes):
-    """Return what reports of batches, in order, say for a `Progress`, as a dict."""
+    """Summarise the reports of batches, in order, as fields of a `Progress`."""
     says = [report for report in reports if "stop" in report]
-    # A batch before which nothing was answered says the same as the one before.
+    # A batch without new answers has the same report as the previous one.
     measured = {r["n_labels"]: r for r in reports if "n_labels" in r}
     latest: dict[str, Any] = next((r for r in reversed(reports) if "n_labels" in r), {})
     interval = latest.get("interval")
@@ -219,13 +218,13 @@ def summarise(reports, classes):
 
 
 def explain(details, classes):
-    """Say in words what made a sample worth a question.
+    """Explain in words why a sample was selected.
 
     Parameters
     ----------
     details : dict
         `prior_proba`, `small_proba` and `proba`: lists in the order of the classes, or
-        None. `likeness`, if there is one, to what was asked before.
+        None. `likeness` to earlier questions, if known.
 
     classes : list
 
@@ -248,7 +247,7 @@ def _ground(details):
     if details.get("utility") is None or likeness is None:
         return ""
     kind = "New ground" if likeness < _ALIKE else "Known ground"
-    return f" {kind}: the nearest sample asked before is {_of(likeness)} alike."
+    return f" {kind}: similarity to the nearest earlier sample is {_of(likeness)}."
 
 
 def _opinion(details, classes):
@@ -258,18 +257,18 @@ def _opinion(details, classes):
     )
     if details.get("check"):
         return (
-            "Drawn at random, to measure the model on: it does not learn from this "
-            "label, and its guess is not shown, so that it sways nobody."
+            "Drawn at random to measure the model, which is not trained on this label. "
+            "Its prediction is hidden, to avoid bias."
         )
     if both is None:
-        return "No model has an opinion yet; any label helps."
+        return "There are no predictions yet; any label helps."
     if prior and small and prior[0][0] != small[0][0]:
         return f"The prior says {_say(prior[0])}, the small model {_say(small[0])}."
     who = "The prior" if small is None else "The model"
     first, second = both
     if first[1] - second[1] < _CLOSE:
         return f"{who} is unsure: {_say(first)} or {_say(second)}."
-    return f"{who} expects {_say(first)}; a label tells whether that is right here."
+    return f"{who} predicts {_say(first)}; a label shows whether this is right."
 
 
 def _leaders(proba, classes):

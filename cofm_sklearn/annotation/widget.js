@@ -1,11 +1,11 @@
-// What samples and classes hold is only ever set as text or as the source of an image.
+// Content of samples and classes is only ever set as text or as an image source.
 
 const SLOW_MS = 1500;
 const LOST_MS = 15000;
 const SHOWN_BARS = 6;
-const POLL_MS = 400; // while questions are being chosen
-const FIGURES_MS = 1500; // while figures are older than the last answer
-const MOST_LOOKS = 8; // for newer figures
+const POLL_MS = 400; // while questions are being selected
+const FIGURES_MS = 1500; // while scores are older than the last answer
+const MOST_LOOKS = 8; // retries for newer scores
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -18,13 +18,13 @@ function percent(value) {
   return `${Math.round(100 * value)} %`;
 }
 
-// Digits stand for the place of a class, unless names begin with digits themselves.
+// Digits mean the position of a class, unless class names start with digits.
 function isNumbered(names) {
   return !names.some((name) => /^\d/.test(name.trim()));
 }
 
-// Classes that what was typed may mean, the likeliest first: the one of this name, of
-// this number, names that begin so, then names with a word that does, then any.
+// Classes that match the typed text, best first: equal names or numbers, names that
+// start with it, names with a word that starts with it, then any that contain it.
 function findClasses(names, typed) {
   const wanted = typed.trim().toLowerCase();
   if (!wanted) return [];
@@ -43,7 +43,7 @@ function findClasses(names, typed) {
   return found.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, k]) => k);
 }
 
-// The class that the models together think likeliest; null where nobody has a guess.
+// The class that the models predict together; null if there is no prediction.
 function guessOf(one) {
   const proba = one && (one.both || one.small || one.prior);
   return proba ? proba.indexOf(Math.max(...proba)) : null;
@@ -56,9 +56,9 @@ function curveSvg(curve) {
   svg.setAttribute("class", "cofm-curve");
   svg.setAttribute("role", "img");
   const [n, last] = curve[curve.length - 1];
-  svg.setAttribute("aria-label", `Accuracy on the samples asked about: ${percent(last)} at ${n} labels`);
+  svg.setAttribute("aria-label", `Accuracy on the queried samples: ${percent(last)} at ${n} labels`);
   const title = document.createElementNS(ns, "title");
-  title.textContent = "Accuracy on the samples asked about, over the number of labels";
+  title.textContent = "Accuracy on the queried samples, over the number of labels";
   const x = (value) => 2 + (116 * value) / Math.max(n, 1);
   const y = (value) => 34 - 32 * value;
   const line = document.createElementNS(ns, "polyline");
@@ -83,19 +83,19 @@ class Labeller {
     this.queue = [];
     this.suspects = [];
     this.reviewing = false;
-    this.found = null; // a sample that was opened out of turn
+    this.found = null; // a sample opened from search or map
     this.panel = null;
     this.descriptions = [];
     this.changes = 0;
     this.preparing = false;
     this.looks = 0;
     this.since = Date.now();
-    this.waiting = null; // what the kernel was asked for before anything else goes on
+    this.waiting = null; // the request to the kernel that blocks all others
     this.pending = new Map(); // seq -> {id, since}
     this.seq = 0;
     this.progress = null;
     this.lost = false;
-    this.picked = 0; // place in what was found of the class that Enter takes
+    this.picked = 0; // position, among the classes found, of the one that Enter takes
     this.build();
     this.onMessage = (message) => this.receive(message);
     model.on("msg:custom", this.onMessage);
@@ -114,7 +114,7 @@ class Labeller {
     root.tabIndex = 0;
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Labelling");
-    // Notebooks have shortcuts of their own for the same keys.
+    // Notebooks use the same keys for their own shortcuts.
     root.dataset.lmSuppressShortcuts = "true";
     this.status = make("p", "cofm-status");
     this.status.setAttribute("role", "status");
@@ -125,7 +125,7 @@ class Labeller {
     this.sample.tabIndex = 0;
     this.filter = make("input", "cofm-filter");
     this.filter.type = "search";
-    this.filter.placeholder = "Type the beginning of a class, or its number";
+    this.filter.placeholder = "Type the start of a class name, or its number";
     this.filter.setAttribute("aria-label", "Find a class by its name or number");
     this.filter.autocomplete = "off";
     this.filter.hidden = true;
@@ -203,21 +203,21 @@ class Labeller {
       this.suspects = reply.review;
     }
     if (reply.questions) {
-      // What was answered since is on its way to the kernel.
+      // Newer answers are still on their way to the kernel.
       const sent = new Set([...this.pending.values()].map((one) => one.id));
       const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
       const now = this.queue[0];
-      // What was shown of a long text stays.
+      // Keep the part of a long text that is shown.
       if (before && now && before.id === now.id && before.text) now.text = before.text;
     }
     if (asked && asked.text === "classes" && !reply.error) this.openPanel(ClassPanel, true);
     this.say(reply.error ? `Not done: ${reply.error}` : "", Boolean(reply.error));
-    if (asked && asked.text === "classes" && !reply.error) this.say("The classes are changed.");
+    if (asked && asked.text === "classes" && !reply.error) this.say("The classes were changed.");
     if (asked && asked.text === "undo" && !reply.error) {
       this.reviewing = false;
       this.found = null;
-      this.say("Taken back.");
+      this.say("Undone.");
     }
     this.show();
     if (reply.found) this.root.focus({ preventScroll: true });
@@ -230,10 +230,10 @@ class Labeller {
     const texts = JSON.stringify(reply.descriptions);
     if (texts !== JSON.stringify(this.descriptions)) {
       this.descriptions = reply.descriptions;
-      this.named = null; // the buttons say what classes mean
+      this.named = null; // the buttons show the descriptions
     }
     if (reply.changes !== this.changes) {
-      // What these were shown with is of the classes before.
+      // These were shown with the previous classes.
       this.reviewing = false;
       this.suspects = [];
       this.found = null;
@@ -241,7 +241,7 @@ class Labeller {
     this.changes = reply.changes;
   }
 
-  // Questions that are still being chosen, and figures of the last answer.
+  // Poll for questions that are still being selected, and scores of the last answer.
   askLater() {
     clearTimeout(this.later);
     const progress = this.progress;
@@ -264,8 +264,8 @@ class Labeller {
     if (age > LOST_MS) {
       this.lost = true;
       this.say(
-        `The kernel does not answer; ${this.nUnsaved()} answers are not saved. ` +
-          "Everything before is. When the kernel is back, run the cell again.",
+        `The kernel does not respond; ${this.nUnsaved()} answers are not saved. ` +
+          "All earlier answers are. When the kernel is back, run the cell again.",
         true,
       );
     } else if (age > SLOW_MS && !this.lost && this.waiting === null) {
@@ -278,7 +278,7 @@ class Labeller {
     return [...this.pending.values()].filter((one) => one.id !== undefined).length;
   }
 
-  // What people do ---------------------------------------------------------
+  // User actions ----------------------------------------------------------
 
   current() {
     if (this.found) return this.found;
@@ -298,7 +298,7 @@ class Labeller {
       this.queue = this.queue.filter((other) => other.id !== one.id);
     } else if (this.reviewing) {
       this.suspects.shift();
-      // The label it has, said again, is kept for good.
+      // Giving the same label again confirms it.
       this.send({ type: "relabel", id: one.id, label });
     } else {
       this.queue.shift();
@@ -314,7 +314,7 @@ class Labeller {
     return Boolean(box && box.checked);
   }
 
-  // N marks the near-duplicates, to be labelled as the sample is.
+  // N selects the near-duplicates, which get the same label.
   near() {
     const box = this.also.querySelector("input");
     if (box) box.checked = !box.checked;
@@ -366,7 +366,7 @@ class Labeller {
   }
 
   undo() {
-    if (this.waiting === null) this.send({ type: "undo" }, "Taking back …");
+    if (this.waiting === null) this.send({ type: "undo" }, "Undoing …");
   }
 
   review() {
@@ -376,11 +376,11 @@ class Labeller {
       this.reviewing = false;
       this.show();
     } else {
-      this.send({ type: "review" }, "Looking for labels that are likely wrong …");
+      this.send({ type: "review" }, "Searching for labels that are likely wrong …");
     }
   }
 
-  // What Enter takes while nothing is typed: the guess; in a review, the label it has.
+  // What Enter takes without typed text: the prediction; in a review, the current label.
   offered() {
     const one = this.current();
     return one && one.label !== null ? one.label : guessOf(one);
@@ -392,7 +392,7 @@ class Labeller {
     const label = typed ? found[this.picked] : this.offered();
     if (typed && !found.length) return;
     if (label !== null && label !== undefined) this.choose(label);
-    else if (this.current()) this.say("There is no guess here; choose a class.");
+    else if (this.current()) this.say("There is no prediction; choose a class.");
   }
 
   isMany() {
@@ -409,7 +409,7 @@ class Labeller {
     }
   }
 
-  // Whether the key does something here; a key that is held down does it once.
+  // Whether the key has an action here; a key held down acts once.
   take(event, act) {
     event.preventDefault();
     event.stopPropagation();
@@ -439,7 +439,7 @@ class Labeller {
     const acts = {
       s: "skip", u: "undo", r: "review", f: "find", c: "change", m: "map", n: "near",
     };
-    // Alt with a letter may type another letter: the place of the key counts.
+    // Alt with a letter may type another letter, so the physical key counts.
     const letter = event.altKey ? event.code.replace("Key", "").toLowerCase() : "";
     const key = event.key.toLowerCase();
     if (event.altKey) {
@@ -447,7 +447,7 @@ class Labeller {
     } else if (key === "enter" || key === " ") {
       if (!onButton) this.take(event, () => this.accept());
     } else if (this.isMany()) {
-      // A letter or digit begins a name, and never labels by itself.
+      // A letter or digit starts a class name, and never labels by itself.
       if (event.key.length !== 1) return;
       this.take(event, () => {
         this.filter.value += event.key === "/" ? "" : event.key;
@@ -460,7 +460,7 @@ class Labeller {
     } else if (acts[key]) this.take(event, () => this[acts[key]]());
   }
 
-  // What people see --------------------------------------------------------
+  // Rendering --------------------------------------------------------------
 
   say(text, isError = false) {
     this.status.textContent = text;
@@ -476,7 +476,7 @@ class Labeller {
     let skip = this.reviewing ? "Keep" : "Skip";
     if (this.found) skip = "Back";
     this.action.skip.firstChild.textContent = skip;
-    // Where letters find classes, what else they do needs Alt.
+    // If letters search for classes, other actions need Alt.
     for (const button of Object.values(this.action)) {
       const key = button.lastChild;
       const letter = key.textContent.split("+").at(-1);
@@ -490,7 +490,7 @@ class Labeller {
       return;
     }
     this.shown = view;
-    this.filter.value = ""; // it was meant for another sample
+    this.filter.value = ""; // it was typed for another sample
     this.reason.textContent = one ? one.reason : "";
     this.showContext(one);
     this.showAlso(one);
@@ -504,13 +504,13 @@ class Labeller {
   whyEmpty() {
     if (this.reviewing) return "No more suspects.";
     if (this.waiting === null && !this.pending.size && !this.preparing && this.progress) {
-      return "Nothing is left to ask.";
+      return "There are no more questions.";
     }
     const seconds = Math.round((Date.now() - this.since) / 1000);
     const what =
       this.progress && this.progress.n_labels
-        ? "The models learn, and choose the next questions"
-        : "The pool is embedded, and the first questions are chosen";
+        ? "Training the models and selecting the next questions"
+        : "Embedding the pool and selecting the first questions";
     return seconds < 2 ? `${what} …` : `${what} … ${seconds} s`;
   }
 
@@ -578,7 +578,7 @@ class Labeller {
     const one = this.current();
     if (!one || one.id !== reply.id) return;
     one.text += reply.more;
-    // Only what is new is laid out.
+    // Append only the new part.
     this.sample.querySelector(".cofm-text").append(reply.more);
     const button = this.sample.querySelector(".cofm-more");
     if (one.text.length >= one.n_characters) button.remove();
@@ -628,11 +628,11 @@ class Labeller {
     let taken = "";
     if (typed) taken = found.length ? `Enter takes ${this.classes[next]}` : "No such class";
     else if (one && next !== null && next !== undefined) {
-      const does = one.label === null ? "takes the guess" : "keeps";
+      const does = one.label === null ? "accepts the prediction" : "keeps";
       taken = `Enter ${does} ${this.classes[next]}`;
     }
     const meaning = this.isMany() && one && this.descriptions[next];
-    // Said again for each sample, though it may be the same.
+    // Announced again for each sample, even if unchanged.
     this.taken.replaceChildren(make("span", "", taken));
     if (meaning) this.taken.append(make("small", "", ` ${meaning}`));
     this.action.skip.disabled = !one || this.waiting !== null;
@@ -643,7 +643,7 @@ class Labeller {
   showOpinions(one) {
     this.opinions.replaceChildren();
     if (!one || !(one.prior || one.small)) return;
-    // All that is believed, and in the last column what it comes to: sorted by that.
+    // Predictions of each model; sorted by the last column, which combines them.
     const trust = (who) => (one.trust ? ` (believed ${percent(one.trust[who] || 0)})` : "");
     const columns = [
       ["prior", `Foundation model${trust("prior")}`, one.prior],
@@ -651,11 +651,11 @@ class Labeller {
       ["near", `Neighbours${trust("neighbors")}`, one.near],
       ["both", "Together", one.both],
     ].filter(([, , proba]) => proba);
-    if (columns.length === 2 && one.both) columns.shift(); // it is all there is
+    if (columns.length === 2 && one.both) columns.shift(); // it is the only column
     const rank = one.both || one.small || one.prior;
     const best = rank.map((_, k) => k).sort((a, b) => rank[b] - rank[a]);
     const table = make("table");
-    table.append(make("caption", "", "What the models expect"));
+    table.append(make("caption", "", "Predictions"));
     const header = make("tr");
     header.append(make("td"));
     for (const [, text] of columns) {
@@ -701,7 +701,7 @@ class Labeller {
     const n = (value) => value.toLocaleString("en");
     const line = make("div", "cofm-line");
     const labels = `${n(progress.n_labels)} of ${n(progress.n_pool)} labelled`;
-    const left = `Review: ${n(this.suspects.length)} to look at`;
+    const left = `Review: ${n(this.suspects.length)} left`;
     line.append(make("strong", "", this.reviewing ? left : labels));
     if (progress.n_skipped) line.append(make("span", "", `${n(progress.n_skipped)} skipped`));
     const within = ([value, low, high]) =>
@@ -711,20 +711,20 @@ class Labeller {
       const [name, recall, low, high] = check.rarest;
       const text =
         `check set of ${n(check.n)}: accuracy ${within(check.accuracy)}, ` +
-        `balanced ${within(check.balanced)}, of ${name} ${within([recall, low, high])} found`;
+        `balanced ${within(check.balanced)}, recall of ${name} ${within([recall, low, high])}`;
       const span = make("span", "cofm-check", text);
-      span.title = "On samples drawn at random, which the model does not learn from; intervals at 95 %.";
+      span.title = "On randomly drawn samples that are not used in training; intervals at 95 %.";
       line.append(span);
     }
     if (progress.accuracy !== null) {
-      // Not the pool's: people are asked about what is hard.
-      const text = `out of fold, on what was asked: ${within([progress.accuracy, ...progress.interval])}`;
+      // Not the pool's accuracy: queries select hard samples.
+      const text = `out-of-fold accuracy on queried samples: ${within([progress.accuracy, ...progress.interval])}`;
       const span = make("span", "", text);
-      span.title = "Of models that have not seen these labels, which were chosen for being hard. On the whole pool it is likely higher.";
+      span.title = "By models that have not seen these labels. Queries select hard samples: on the whole pool, accuracy is likely higher.";
       line.append(span);
     }
     if ((check || progress.accuracy !== null) && progress.n_measured !== progress.n_trained) {
-      line.append(make("span", "", `figures of ${n(progress.n_measured)} of ${n(progress.n_trained)} labels`));
+      line.append(make("span", "", `scores after ${n(progress.n_measured)} of ${n(progress.n_trained)} labels`));
     }
     if (progress.noise_rate) {
       line.append(make("span", "", `about ${percent(progress.noise_rate)} wrong labels`));
@@ -741,7 +741,7 @@ class Labeller {
     const parts = [line, counts];
     if (progress.curve.length > 1) line.append(curveSvg(progress.curve));
     if (progress.stop) {
-      parts.push(make("p", "cofm-stop", `Enough, it seems. ${progress.stop_reason || ""}`));
+      parts.push(make("p", "cofm-stop", `You can probably stop. ${progress.stop_reason || ""}`));
     }
     this.head.replaceChildren(...parts);
   }

@@ -1,4 +1,4 @@
-"""Label in a notebook: what people see of a session."""
+"""Notebook labeller: the user interface of a session."""
 
 from contextlib import suppress
 from functools import lru_cache
@@ -19,48 +19,48 @@ __all__ = ["AnnotationWidget", "script", "style"]
 
 _KINDS = ("auto", "text", "image")
 _N_HITS, _N_POINTS, _MAX_HIT, _MAX_CONTEXT = 30, 1500, 140, 500
-# How long a message may wait for the next questions, before the browser asks again.
+# How long a message waits for the next questions before the browser retries.
 _PATIENCE_S = 0.5
-# Questions that wait in the browser, so that the next one is there at once.
+# Questions buffered in the browser, so that the next one appears immediately.
 _N_AHEAD = 8
-# Characters of a text that are sent at once, and pixels of an image's longer side.
+# Characters of text per message, and pixels of an image's longer side.
 _MAX_CHARACTERS, _MAX_SIDE, _HIT_SIDE = 20_000, 768, 128
 _N_SUSPECTS = 20
 
 
 class AnnotationWidget:
-    """Label a session's questions in a notebook, by mouse or by keyboard.
+    """Label a session's questions in a notebook, with mouse or keyboard.
 
-    Shows one sample at a time, what foundation model and small model think of it, why
-    it was asked, and how far the session has come. Keys: Enter or Space takes the
-    guess, 1 to 9 choose a class, S skips, U takes the last answer back, R reviews
-    labels that are likely wrong, where Enter keeps the label for good. With more than
-    nine classes, type the beginning of a name, or the number of the class, and press
-    Enter, which takes what is shown; the other keys are then Alt+S, Alt+U and Alt+R.
-    What a sample holds is shown as text or as an image, never run.
+    Shows one sample at a time with the predictions of foundation model and small model,
+    why it was selected, and the progress of the session. Keys: Enter or Space accepts
+    the predicted class, 1 to 9 choose a class, S skips, U undoes the last answer, R
+    reviews labels that are likely wrong, where Enter confirms a label. With more than
+    nine classes, type the start of a class name, or its number, and press Enter, which
+    takes the class shown; the other keys are then Alt+S, Alt+U and Alt+R. Samples are
+    shown as text or images, and never executed.
 
-    Nothing is kept here: after a reload of the page or a restart of the kernel, run the
-    cell again, and the same question is there.
+    The widget stores nothing itself: after reloading the page or restarting the kernel,
+    run the cell again, and the same question appears.
 
     Parameters
     ----------
     session : AnnotationSession
-        Where questions come from and answers go to.
+        Session that provides the questions and stores the answers.
 
     kind : {"auto", "text", "image"}, default="auto"
-        How samples are shown. Paths given as str are texts to ``"auto"``.
+        How to show samples. ``"auto"`` shows paths given as str as text.
 
     context : DataFrame or None, default=None
-        Columns to show beside each sample: row i belongs to row i of the pool. No
-        model sees them.
+        Columns to show beside each sample: row i belongs to row i of the pool. Models
+        do not use them.
 
     Raises
     ------
     ImportError
-        If anywidget is not installed, when it is shown.
+        If anywidget is not installed when the widget is displayed.
 
     TypeError, ValueError
-        If `session` is none, or `kind` is unknown.
+        If `session` is not a session, or `kind` is unknown.
 
     Examples
     --------
@@ -87,14 +87,14 @@ class AnnotationWidget:
         if context is not None and len(context) != n_rows(session.X):
             raise ValueError(
                 f"context has {len(context)} rows for {n_rows(session.X)} samples of "
-                "the pool. Give the rows that the pool was made of."
+                "the pool. Pass one row per row of the pool."
             )
         self.kind = kind
         self.context = context
-        self._groups = []  # how many labels each of the last answers gave
+        self._groups = []  # number of labels in each of the last answers
         self._view = None
         self._small = {}  # id -> a small image
-        self._long = {}  # id -> text that the browser has the beginning of
+        self._long = {}  # id -> text of which the browser has the start
 
     def _repr_mimebundle_(self, **settings):
         if self._view is None:
@@ -106,24 +106,24 @@ class AnnotationWidget:
         view.send(self.handle(message))
 
     def handle(self, message):
-        """Do what the browser asks for.
+        """Handle a message from the browser.
 
         Parameters
         ----------
         message : dict
             ``type`` is one of ``hello``, ``answer``, ``label``, ``skip``, ``undo``,
             ``relabel``, ``review``, ``text``, ``more``, ``search``, ``map``, ``show``
-            and ``classes``; ``seq`` numbers it; ``id`` names a sample; ``label`` is a
-            position in ``session.classes``, after as many changes of them as
-            ``changes`` says; ``also`` are near-duplicates that get the label, too.
+            and ``classes``; ``seq`` numbers it; ``id`` is the sample; ``label`` is a
+            position in ``session.classes`` after ``changes`` class changes; ``also``
+            lists near-duplicates that get the label, too.
 
         Returns
         -------
         dict
-            ``ack`` is the number; ``questions`` are those that are open, ``progress``
-            says how far the session is, ``classes`` what may be said; ``preparing``
-            that questions are still being chosen; ``error`` tells what was refused,
-            and then nothing has changed.
+            ``ack`` is the number; ``questions`` are the open ones, ``progress`` is the
+            progress of the session, ``classes`` are the possible labels; ``preparing``
+            means that questions are still being selected; ``error`` is the error
+            message, in which case nothing has changed.
         """
         message = message if isinstance(message, dict) else {}
         reply = {"ack": message.get("seq")}
@@ -170,7 +170,7 @@ class AnnotationWidget:
                 raise ValueError(f"start must be from 0 to {len(text)}, got {start!r}.")
             return {"id": sample, "more": text[start : start + _MAX_CHARACTERS]}
         else:
-            raise ValueError(f"type {kind!r} is not known.")
+            raise ValueError(f"type {kind!r} is unknown.")
         return {}
 
     def _say(self, kind, sample, message):
@@ -237,7 +237,7 @@ class AnnotationWidget:
         }
 
     def _do_classes(self, message):
-        """Add, rename, merge or describe: names come as text."""
+        """Add, rename, merge or describe classes; names are given as text."""
         session, do = self.session, message.get("do")
         name, text = message.get("name"), message.get("text")
         if do == "add":
@@ -270,7 +270,7 @@ class AnnotationWidget:
         classes, label = self.session.classes, message.get("label")
         changes = message.get("changes")
         if changes is not None and changes != self._n_changes():
-            raise ValueError("The classes have changed meanwhile. Choose again.")
+            raise ValueError("The classes have changed in the meantime. Choose again.")
         if isinstance(label, bool) or not isinstance(label, int):
             raise ValueError(f"label must be a position of a class, got {label!r}.")
         if not 0 <= label < len(classes):
@@ -354,14 +354,14 @@ class AnnotationWidget:
         }
 
     def _short(self, sample):
-        """Id, and the beginning of a text or a small image, for lists."""
+        """Return id, and the start of a text or a small image, for lists."""
         X, row = self.session.X, self.session._rows[sample]
         value = X.iloc[row] if hasattr(X, "iloc") else X[row]
         if not shows_image(value, self.kind):
             return {"id": sample, "short": as_text(value)[:_MAX_HIT], "image": None}
         if sample not in self._small:
             self._small[sample] = None
-            # One that cannot be read goes by its place in the pool.
+            # An unreadable image is shown by its position in the pool.
             with suppress(ValueError, TypeError, OSError, ImportError):
                 self._small[sample] = as_jpeg(value, _HIT_SIDE)
         return {"id": sample, "short": f"image {row}", "image": self._small[sample]}
@@ -385,19 +385,19 @@ class AnnotationWidget:
 
 
 def script():
-    """Return the browser's half, a JavaScript module."""
+    """Return the JavaScript module of the widget."""
     parts = [Path(__file__).parent / name for name in ("panels.js", "widget.js")]
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
 def style():
-    """Return the style sheet of the browser's half."""
+    """Return the style sheet of the widget."""
     return (Path(__file__).parent / "widget.css").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
 def _view_class():
-    """Make the class of the browser's half, which needs anywidget."""
+    """Create the view class, which needs anywidget."""
     anywidget: Any = import_optional("anywidget", needed_by="AnnotationWidget")
 
     class LabellerView(anywidget.AnyWidget):

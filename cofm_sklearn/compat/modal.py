@@ -7,7 +7,7 @@ later, without importing modAL itself. Only names inside modAL's own modules and
 change, and only for these two releases: a later one is left as it is.
 
 ==============================  ===============================  =====================
-What is repaired                Broken since                     Seen as
+What is repaired                Broken since                     Symptom
 ==============================  ===============================  =====================
 ``check_X_y`` in the learners   scikit-learn 1.8 has no          ``teach`` and ``fit``
                                 ``force_all_finite`` (modAL#196) raise ``TypeError``
@@ -17,8 +17,8 @@ What is repaired                Broken since                     Seen as
 ``utils.data.retrieve_rows``    always: no Series                ``query`` raises
 ``batch.ranked_batch``          numpy 1.24 to 1.26 have no       ``AttributeError``
                                 ``np.bool``
-uncertainty and disagreement    always: ask a list for its       lists of texts raise
-measures,                       ``.shape``
+uncertainty and disagreement    always: need ``.shape``,         lists of texts raise
+measures,                       which a list lacks
 ``Committee.vote_proba``
 ``Committee.vote``,             always: votes are floats; no     string labels raise
 ``Committee`` (classes)         classes of dtype object
@@ -42,10 +42,10 @@ __all__ = ["modal_wants_metrics", "repair_modal"]
 
 
 def repair_modal():
-    """Repair modAL, now where it is loaded and later as it gets loaded.
+    """Repair the modules of modAL, those loaded now and those loaded later.
 
-    Calling it again does nothing. It does not import modAL. What is repaired is listed
-    in ``help(cofm_sklearn.compat.modal)``.
+    Calling it again has no effect. It does not import modAL.
+    ``help(cofm_sklearn.compat.modal)`` lists the repairs.
 
     See Also
     --------
@@ -72,14 +72,14 @@ def repair_modal():
 def modal_wants_metrics(learner):
     """Tell whether a learner's ``query`` unpacks ``(indices, metrics)``.
 
-    modAL 0.4.2 does, modAL 0.4.1 takes a tuple for the final answer. A query strategy
-    returns what its learner understands.
+    modAL 0.4.2 does; modAL 0.4.1 takes a tuple for the final answer. Query strategies
+    return what the learner expects.
 
     Parameters
     ----------
     learner : object
         What modAL hands to the strategy: a learner or a committee, of a class from
-        modAL or derived from one. Anything else wants no metrics.
+        modAL or derived from one. Anything else expects no metrics.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def modal_wants_metrics(learner):
     False
     """
     for cls in type(learner).__mro__:
-        # a subclass may wrap `query`, but modAL's own is the one that unpacks
+        # a subclass may wrap `query`, but modAL's own method does the unpacking
         if _is_modal(cls.__module__) and "query" in vars(cls):
             return "return_metrics" in inspect.signature(vars(cls)["query"]).parameters
     return False
@@ -108,7 +108,7 @@ def _repair(module):
     try:
         if not version("modAL-python").startswith(("0.4.1", "0.4.2")):
             return
-    except PackageNotFoundError:  # run from a checkout, which is of 0.4.2
+    except PackageNotFoundError:  # a source checkout, which is 0.4.2
         pass
     # numpy, pandas and scikit-learn are loaded by now, since modAL imports them;
     # importing cofm_sklearn must not load them
@@ -118,7 +118,7 @@ def _repair(module):
 
 
 class _ModalFinder(MetaPathFinder):
-    """Find modAL's modules as the other finders do, and see to their repair."""
+    """Find modAL's modules as the other finders do, and arrange their repair."""
 
     def find_spec(self, fullname, path=None, target=None):
         if not _is_modal(fullname):
@@ -147,7 +147,7 @@ class _RepairingLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
-        # the module looks as if this loader had never been there
+        # leave no trace of this loader on the module
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
         _repair(module)

@@ -1,4 +1,4 @@
-"""What is replaced in modAL, module by module; `cofm_sklearn.compat.modal` says why."""
+"""Replacements for parts of modAL; `cofm_sklearn.compat.modal` gives the reasons."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ __all__ = ["repair_module"]
 
 
 def repair_module(module):
-    """Replace what is broken in a module of modAL that has been executed."""
+    """Replace what is broken in a module of modAL that has just been executed."""
     _repair_check(module)
     _REPAIRS.get(module.__name__, lambda module: None)(module)
 
@@ -55,7 +55,7 @@ def _like_frame(block, frame):
     if not isinstance(block, pd.DataFrame):
         return pd.DataFrame(np.asarray(block), columns=frame.columns)
     if set(block.columns) != set(frame.columns):
-        # pd.concat would fill the missing columns with NaN without a word
+        # pd.concat would fill the missing columns with NaN silently
         raise ValueError(
             f"The new rows have the columns {list(block.columns)}, the rows so far "
             f"have {list(frame.columns)}. Give the same columns."
@@ -79,9 +79,9 @@ def _retrieving(original):
 
 
 class _ListWithShape(list):
-    """A list that answers ``.shape``, which modAL asks of every pool.
+    """A list with the ``.shape`` that modAL expects of every pool.
 
-    An array in its place would change what the estimator gets to see.
+    An array would change the estimator's input.
     """
 
     @property
@@ -117,7 +117,7 @@ def _repair_committee(module):
 
 
 def _vote(self, X, **predict_kwargs):
-    """Collect votes of any label type, where modAL has room for numbers only."""
+    """Collect votes of any label type, where modAL allows only numbers."""
     said = [learner.predict(X, **predict_kwargs) for learner in self.learner_list]
     votes = np.stack(said, axis=1)
     return votes.astype(float) if votes.dtype.kind in "biuf" else votes
@@ -129,7 +129,7 @@ def _collecting(original):
         try:
             original(self)
         except TypeError:
-            # modAL sorts rows of labels, which numpy does not do for objects
+            # modAL sorts rows of labels, which numpy cannot do for objects
             known = [learner.estimator.classes_ for learner in self.learner_list]
             self.classes_ = np.unique(np.concatenate(known))
             self.n_classes_ = len(self.classes_)
@@ -153,7 +153,7 @@ def _rebind(module, name, decorate):
                     setattr(other, key, replacement)
 
 
-# in place of modAL's own, as far as query and teach need it
+# replacements in modAL, only for what query and teach need
 _REPAIRS = {
     "modAL.utils.data": _repair_rows,
     "modAL.uncertainty": _repair_uncertainty,

@@ -96,7 +96,7 @@ _MIN_WORDS = 3
 
 
 def _summary(docstring):
-    """Return the summary of a docstring as one plain line, "" if it has none fit."""
+    """Return the summary of a docstring as one plain line, "" if it is unsuitable."""
     text = inspect.cleandoc(docstring)
     while match := _SIGNATURE.match(text):
         text = text[match.end() :]
@@ -111,7 +111,7 @@ def _summary(docstring):
 
 
 def _public_callables(module):
-    """Yield name and object of what a module exports and that can be called."""
+    """Yield the names and objects of a module's public callables."""
     names = getattr(module, "__all__", None) or dir(module)
     for name in sorted(names):
         if name.startswith("_"):

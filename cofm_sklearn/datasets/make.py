@@ -113,7 +113,7 @@ def make_long_tail(
 
 
 def _long_tail_sizes(counts, ranking, ratio, max_samples, min_class_size):
-    """Return how many samples each class keeps; counts are those that it has."""
+    """Return how many samples each class keeps, given the class counts."""
     n_classes = len(counts)
     target = counts.astype(float)
     if ratio is not None:
@@ -198,7 +198,7 @@ def flip_labels(
         nor `X`.
 
     TypeError
-        If `confusion` is no dict.
+        If `confusion` is not a dict.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Embeddings in a Parquet file, read as they are asked for."""
+"""Embeddings in a Parquet file, read on demand."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ _BATCH = 8192
 
 
 class ParquetEmbeddings:
-    """Rows of a Parquet file as an array that stays on disk.
+    """Rows of a Parquet file as an array on disk.
 
-    A query strategy reads it in blocks from the first row to the last. One batch is in
-    memory at a time, whatever the size of the file and of its row groups. Rows by
-    position are read in one pass over the row groups that hold them.
+    Query strategies read it in blocks from first row to last. One batch is in memory at
+    a time, whatever the size of the file and of its row groups. Rows selected by
+    position are read in one pass over their row groups.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ParquetEmbeddings:
     Raises
     ------
     ValueError
-        If the file is missing or no Parquet, has no such column, or holds a column
+        If the file is missing or not Parquet, has no such column, or has a column
         that is neither numbers nor lists of numbers; when rows are read, if lists
         differ in length or a value is missing.
 
@@ -163,7 +163,7 @@ class ParquetEmbeddings:
         self._batches, self._at, self._rest = None, -1, None
 
     def _read(self, start, stop):
-        """Read on where the last call ended, or from a row group's beginning."""
+        """Continue where the last call ended, or start at a row group."""
         if start >= stop:
             return np.empty((0, self.shape[1]), dtype=np.float32)
         group = self._group_of(start)
@@ -192,7 +192,7 @@ class ParquetEmbeddings:
         return np.concatenate(parts)
 
     def _numbers(self, batch):
-        """Turn a batch into rows of numbers."""
+        """Convert a batch to rows of numbers."""
         columns = []
         for column in batch.columns:
             if column.null_count:

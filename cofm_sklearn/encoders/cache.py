@@ -17,13 +17,13 @@ __all__ = ["MEMORY", "CacheInfo", "EmbeddingCache", "MemoryStore", "content_key"
 CacheInfo = namedtuple("CacheInfo", "hits misses embedded n_items bytes")
 CacheInfo.__doc__ = """Counts of one model's cache in this process.
 
-Every call of an encoder counts each distinct sample once: as a hit (taken from memory
-or disk) or as a miss. `embedded` counts the samples that went through the model, also
-where no cache is in use. `n_items` and `bytes` say what memory holds now."""
+Every call of an encoder counts each distinct sample once: as a hit (found in memory or
+on disk) or as a miss. `embedded` counts the samples that the model embedded, even if no
+cache is in use. `n_items` and `bytes` describe the current content of memory."""
 
 
 def content_key(data):
-    """Key of a sample: a digest of its content.
+    """Return the key of a sample: a digest of its content.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def content_key(data):
 
 
 class MemoryStore:
-    """Float32 rows in memory, bounded; the rows used longest ago leave first.
+    """Least-recently-used store of float32 rows in memory.
 
     Parameters
     ----------
     limit_bytes : int, default=2**30
-        Bound on the bytes of the rows (about 700,000 rows of width 384 in the
-        default 1 GiB). May be changed at any time; it is enforced by the next
-        `put`. A pool larger than the bound is better served by a disk cache.
+        Limit on the bytes of the rows (about 700,000 rows of width 384 in the default 1
+        GiB). May be changed at any time; the next `put` enforces it. For a pool larger
+        than the limit, use a disk cache.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class MemoryStore:
         self._lock = renew_after_fork(threading.Lock())
 
     def get(self, namespace, keys):
-        """Return the rows of those keys that are held, as a dict."""
+        """Return the stored rows as a dict by key."""
         found = {}
         with self._lock:
             for key in keys:
@@ -83,7 +83,7 @@ class MemoryStore:
         return found
 
     def put(self, namespace, keys, rows):
-        """Hold one row per key, and let go of others beyond the limit."""
+        """Store one row per key, and evict others beyond the limit."""
         with self._lock:
             for key, row in zip(keys, rows):
                 if (namespace, key) not in self._rows:
@@ -97,24 +97,24 @@ class MemoryStore:
                 self._bytes[owner] -= row.nbytes
 
     def clear(self, namespace):
-        """Let go of all rows of a namespace."""
+        """Remove all rows of a namespace."""
         with self._lock:
             for entry in [entry for entry in self._rows if entry[0] == namespace]:
                 del self._rows[entry]
             del self._n_items[namespace], self._bytes[namespace]
 
     def usage(self, namespace):
-        """Return the number of rows held for a namespace, and their bytes."""
+        """Return the number of rows of a namespace, and their bytes."""
         with self._lock:
             return self._n_items[namespace], self._bytes[namespace]
 
 
-#: The memory that all encoders of this process share.
+#: The store that all encoders of this process share.
 MEMORY = MemoryStore()
 
 
 class _Space:
-    """What the process knows of one namespace: counters and the computing lock."""
+    """Counters and computing lock of one namespace."""
 
     def __init__(self):
         self.computing = renew_after_fork(threading.RLock())
@@ -132,17 +132,17 @@ _SPACES_LOCK = renew_after_fork(threading.Lock())
 class EmbeddingCache:
     """Rows of one model by content: memory first, then disk, then computed.
 
-    Objects with the same namespace share memory, counters and the lock under which
-    rows are computed, so making one is cheap and clones of an encoder share theirs.
+    Objects with the same namespace share memory, counters and the lock for computing
+    rows, so creating one is cheap and clones of an encoder share theirs.
 
     Parameters
     ----------
     namespace : str
-        Names all that decides a row besides the sample: the fingerprint of the
-        model.
+        Identifies everything that determines a row besides the sample: the fingerprint
+        of the model.
 
     memory : MemoryStore or None, default=MEMORY
-        Where rows are held in this process.
+        Store of the rows in this process.
 
     cache_dir : str, path-like or None, default=None
         Folder of the disk part; see `DiskStore`.
@@ -150,7 +150,7 @@ class EmbeddingCache:
     Raises
     ------
     ValueError
-        If `cache_dir` cannot be made or is not a folder.
+        If `cache_dir` cannot be created or is not a folder.
 
     Examples
     --------
@@ -182,14 +182,14 @@ class EmbeddingCache:
         Parameters
         ----------
         keys : sequence of bytes of length n >= 1
-            Equal keys stand for equal samples and share one row.
+            Equal keys mean equal samples and share one row.
 
         compute : callable
-            Takes a list of positions in `keys` and yields pairs ``(positions,
-            rows)``, in any order and any division; `rows` is a float32 array of
-            shape ``(len(positions), d)``. Each pair is stored as it arrives, so
-            that an interrupted call keeps what it has. Called at most once, by one
-            thread at a time. Positions that it leaves out are not stored.
+            Takes a list of positions in `keys` and yields pairs ``(positions, rows)``,
+            in any order and division; `rows` is a float32 array of shape
+            ``(len(positions), d)``. Each pair is stored as it arrives, so an
+            interrupted call keeps what it has. Called at most once, by one thread at a
+            time. Positions that it leaves out are not stored.
 
         Returns
         -------
@@ -224,7 +224,7 @@ class EmbeddingCache:
         return CacheInfo(space.hits, space.misses, space.embedded, n_items, n_bytes)
 
     def clear(self):
-        """Let go of the rows in memory and set the counters to 0; disk stays."""
+        """Clear the rows in memory and reset the counters; keep the disk part."""
         with self._space.computing:
             if self._memory is not None:
                 self._memory.clear(self.namespace)

@@ -1,4 +1,4 @@
-"""The part of the embedding cache that outlives the process: SQLite, no pickle."""
+"""The disk part of the embedding cache: SQLite, no pickle."""
 
 import hashlib
 import os
@@ -19,11 +19,11 @@ _KEYS_PER_QUERY = 500
 _DAMAGE_CODES = {
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_ERROR,  # a table of another shape: not a file of ours
+    sqlite3.SQLITE_ERROR,  # a table with other columns, so not our file
 }
 
 
-# SQLite has locks of its own, which a fork must not find locked.
+# SQLite has its own locks, which must not be held during a fork.
 _IN_SQLITE = take_before_fork(threading.RLock())
 
 
@@ -35,26 +35,26 @@ class DiskStore:
     """Float32 rows by key in one SQLite file.
 
     Several processes may read and write the same file at once. Every row carries a
-    checksum over namespace, key and value. A file in which damage is seen is set
-    aside under a new name (``*.damaged-1``, ...) with a warning, and a new file is
-    begun; a wrong vector is never returned.
+    checksum over namespace, key and value. A damaged file is set aside under a new name
+    (``*.damaged-1``, ...) with a warning, and a new one is started; a wrong vector is
+    never returned.
 
-    The file uses SQLite's rollback journal and every call opens and closes its own
-    connection. So there is nothing to share between threads or forked processes, no
-    companion file stays behind, and the folder can be moved or copied at rest.
+    The file uses SQLite's rollback journal, and every call opens and closes its own
+    connection. So threads and forked processes share nothing, no companion file stays
+    behind, and the folder can be moved or copied when not in use.
 
     Parameters
     ----------
     folder : str or path-like
-        Made if it does not exist.
+        Created if it does not exist.
 
     namespace : str
-        Names the model; part of the file name and of each checksum.
+        Identifies the model; part of the file name and of each checksum.
 
     Raises
     ------
     ValueError
-        If `folder` cannot be made or is not a folder.
+        If `folder` cannot be created or is not a folder.
 
     Examples
     --------
@@ -74,14 +74,14 @@ class DiskStore:
         except OSError as error:
             raise ValueError(
                 f"cache_dir={str(folder)!r} cannot be used as a folder ({error}). "
-                "Name a folder that can be written, or use cache_dir=None."
+                "Use a writable folder, or cache_dir=None."
             ) from error
         self._salt = namespace.encode()
         name = hashlib.blake2b(self._salt, digest_size=16).hexdigest()
         self.path = folder / f"embeddings-{name}.sqlite"
 
     def get(self, keys):
-        """Look keys up.
+        """Look up keys.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class DiskStore:
         Returns
         -------
         dict of bytes to ndarray of shape (d,), dtype float32
-            The rows of those keys that are stored.
+            The stored rows, by key.
         """
         seen = _identity(self.path)
         if seen is None:
@@ -102,7 +102,7 @@ class DiskStore:
             return {}
 
     def put(self, keys, rows):
-        """Store rows; keys that are stored already stay as they are.
+        """Store rows; existing keys are not overwritten.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class DiskStore:
 
         rows : ndarray of shape (n, d), dtype float32
         """
-        # Explicit byte order, so that the file means the same on every machine.
+        # Explicit byte order, so that files can be moved between machines.
         values = [row.tobytes() for row in np.asarray(rows, dtype="<f4")]
         records = [(k, v, self._checksum(k, v)) for k, v in zip(keys, values)]
         seen = _identity(self.path)
@@ -153,7 +153,7 @@ class DiskStore:
         connection.execute("COMMIT")
 
     def _run(self, work, argument):
-        """Call `work` with an open file; None if the file cannot be used for now."""
+        """Call `work` with an open file; None if the file is currently unusable."""
         try:
             # isolation_level=None: transactions are begun by hand, never implicitly.
             with (
@@ -169,10 +169,10 @@ class DiskStore:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             if code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF in _DAMAGE_CODES:
                 raise _DamagedFileError(error) from error
-            # Locked for long, read-only, disk full: a cache must not cost the user
-            # the vectors that are being computed.
+            # Locked for long, read-only, disk full: a cache must not cost the user the
+            # vectors that are being computed.
             warnings.warn(
-                f"The embedding cache {self.path} is not used for now: {error}.",
+                f"The embedding cache {self.path} is not used in this call: {error}.",
                 stacklevel=2,
             )
             return None

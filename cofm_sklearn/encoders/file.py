@@ -1,4 +1,4 @@
-"""Embeddings of a pool in a file: memory-mapped, resumable, only what is missing."""
+"""Resumable embedding of a pool into a memory-mapped file."""
 
 import errno
 import hashlib
@@ -30,9 +30,9 @@ class FileEncoderMixin:
     """`transform_to_file` for encoders with a cache on disk.
 
     An encoder has `transform`, `cache_dir` and `verbose`, and provides
-    ``_check_samples(X)``, which returns samples that can be sliced; ``_identity()``,
-    which names all that decides a row besides the sample; and ``_content_keys(X)``,
-    bytes per sample.
+    ``_check_samples(X)``, which returns samples that can be sliced; ``_identity()``, a
+    string for everything that determines a row besides the sample; and
+    ``_content_keys(X)``, bytes per sample.
     """
 
     cache_dir: str | os.PathLike | None
@@ -43,13 +43,13 @@ class FileEncoderMixin:
     _content_keys: Callable[[Any], Iterable[bytes]]
 
     def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
-        """Embed samples into a ``.npy`` file; a call that was cut off is gone on with.
+        """Embed samples into a ``.npy`` file; an interrupted call can be resumed.
 
-        Embeddings are kept on disk as they are made: in `cache_dir`, or without one in
-        ``<path>.cache``, from which they are removed when the file is complete. So a
-        call after an interruption, a kill or an error embeds only what is missing,
-        whatever the order of the samples; and with a `cache_dir`, a pool that has grown
-        costs what is new. Memory does not grow with the number of samples.
+        Embeddings are written to disk as they are computed: to `cache_dir`, or without
+        one to ``<path>.cache``, which is removed once the file is complete. After an
+        interruption, a kill or an error, the next call embeds only what is missing,
+        whatever the order of the samples. With a `cache_dir`, a pool that has grown
+        costs only its new samples. Memory use does not depend on the number of samples.
 
         Parameters
         ----------
@@ -58,29 +58,29 @@ class FileEncoderMixin:
 
         path : str or path-like
             The file. It appears when it is complete, with ``<path>.json`` beside it,
-            which tells what it was made of.
+            which records its samples and encoder.
 
         dtype : {"float32", "float16"}, default="float32"
-            Of the file. Half precision takes half the room.
+            Data type of the file. Half precision takes half the space.
 
         block_size : int, default=8192
-            Samples in memory at once.
+            Number of samples in memory at once.
 
         Returns
         -------
         memmap of shape (n_samples, d)
-            The file, read-only. If it was there and is made of the same samples by the
-            same encoder, nothing is done.
+            The file, read-only. If it already exists with the same samples and encoder,
+            nothing is computed.
 
         Raises
         ------
         ValueError, TypeError
-            As `transform`; if `path` is a folder, or in none; if it holds other
-            samples, or those of another encoder or dtype; if another process is
-            writing it; if a parameter is out of range.
+            As `transform`; if `path` is a folder or its folder does not exist; if the
+            file has other samples, or those of another encoder or dtype; if another
+            process is writing it; if a parameter is out of range.
 
         OSError
-            If the disk is full or the file cannot be written. What is done stays.
+            If the disk is full or the file cannot be written. Finished work is kept.
 
         Examples
         --------
@@ -119,7 +119,7 @@ class FileEncoderMixin:
                 disable=self.verbose <= 0,
             )
             with progress, _partial_file(path) as file:
-                # Another process may have made it since.
+                # Another process may have written it since.
                 for block in [] if _is_made_of(path, made_of) else blocks:
                     rows = encoder.transform(take_rows(samples, block)).astype(dtype)
                     if block.start == 0:
@@ -134,7 +134,7 @@ class FileEncoderMixin:
 
 
 def _is_made_of(path, made_of):
-    """Tell whether a file is there; raise if it is another one."""
+    """Tell whether the file exists; raise if its content is different."""
     if not path.exists():
         return False
     try:
@@ -145,8 +145,8 @@ def _is_made_of(path, made_of):
         here = found.get(name, "unknown")
         if here != value:
             raise ValueError(
-                f"path={str(path)!r} is there, and not made of these samples by this "
-                f"encoder: its {name} is {here!r}, not {value!r}. Delete it, or name "
+                f"path={str(path)!r} exists, but was not made of these samples by this "
+                f"encoder: its {name} is {here!r}, not {value!r}. Delete it or use "
                 "another path."
             )
     return True
@@ -154,7 +154,7 @@ def _is_made_of(path, made_of):
 
 @contextmanager
 def _partial_file(path):
-    """Open the partial file for this process alone; say how to go on after errors."""
+    """Open the partial file exclusively; errors say how to resume."""
     with _open_alone(Path(f"{path}.part"), path) as file:
         file.truncate(0)
         complete = False
@@ -163,29 +163,29 @@ def _partial_file(path):
             complete = True
         except (OSError, KeyboardInterrupt) as error:
             error.add_note(
-                f"{path.name} is not complete. Embeddings made so far are kept; call "
-                "again with the same path to go on."
+                f"{path.name} is not complete. Embeddings so far are kept; call again "
+                "with the same path to resume."
             )
             raise
         finally:
             if not complete or not file.tell():
-                # Its rows are in the cache; the room may be what is missing.
+                # Its rows are in the cache, and the disk may be full.
                 Path(file.name).unlink(missing_ok=True)
 
 
 def _open_alone(part, path):
-    """Open the partial file, and see that it is still this one once it is locked."""
+    """Open and lock the partial file, and check that it was not replaced meanwhile."""
     if part.is_symlink():
         raise ValueError(
-            f"path={str(path)!r}: {part.name} beside it is a link, and what it points "
-            "to would be overwritten. Remove it, or name another path."
+            f"path={str(path)!r}: {part.name} beside it is a link, whose target "
+            "would be overwritten. Remove it or use another path."
         )
     while True:
         with ExitStack() as failed:
             file = failed.enter_context(open(part, "r+b", opener=_make_no_link))
             _lock(file, path)
             with suppress(FileNotFoundError):
-                # The other process may have just put it in the place of `path`.
+                # The other process may just have renamed it to `path`.
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
                     failed.pop_all()
                     return file
@@ -204,21 +204,21 @@ def _lock(file, path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise ValueError(
-            f"path={str(path)!r} is being written by another process. Wait for it, or "
-            "name another path."
+            f"path={str(path)!r} is being written by another process. Wait for it "
+            "or use another path."
         ) from None
 
 
 def _remove_store(folder):
-    """Remove the rows that were kept for one file, and nothing else that is there."""
+    """Remove the rows cached for one file, and no other files."""
     for path in folder.glob("embeddings-*.sqlite*"):
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # others are in it
+    with suppress(OSError):  # it holds other files
         folder.rmdir()
 
 
 def _begin(file, shape, dtype):
-    """Write the header; fail now rather than at the end if there is no room."""
+    """Write the header; fail early if there is no space."""
     header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
@@ -234,7 +234,7 @@ def _begin(file, shape, dtype):
 def _finish(file, path, made_of):
     file.flush()
     os.fsync(file.fileno())
-    # First what it is made of: without the file it says nothing.
+    # The note goes first: without the file it means nothing.
     note = Path(f"{path}.json")
     if note.is_symlink():
         note.unlink()

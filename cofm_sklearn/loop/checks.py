@@ -1,6 +1,6 @@
-"""Checks that every query strategy must pass, ours or yours.
+"""Checks that every query strategy must pass, built-in or custom.
 
-Beside `sklearn.utils.estimator_checks`, which knows nothing of queries::
+They complement `sklearn.utils.estimator_checks`, which does not cover queries::
 
     from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 
@@ -79,21 +79,21 @@ def check_valid_picks(strategy):
 
 
 def check_own_n_instances(strategy):
-    """Without an argument, the strategy's own number counts."""
+    """Without an argument, the strategy's own `n_instances` is used."""
     X, y, pool = _data()
     strategy = clone(strategy).set_params(n_instances=3)
     _valid(strategy(_learner(LogisticRegression(), X, y), pool), len(pool), 3)
 
 
 def check_cold_start(strategy):
-    """An unfitted learner without labels can be asked."""
+    """A strategy can query an unfitted learner without labels."""
     _, _, pool = _data()
     _valid(strategy(Learner(LogisticRegression()), pool, 4), len(pool), 4)
     _valid(strategy(LogisticRegression(), pool, 4), len(pool), 4)
 
 
 def check_repeatable(strategy):
-    """Equal seeds give equal picks; asking changes nothing."""
+    """Equal seeds give equal picks; queries change nothing."""
     X, y, pool = _data()
     learner = _learner(LogisticRegression(), X, y)
     before = {k: repr(v) for k, v in vars(strategy).items()}
@@ -105,11 +105,11 @@ def check_repeatable(strategy):
     strategy = clone(strategy).set_params(random_state=0)
     strategy(learner, pool, 5)
     changed = {k for k, v in vars(strategy).items() if repr(v) != before.get(k)}
-    assert changed <= {"random_state"}, f"asking changed {changed}"
+    assert changed <= {"random_state"}, f"the query changed {changed}"
 
 
 def check_no_global_random_state(strategy):
-    """The global generator of numpy is neither used nor moved."""
+    """NumPy's global generator is neither used nor advanced."""
     X, y, pool = _data()
     learner = _learner(LogisticRegression(), X, y)
     strategy = clone(strategy).set_params(random_state=0)
@@ -134,7 +134,7 @@ def check_inputs_unchanged(strategy):
 
 
 def check_bad_n_instances(strategy):
-    """Numbers that make no sense are named."""
+    """Invalid numbers raise an error that names the argument."""
     X, y, pool = _data()
     learner = _learner(LogisticRegression(), X, y)
     for n_instances in (0, -1, len(pool) + 1):
@@ -156,7 +156,7 @@ def check_bad_pool(strategy):
 
 
 def check_duplicates_and_constants(strategy):
-    """Equal rows, constant and zero columns are no obstacle."""
+    """Equal rows, constant and zero columns are handled."""
     X, y, pool = _data()
     learner = _learner(LogisticRegression(), X, y)
     _valid(strategy(learner, np.repeat(pool[:3], 5, axis=0), 10), 15, 10)
@@ -202,7 +202,7 @@ def check_utilities(strategy):
 
 
 def check_in_learner(strategy):
-    """Rounds of asking and teaching, from no label on."""
+    """Several rounds of query and teach, starting without labels."""
     _, _, pool = _data()
     learner = Learner(LogisticRegression(), strategy)
     for n_instances in (2, 1, 3):
@@ -213,7 +213,7 @@ def check_in_learner(strategy):
 
 
 def check_in_modal(strategy):
-    """The stock learner of modAL asks and learns, one and two at a time."""
+    """The stock learner of modAL queries and learns, one and two at a time."""
     import pytest
 
     modal = pytest.importorskip("modAL.models")
@@ -247,7 +247,7 @@ STRATEGY_CHECKS = (
 
 
 def parametrize_strategies_with_checks(strategies):
-    """Decorate a pytest function ``test(strategy, check)``: each with each.
+    """Parametrize a pytest function ``test(strategy, check)`` over all combinations.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A model, its labels, and the strategy that asks for more."""
+"""A model with its labels and a query strategy."""
 
 from copy import copy
 from typing import Any
@@ -37,32 +37,32 @@ __all__ = ["Learner", "with_seeds"]
 
 
 class Learner:
-    """Ask a pool for the samples worth a label, and learn from the answers.
+    """Query a pool for samples worth labelling, and learn from the answers.
 
-    The loop is yours: query, label, teach, as often as you like. Whatever fails
-    changes nothing: `teach` trains a clone on all labels, and only then takes it, with
-    the samples and their labels, in the place of what was there.
+    You write the loop: query, label, teach, as often as you like. A call that fails
+    changes nothing: `teach` trains a clone on all labels, and replaces model, samples
+    and labels only when that has succeeded.
 
     Parameters
     ----------
     estimator : classifier
-        Trained again on all labels by every `teach`; may be a pipeline on raw samples.
-        A clone is trained, never the given one; a prior and neighbours that are fitted
-        stay so. ``fit_to_pool(estimator, X_pool)`` fits them to the pool.
+        Trained on all labels by every `teach`; may be a pipeline on raw samples. Clones
+        are trained, never the given estimator; a fitted prior and neighbours keep their
+        fit. ``fit_to_pool(estimator, X_pool)`` fits them to the pool.
 
     query_strategy : callable or None, default=None
         Called as ``strategy(learner, X_pool, n_instances=n)``: a strategy of this
-        package, or a function of modAL or your own. None stands for
+        package, or a function of modAL, or your own. None uses
         `CoDecisionQuery()`.
 
     random_state : int, RandomState or None, default=None
-        Seed of the random samples that stand in for strategies of other packages before
+        Seed of the random samples used instead of strategies of other packages until
         there are labels of two classes. A query draws from it and the number of labels.
 
     Attributes
     ----------
     estimator : classifier
-        Trained on all labels; before the first of them, what was given.
+        Trained on all labels; without labels, the given estimator.
 
     X_training : array-like of length n_labeled, or None
         The labelled samples, in the order of teaching; None before the first.
@@ -72,13 +72,13 @@ class Learner:
 
     See Also
     --------
-    cofm_sklearn.ActiveLearningClassifier : The whole loop, where labels are known.
-    cofm_sklearn.AnnotationSession : The whole loop, where people label.
+    cofm_sklearn.ActiveLearningClassifier : The whole loop with known labels.
+    cofm_sklearn.AnnotationSession : The whole loop with human annotators.
 
     Notes
     -----
-    While the labels are of one class only, an estimator that cannot be trained on one
-    class is replaced by that class.
+    As long as all labels are of one class, an estimator that cannot be trained on one
+    class is replaced by a constant prediction.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class Learner:
     (3,)
     """
 
-    # read by the ranked batches of modAL
+    # used by modAL's ranked batches
     on_transformed = False
 
     def __init__(self, estimator, query_strategy=None, *, random_state=None):
@@ -108,7 +108,7 @@ class Learner:
         self.random_state = random_state
         self.X_training: Any = None
         self.y_training: Any = None
-        # `estimator` may be a constant for a while
+        # `estimator` may be a constant at first
         self._untrained = estimator
 
     def __repr__(self):
@@ -117,19 +117,19 @@ class Learner:
 
     @property
     def knows_classes(self):
-        """Whether it was trained on what tells classes apart."""
+        """Whether it was trained on labels of several classes."""
         return self.y_training is not None and not is_constant(self.estimator)
 
     def query(self, X_pool, n_instances=None, *, return_utilities=False):
-        """Choose what to label next.
+        """Select the samples to label next.
 
         Parameters
         ----------
         X_pool : array-like of length n_pool
-            Unlabelled samples, as the estimator takes them.
+            Unlabelled samples that the estimator accepts.
 
         n_instances : int, default=None
-            How many samples; None takes the strategy's own number, or 1.
+            Number of samples; None uses the strategy's own number, or 1.
 
         return_utilities : bool, default=False
             Whether to return the scores as well.
@@ -137,26 +137,26 @@ class Learner:
         Returns
         -------
         indices : ndarray of shape (n_instances,), dtype int64
-            Distinct positions in X_pool, in the order of asking.
+            Distinct positions in X_pool, in query order.
 
         utilities : ndarray of shape (n_pool,), dtype float64
-            Only with `return_utilities`: what each sample was worth when the first was
-            picked; NaN where that is not known.
+            Only with `return_utilities`: the utility of each sample when the first was
+            picked; NaN if unknown.
 
         Raises
         ------
         ValueError
             If the pool is empty or smaller than `n_instances`, or the strategy returns
-            something else than that many distinct positions.
+            anything but that many distinct positions.
 
         TypeError
-            If the strategy cannot be called, or `n_instances` is no integer.
+            If the strategy cannot be called, or `n_instances` is not an integer.
         """
         strategy = self.query_strategy
         strategy = CoDecisionQuery() if strategy is None else strategy
         check_strategy(strategy)
         if n_rows(X_pool) == 0:
-            raise ValueError("X_pool is empty: there is no sample left to ask for.")
+            raise ValueError("X_pool is empty: there are no samples left to label.")
         if n_instances is None:
             n_instances = getattr(strategy, "n_instances", 1)
         n_pool = n_rows(X_pool)
@@ -175,12 +175,12 @@ class Learner:
         return (picked, utilities) if return_utilities else picked
 
     def teach(self, X, y):
-        """Learn from more labels, and keep those so far.
+        """Add labels, and train on all labels so far.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            Samples that were labelled.
+            Labelled samples.
 
         y : array-like of shape (n_samples,)
             Their labels.
@@ -194,8 +194,8 @@ class Learner:
         ------
         ValueError, TypeError
             If there are no samples or not as many labels, a label is missing or of
-            another kind than those so far, samples are of another kind or width, or
-            the estimator refuses them. The learner stays as it was.
+            another type than those so far, samples are of another type or width, or the
+            estimator rejects them. The learner keeps its state.
         """
         X, y = _check_taught(X, y)
         if self.y_training is not None:
@@ -204,12 +204,12 @@ class Learner:
         return self._train(X, y)
 
     def fit(self, X, y):
-        """Learn from these labels only, and forget those so far.
+        """Train on these labels only, and discard earlier ones.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            Samples that were labelled.
+            Labelled samples.
 
         y : array-like of shape (n_samples,)
             Their labels.
@@ -222,7 +222,7 @@ class Learner:
         Raises
         ------
         ValueError, TypeError
-            As `teach`.
+            As in `teach`.
         """
         return self._train(*_check_taught(X, y))
 
@@ -241,9 +241,9 @@ class Learner:
         return self
 
     def expecting(self, X, y):
-        """Return a learner that has been told labels, but not trained on them.
+        """Return a copy with further labels, without training on them.
 
-        Strategies then take these samples for covered.
+        Strategies then treat these samples as labelled.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Learner:
             Samples that are being labelled.
 
         y : array-like of shape (n_samples,)
-            The labels that are expected.
+            The expected labels.
 
         Returns
         -------
@@ -267,7 +267,7 @@ class Learner:
         return learner
 
     def predict(self, X):
-        """Predict with the model as it is trained now.
+        """Predict labels with the current model.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class Learner:
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, X):
-        """Return class probabilities of the model as it is trained now.
+        """Predict class probabilities with the current model.
 
         Parameters
         ----------
@@ -299,7 +299,7 @@ class Learner:
 
 
 def with_seeds(thing, seed):
-    """Clone, and seed what has no seed of its own; functions stay as they are."""
+    """Clone, and set missing seeds; functions are returned unchanged."""
     if not hasattr(thing, "get_params"):
         return thing
     thing = clone(thing)
@@ -312,7 +312,7 @@ def with_seeds(thing, seed):
 
 
 def _untrained_copy(estimator):
-    """Clone an estimator, but keep what it has that is fitted and needs no label."""
+    """Clone an estimator, keeping its fitted unsupervised parts."""
     copied = clone(estimator)
     given, last = split_pipeline(estimator)[1], split_pipeline(copied)[1]
     if isinstance(given, BasePriorClassifier):
@@ -331,11 +331,11 @@ def _check_taught(X, y):
 
 
 def _below(known, X):
-    """Put samples below those so far, if they are of one kind."""
+    """Append samples to those so far, if they are of one type."""
     framed = isinstance(known, pd.DataFrame)
     if framed != isinstance(X, pd.DataFrame) or is_numeric(known) != is_numeric(X):
         raise ValueError(
-            f"X must be of the kind of the samples so far, {type(known).__name__}; "
+            f"X must be of the type of the samples so far, {type(known).__name__}; "
             f"got {type(X).__name__}."
         )
     if framed and list(known.columns) != list(X.columns):
@@ -352,10 +352,10 @@ def _below(known, X):
 
 
 def _more_labels(known, y):
-    """Put labels after those so far; numpy would turn numbers into strings."""
+    """Append labels to those so far; numpy would turn numbers into strings."""
     if (known.dtype.kind in "biuf") != (y.dtype.kind in "biuf"):
         raise TypeError(
-            f"y holds {y[0]!r}, but the labels so far are like {known[0]!r}. Give "
-            "labels of one type."
+            f"y contains {y[0]!r}, but the labels so far are like {known[0]!r}. "
+            "Give labels of one type."
         )
     return np.concatenate([known, y])

@@ -1,4 +1,4 @@
-"""When labelling more will not help much."""
+"""Stopping rules: when more labels are unlikely to help."""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -19,18 +19,18 @@ __all__ = ["StabilizedPredictions", "StoppingDecision", "go_on", "look", "says_s
 
 
 class StoppingDecision(NamedTuple):
-    """What a stopping rule says after a round.
+    """Decision of a stopping rule after a round.
 
     Attributes
     ----------
     stop : bool
-        Whether labelling more is unlikely to help much.
+        Whether more labels are unlikely to help much.
 
     reason : str
-        Why, or why not yet.
+        Explanation of the decision.
 
     value : float
-        What the rule looks at; NaN while there is too little to tell.
+        The measured value; NaN as long as there are too few rounds.
     """
 
     stop: bool
@@ -42,37 +42,37 @@ class StabilizedPredictions(BaseEstimator):
     """Stop when new labels no longer change what the model predicts.
 
     After each round, the model predicts a fixed set of samples. Agreement with the
-    predictions of the round before is Cohen's kappa, which does not take the
-    agreement for granted that a common class brings. When its mean over the last
-    rounds is high enough, labelling stops. No label is spent on it.
+    previous round's predictions is Cohen's kappa, which corrects for the chance
+    agreement that a common class causes. When its mean over the last rounds is high
+    enough, labelling stops. This needs no labels.
 
     Parameters
     ----------
     threshold : float, default=0.95
         Mean agreement at which to stop, 0 to 1. A lower one stops earlier. The paper
-        takes 0.99, which with 20 labels a round hardly ever stops.
+        uses 0.99, which is hardly ever reached with 20 labels a round.
 
     window : int, default=3
-        Agreements whose mean is taken.
+        Number of agreements to average.
 
     n_samples : int, default=2000
-        Samples that are predicted, drawn in the first round.
+        Number of samples to predict, drawn in the first round.
 
     random_state : int, RandomState or None, default=None
-        Draws them.
+        Seed of the samples.
 
     Attributes
     ----------
     stop_set_ : array-like of length at most `n_samples`
-        The samples.
+        The samples to predict.
 
     history_ : list of float
-        Agreement after each round but the first.
+        Agreement after each round except the first.
 
     Notes
     -----
-    What it saved and what that cost on five data sets is in docs/stopping.md: on some,
-    stopping at a fixed number of labels is as good.
+    Its savings and costs on five data sets are in docs/stopping.md: on some, stopping
+    at a fixed number of labels is as good.
 
     References
     ----------
@@ -103,7 +103,7 @@ class StabilizedPredictions(BaseEstimator):
         self.random_state = random_state
 
     def update(self, estimator, X, *, n_labels, X_labeled=None, y_labeled=None):
-        """Look at the model after a round.
+        """Update the rule with the model of a round.
 
         Parameters
         ----------
@@ -114,10 +114,10 @@ class StabilizedPredictions(BaseEstimator):
             All samples, labelled or not; read in the first round only.
 
         n_labels : int
-            Labels so far.
+            Number of labels so far.
 
         X_labeled, y_labeled : array-like of length n_labeled, default=None
-            Not used.
+            Ignored.
 
         Returns
         -------
@@ -152,11 +152,11 @@ class StabilizedPredictions(BaseEstimator):
         )
 
     def _stop_set(self, X):
-        """Take samples in the first round, and the same ones ever after."""
+        """Draw the samples in the first round, and reuse them afterwards."""
         if not hasattr(self, "stop_set_"):
             n = n_rows(X)
             if n == 0:
-                raise ValueError("X is empty: there is no sample (0 samples) to use.")
+                raise ValueError("X is empty: there are no samples (0 samples) to use.")
             rng = check_random_state(self.random_state)
             rows = np.sort(rng.permutation(n)[: self.n_samples])
             self.stop_set_ = take_rows(X, rows)
@@ -165,7 +165,7 @@ class StabilizedPredictions(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # It takes a fitted estimator and the samples; there is nothing to fit.
+        # `update` takes a fitted estimator and samples; there is nothing to fit.
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
@@ -173,12 +173,12 @@ class StabilizedPredictions(BaseEstimator):
 
 def _kappa(first, second):
     if (first == second).all():
-        return 1.0  # also where there is one class only, which leaves kappa undefined
+        return 1.0  # also for a single class, where kappa is undefined
     return float(cohen_kappa_score(first, second))
 
 
 def look(rule, learner, X, n_labels):
-    """Return a copy of a rule that has looked at a learner; keeps `decision_`."""
+    """Return a copy of a rule, updated with a learner; it keeps `decision_`."""
     rule = deepcopy(rule)
     rule.decision_ = rule.update(
         learner.estimator,
@@ -191,12 +191,12 @@ def look(rule, learner, X, n_labels):
 
 
 def go_on(rule, earlier):
-    """Return the rule of an earlier fit, with what it has seen, if it is the same."""
+    """Return the rule of an earlier fit with its history, if it is the same rule."""
     if rule is None or earlier is None or repr(rule) != repr(earlier):
         return rule
     return earlier
 
 
 def says_stop(rule):
-    """Tell whether a rule has said that it is enough."""
+    """Tell whether a rule has decided to stop."""
     return rule is not None and hasattr(rule, "decision_") and rule.decision_.stop

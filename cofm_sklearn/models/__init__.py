@@ -1,4 +1,4 @@
-"""Classifiers that decide together with a prior, nets, resampling and cleaning."""
+"""Classifiers with a prior, nets, resampling and label cleaning."""
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.descriptions import (

@@ -1,4 +1,4 @@
-"""What classifiers with a prior and a small model share."""
+"""Base class of classifiers with a prior and a small model."""
 
 from copy import copy
 
@@ -26,10 +26,10 @@ _BLOCK, _BLOCK_CELLS = 2**14, 2**22
 
 
 class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base of classifiers that have a `prior` and a small model, `estimator`.
+    """Base class of classifiers with a `prior` and a small model, `estimator`.
 
-    A subclass writes `fit`, which learns `classes_`, `prior_` and `estimator_`, and
-    `predict_proba`. Queries, loops and sessions know it by this base.
+    A subclass implements `fit`, which learns `classes_`, `prior_` and `estimator_`, and
+    `predict_proba`. Queries, loops and sessions recognise it by this base class.
     """
 
     def predict(self, X):
@@ -54,7 +54,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.classes_[proba.argmax(axis=1)]
 
     def small_model_proba(self, X):
-        """Return what the small model alone says.
+        """Return the class probabilities of the small model alone.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities; 0 for classes it has not seen, equal ones before any label.
+            Probabilities; 0 for unseen classes, equal ones without labels.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self._small_proba(self._check_X(X, reset=False))
 
     def prior_proba(self, X):
-        """Return what the prior alone says.
+        """Return the class probabilities of the prior alone.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities; equal ones without prior.
+            Probabilities; equal ones without a prior.
 
         Raises
         ------
@@ -97,13 +97,12 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return prior_proba_of(self.prior_, X, self.classes_)
 
     def _begin(self, X, y):
-        """Check what to learn from.
+        """Validate the training data, and prepare a copy to fit.
 
         Returns
         -------
         new : object
-            A copy to learn with, since what follows may fail; it has `prior_` and
-            `classes_`.
+            A copy to fit, as later steps may fail; it has `prior_` and `classes_`.
 
         X : array-like of length n_samples
             Checked samples.
@@ -126,11 +125,11 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return new, X, codes
 
     def _begin_without_labels(self, X):
-        """Return a copy in which the prior decides alone."""
+        """Return a copy that uses the prior alone."""
         if self.prior is None:
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y "
-                "is None or empty. Without labels it needs a prior to decide alone."
+                "is None or empty. Give labels, or a prior to predict without them."
             )
         new = copy(self)
         X = None if X is None or n_rows(X) == 0 else new._check_X(X, reset=True)
@@ -139,7 +138,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return new
 
     def _take_over(self, new):
-        """Become what a copy has learned, when nothing can fail any more."""
+        """Take over the fitted state of a copy once nothing can fail any more."""
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         self.__dict__.update(new.__dict__)
@@ -158,7 +157,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         raw = check_raw(X)
         if raw is not None:
             return raw
-        # In the precision that they have: times would be rounded to float32.
+        # Keep their precision: float32 would round timestamps.
         return validate_data(
             self,
             X,
@@ -181,14 +180,14 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def prior_proba_of(prior, X, classes):
-    """Ask the prior, and make sure that these are probabilities; None knows nothing."""
+    """Return validated probabilities of the prior; equal ones if it is None."""
     proba = class_proba(prior, X, classes)
     name = f"{type(prior).__name__}.predict_proba(X)"
     return check_proba(proba, n_rows(X), len(classes), name=name)
 
 
 def in_blocks(say, X, n_classes, dtype=np.float64):
-    """Ask about many samples block by block, which bounds memory."""
+    """Predict block by block, which bounds memory."""
     n_samples, size = n_rows(X), min(_BLOCK, max(_BLOCK_CELLS // n_classes, 1))
     if n_samples <= size:
         return say(X).astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Prior and small model as one classifier."""
+"""Prior and small model combined in one classifier."""
 
 import warnings
 
@@ -25,63 +25,61 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["CoDecisionClassifier"]
 
-# Samples of the graph times classes over which labels can spread in some seconds.
+# Graph samples times classes over which labels spread within seconds.
 _MOST_SPREAD = 10_000_000
 
 
 class CoDecisionClassifier(BasePriorClassifier):
-    """A foundation model's prior and a small model, weighed by the labels so far.
+    """Classifier that combines a foundation model's prior and a small model.
 
-    `fit` trains the small model on the labelled samples and on the class
-    descriptions, which give every class a first member. Out-of-fold predictions then
-    tell how far the prior can be trusted, and which labels both models find
-    unlikely; such labels lose weight, and the small model is trained again. The
-    prediction is a softmax over the weighted sum of both models' logits, each put on
-    unit scale. Without labels the prior decides alone; where the labels speak
-    against the prior, it is discarded.
+    `fit` trains the small model on the labelled samples and on the class descriptions,
+    which give every class a first member. Out-of-fold predictions then determine how
+    far to trust the prior and which labels both models find unlikely; these labels lose
+    weight, and the small model is trained again. The prediction is a softmax over the
+    weighted sum of both models' logits, each scaled to unit spread. Without labels, the
+    prior alone predicts; if the labels contradict the prior, it is discarded.
 
-    With the neighbours of the pool, the labels and this prediction then spread to the
-    samples that are like each other, which is where the unlabelled samples come in;
-    what arrives is mixed in. Where neighbours in this pool do not share classes, they
-    are chosen by class as well. Trust, temperature, noise and label quality are
-    learned without them.
+    With the neighbours of the pool, the labels and this prediction then spread to
+    similar samples, labelled or not, and the result is mixed in. If neighbours in this
+    pool do not share classes, they are chosen by class as well. Trust, temperature,
+    noise and label quality are learned without the neighbours.
 
     Parameters
     ----------
     estimator : classifier
         The small model: any scikit-learn classifier with `predict_proba` or
-        `decision_function`, a skorch net, or an imbalanced-learn pipeline. It need
-        not know all classes.
+        `decision_function`, a skorch net, or an imbalanced-learn pipeline. It need not
+        have seen all classes.
 
     prior : prior or None, default=None
         `ZeroShotPrior`, `LanguageModelPrior`, `PrecomputedPrior`, several as a
         `CombinedPrior`, or any classifier with `predict_proba`.
-        A fitted one is used as it is; an unfitted one is cloned and fitted on the
-        labelled samples, without their labels. Best is a prior that was fitted on
-        the pool, put into ``sklearn.frozen.FrozenEstimator`` where clones must keep
-        the fit. None leaves the small model and the cleaning of labels.
+        A fitted prior is used as it is; an unfitted one is cloned and fitted on the
+        labelled samples, without their labels. Preferably fit it on the pool, and wrap
+        it in ``sklearn.frozen.FrozenEstimator`` if clones must keep the fit. None uses
+        only the small model and the cleaning of labels.
 
     trust : "auto" or float, default="auto"
-        Weight of the prior, 0 to 1. ``"auto"`` learns it out of fold; it is 1 while
-        labels are of one class only.
+        Weight of the prior, 0 to 1. ``"auto"`` learns it out of fold; it is 1 as long
+        as all labels are of one class.
 
     label_noise : "auto", None or float, default="auto"
-        Share of wrong labels, 0 or more and below 1. ``"auto"`` estimates it, None
-        takes every label for right.
+        Share of wrong labels, at least 0 and below 1. ``"auto"`` estimates it, None
+        assumes that all labels are right.
 
     neighbors : NeighborGraph, "auto" or None, default="auto"
-        A graph that was fitted on the pool: labels and co-decision spread along it.
-        It is used as it is; put it into ``sklearn.frozen.FrozenEstimator`` where
-        clones must keep the fit. ``"auto"`` stands for the graph of the pool where
-        the pool is known, as in `ActiveLearningClassifier` and `AnnotationSession`,
-        and for none elsewhere. None does without. With more than 10 million
-        samples of the graph times classes they are left out, with a warning.
+        A graph fitted on the pool, along which labels and co-decision spread. It is
+        used as it is; wrap it in ``sklearn.frozen.FrozenEstimator`` if clones must keep
+        the fit. ``"auto"`` uses the graph of the pool where the pool is known, as in
+        `ActiveLearningClassifier` and `AnnotationSession`, and none elsewhere. None
+        uses no neighbours. With more than 10 million graph samples times classes, they
+        are left out with a warning.
 
     n_folds : int, default=4
-        Folds behind the out-of-fold predictions, at least 2.
+        Number of folds for the out-of-fold predictions, at least 2.
 
     n_jobs : int or None, default=None
-        Folds fitted at once (joblib). Results do not depend on it.
+        Folds fitted in parallel (joblib). Results do not depend on it.
 
     random_state : int, RandomState or None, default=None
         Seed of the folds. The small model has its own.
@@ -89,14 +87,14 @@ class CoDecisionClassifier(BasePriorClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The prior's full class list, whether or not a class has labels yet. Without
+        The prior's full class list, whether or not a class has labels yet. Without a
         prior, the labels in y.
 
     estimator_ : classifier or None
-        The fitted small model; None if there was no label.
+        The fitted small model; None without labels.
 
     prior_ : prior or None
-        The fitted prior; of a `CombinedPrior`, one with weights from the labels.
+        The fitted prior; for a `CombinedPrior`, with weights learned from the labels.
 
     neighbors_ : NeighborGraph or None
         The graph of the pool; None without one.
@@ -105,37 +103,37 @@ class CoDecisionClassifier(BasePriorClassifier):
         Weight of the prior against the small model, 0 to 1.
 
     neighbor_weight_ : float
-        Weight of the neighbours against prior and small model together, 0 to 0.5: 0
-        where neighbours in the pool have nothing in common, and without neighbours.
+        Weight of the neighbours against prior and small model together, 0 to 0.5: 0 if
+        neighbours in the pool have nothing in common, and without neighbours.
 
     temperature_ : float
-        What the fused logits are divided by.
+        Divisor of the fused logits.
 
     prior_evidence_ : float
-        Probability, given the labels, that the prior helps at all; 0.5 before any
-        label, 0 without prior.
+        Probability, given the labels, that the prior helps at all; 0.5 without labels,
+        0 without a prior.
 
     noise_rate_ : float
         Estimated (or given) share of wrong labels.
 
     noise_rate_interval_ : tuple of (float, float)
-        Between these it lies with probability .95; (0, 1) before any label.
+        Credible interval of probability .95; (0, 1) without labels.
 
     noise_matrix_ : ndarray of shape (n_classes, n_classes)
-        Probability of each given label (column) where a class (row) is the true one.
+        Probability of each given label (column) given the true class (row).
 
     label_quality_ : ndarray of shape (n_samples,)
-        Probability that each label given to `fit` is right.
+        Probability that each label passed to `fit` is right.
 
     oof_proba_ : ndarray of shape (n_samples, n_classes)
-        What prior and small model say together of each sample given to `fit`, with
-        small models that have not seen it. The neighbours have no part in it.
+        Prior and small model combined for each sample passed to `fit`, with small
+        models that have not seen it. Neighbours are not used.
 
     n_features_in_ : int
-        Features of X; only where X is numeric.
+        Number of features of X; only if X is numeric.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     See Also
     --------
@@ -143,9 +141,9 @@ class CoDecisionClassifier(BasePriorClassifier):
 
     Notes
     -----
-    `predict_proba` speaks for equal class shares if the small model is balanced
-    (``class_weight="balanced"``, a resampling pipeline), which suits balanced
-    accuracy and macro-F1.
+    `predict_proba` assumes equal class shares if the small model is balanced
+    (``class_weight="balanced"``, a resampling pipeline), which suits balanced accuracy
+    and macro-F1.
 
     Examples
     --------
@@ -190,15 +188,15 @@ class CoDecisionClassifier(BasePriorClassifier):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or raw samples
-            Embeddings, or anything that both prior and small model take.
+            Embeddings, or anything that both prior and small model accept.
 
         y : array-like of shape (n_samples,), default=None
-            Labels. None or an empty list says that X has no labels: an unfitted
-            prior is fitted on X, and the prior decides alone.
+            Labels. None or an empty list means that X has no labels: an unfitted prior
+            is fitted on X, and predicts alone.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, 0 or more; only their ratios matter. Nothing is
-            learned from a sample of weight 0.
+            Weights of the samples, at least 0; only their ratios matter. Samples of
+            weight 0 are ignored.
 
         Returns
         -------
@@ -208,16 +206,16 @@ class CoDecisionClassifier(BasePriorClassifier):
         Raises
         ------
         ValueError
-            If y holds a label that the prior does not know, values are infinite, or
-            missing where there is a prior or the small model does not take gaps,
-            lengths differ, all weights are 0, a parameter is out of
-            range, the prior is not fitted and needs labels, `neighbors` is not fitted
-            or was fitted on samples of another width, or there is neither a label nor
-            a prior. The classifier keeps its former state.
+            If y contains a label that the prior does not know, values are infinite, or
+            missing although there is a prior or the small model does not accept NaN,
+            lengths differ, all weights are 0, a parameter is out of range, the prior is
+            not fitted and needs labels, `neighbors` is not fitted or was fitted on
+            samples of another width, or there are neither labels nor a prior. The
+            classifier keeps its former state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`,
-            `neighbors` is no `NeighborGraph`, or labels of several types cannot be
+            `neighbors` is not a `NeighborGraph`, or labels of several types cannot be
             sorted.
         """
         self._check_parameters()
@@ -232,7 +230,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         return self._take_over(new)
 
     def predict_proba(self, X):
-        """Return the co-decision.
+        """Predict class probabilities: the co-decision.
 
         Parameters
         ----------
@@ -257,7 +255,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         return in_blocks(self._decide, X, len(self.classes_))
 
     def neighbors_proba(self, X):
-        """Return what the neighbours alone say.
+        """Return the class probabilities from the neighbours alone.
 
         Parameters
         ----------
@@ -267,7 +265,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities; equal ones without neighbours and before any label.
+            Probabilities; equal ones without neighbours or labels.
 
         Raises
         ------
@@ -283,18 +281,18 @@ class CoDecisionClassifier(BasePriorClassifier):
         )
 
     def _decide(self, X):
-        """Probabilities of checked samples."""
+        """Return the co-decision of checked samples."""
         proba = self._decide_alone(X)
         return proba if self._voice is None else self._voice.fuse(X, proba)
 
     def _without_neighbors(self, X):
-        """What `oof_proba_` is of samples given to `fit`, of any samples."""
+        """Return the counterpart of `oof_proba_` for any samples."""
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
         return in_blocks(self._decide_alone, X, len(self.classes_))
 
     def _decide_alone(self, X):
-        """What prior and small model say together, without neighbours."""
+        """Combine prior and small model, without neighbours."""
         if self.estimator_ is None:
             return prior_proba_of(self.prior_, X, self.classes_)
         prior = self.prior_
@@ -305,7 +303,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         )
 
     def _learn(self, X, codes, sample_weight):
-        """Train the small model, weigh it, and let the labels spread."""
+        """Train the small model, fuse it with the prior, and spread the labels."""
         prior, classes = self.prior_, self.classes_
         rng = check_random_state(self.random_state)
         features = features_for_small_model(prior, X)
@@ -349,7 +347,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         self.neighbor_weight_ = 0.0 if self._voice is None else self._voice.weight
 
     def _nodes_like(self, X):
-        """Return the samples of the graph, or None where they are too many."""
+        """Return the samples of the graph, or None if they are too many."""
         nodes, n_classes = self.neighbors_.samples_like(X), len(self.classes_)
         if n_rows(nodes) * n_classes <= _MOST_SPREAD:
             return nodes
@@ -363,15 +361,15 @@ class CoDecisionClassifier(BasePriorClassifier):
         return None
 
     def _class_rows(self, X, nodes):
-        """One row per class, as the prior knows them or None, and what it counts.
+        """Return one row per class from the prior, or None, and its weight.
 
-        Its description, and what is typical of the class in the pool: both at once
-        where both are there, as a description is not quite like the samples.
+        Its description, and what is typical of the class in the pool: both if both
+        exist, since a description differs from samples.
         """
         prior = self.prior_
         described = prior.description_rows(X) if is_package_prior(prior) else None
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
-            return described, 1  # raw samples have no mean
+            return described, 1  # raw samples cannot be averaged
         proba = prior_proba_of(prior, nodes, self.classes_)
         seen = np.asarray(features_for_small_model(prior, nodes))
         typical, weight = typical_rows(seen, proba)
@@ -400,7 +398,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         if not is_fitted(self.neighbors):
             raise ValueError(
                 f"neighbors={self.neighbors!r} is not fitted. Fit it on the pool, and "
-                "put it into sklearn.frozen.FrozenEstimator where this classifier is "
+                "wrap it in sklearn.frozen.FrozenEstimator if this classifier is "
                 "cloned."
             )
         return self.neighbors

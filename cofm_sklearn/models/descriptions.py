@@ -1,4 +1,4 @@
-"""Which description of a class is weak, before any label and after some."""
+"""Find weak class descriptions, with or without labels."""
 
 from dataclasses import dataclass
 
@@ -22,14 +22,14 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["DescriptionReview", "review_descriptions"]
 
-# Change of log-odds per standard deviation of closeness, of a description that helps.
+# Change of log-odds per standard deviation of closeness for a good description.
 _SLOPES = np.array([0.5, 1.0, 2.0, 4.0])
-# Log-odds of a class at mean closeness, beside those of its share.
+# Log-odds of a class at mean closeness, relative to those of its share.
 _SHIFTS = np.linspace(-4, 4, 17)
 _SHIFT_SCALE = 1.5
-# Labels may be wrong: no single one decides.
+# Labels may be wrong, so no single one may decide.
 _SLIP = 0.05
-# Against a description speaks what leaves it this probability of helping.
+# A description is weak if its probability of helping is below this.
 _WEAK = 0.4
 _NEAR = 0.8
 _RARE = 0.1  # of an equal share
@@ -37,29 +37,29 @@ _RARE = 0.1  # of an equal share
 
 @dataclass(frozen=True)
 class DescriptionReview:
-    """What pool and labels say about the descriptions of classes.
+    """Review of the class descriptions by pool and labels.
 
     Attributes
     ----------
     descriptions : DataFrame
-        A row per class, in the order of the classes: `description`; `share`, which
-        part of the pool the prior gives to it; `nearest`, the class whose description
-        orders the pool most alike, and `likeness`, the correlation; `typical` and
-        `doubtful`, samples that are closest, and between it and another class (texts,
-        or else positions in the pool). With labels also `n_labels`; `n_right`, how
-        many of these the prior gets right; `taken_for`, the class it gives most of the
+        A row per class, in the order of the classes: `description`; `share`, the part
+        of the pool that the prior assigns to it; `nearest`, the class whose description
+        ranks the pool most similarly, and `likeness`, the correlation; `typical` and
+        `doubtful`, samples closest to it, and between it and another class (texts, or
+        else positions in the pool). With labels also `n_labels`; `n_right`, how many of
+        these the prior predicts; `taken_for`, its most frequent prediction for the
         others; `helps` and `misleads`, the probability that closeness to the
-        description speaks for, and against, the class; `strength`, by how much it
-        does, in log-odds per standard deviation. `note` says it in words.
+        description is evidence for, and against, the class; `strength`, its size in
+        log-odds per standard deviation. `note` is a summary in words.
 
     confusions : DataFrame or None
-        Labels (rows) by what the prior gives them (columns); None without labels.
+        Labels (rows) by the prior's prediction (columns); None without labels.
 
     candidates : DataFrame or None
-        A row per wording: `label`, `description`, `current`, whether it is the present
-        one; `share` of the pool; `changed`, the part of the pool that gets another
-        class; with labels also `n_right` of all, and `evidence`, the probability that
-        this wording of the class is the one that predicts the labels best.
+        A row per wording: `label`, `description`, `current`, whether it is the current
+        one; `share` of the pool; `changed`, the part of the pool that changes class;
+        with labels also `n_right` of all, and `evidence`, the probability that this
+        wording of the class predicts the labels best.
     """
 
     descriptions: pd.DataFrame
@@ -68,12 +68,12 @@ class DescriptionReview:
 
     @property
     def ranked(self):
-        """Classes with labels by what these say of the description, weakest first."""
+        """Classes with labels, sorted from the weakest description to the strongest."""
         return self._by_strength().index.tolist()
 
     @property
     def weak(self):
-        """Those of them where the labels speak against the description."""
+        """Classes whose labels are evidence against the description."""
         table = self._by_strength()
         return table.index[table["helps"] < _WEAK].tolist()
 
@@ -86,7 +86,7 @@ class DescriptionReview:
     def _repr_html_(self):
         parts = {
             "Descriptions": self.descriptions,
-            "Labels by what the prior says": self.confusions,
+            "Labels by the prior's prediction": self.confusions,
             "Other wordings": self.candidates,
         }
         return "".join(
@@ -106,21 +106,21 @@ def review_descriptions(
     samples=None,
     n_examples=3,
 ):
-    """Tell which descriptions of classes are weak, and what other wordings change.
+    """Find weak class descriptions, and compare other wordings.
 
-    Each description is judged by itself: are samples that are close to it of its class
-    more often, or less often, than others? Beginning with equal odds for more, less and
-    neither, 20 labels tend to be enough to see that one does not fit.
+    Each description is judged separately: do samples close to it belong to its class
+    more often, or less often, than others? Starting with equal odds for more, less and
+    neither, 20 labels are usually enough to detect one that does not fit.
 
     Parameters
     ----------
     prior : prior
-        `ZeroShotPrior`, or another one; best fitted on X. A language model is asked
-        about all of X, and about all of it again for each other wording, with a budget
-        of its own: a part of the pool will do there.
+        `ZeroShotPrior`, or another one, preferably fitted on X. A language model is
+        queried for all of X, and again for each other wording, each with its own
+        budget; a part of the pool is enough there.
 
     X : array-like of length n_samples
-        Unlabelled samples, best the pool.
+        Unlabelled samples, preferably the pool.
 
     X_labeled : array-like of length n_labeled or None, default=None
         Labelled samples.
@@ -129,15 +129,14 @@ def review_descriptions(
         Their labels.
 
     candidates : dict or None, default=None
-        Label -> another description, or a list of others to choose from. For priors
-        with `class_descriptions`; a list of several texts that are to be averaged
-        cannot be tried here.
+        Label -> another description, or a list of alternatives. For priors with
+        `class_descriptions`; lists of texts to be averaged cannot be tried here.
 
     samples : sequence of length n_samples or None, default=None
-        What to show of the samples of X; None shows X where it is text, else positions.
+        What to show for each sample of X; None shows texts as they are, else positions.
 
     n_examples : int, default=3
-        Typical and doubtful samples of each class.
+        Number of typical and of doubtful samples per class.
 
     Returns
     -------
@@ -146,16 +145,17 @@ def review_descriptions(
     Raises
     ------
     ValueError
-        If X is empty, lengths differ, a label or a key of `candidates` is no class of
+        If X is empty, lengths differ, a label or a key of `candidates` is not a class
+        of
         the prior, `n_examples` is below 1, or there are candidates and the prior has
         no `class_descriptions`.
 
     TypeError
-        If `candidates` is no dict of texts.
+        If `candidates` is not a dict of texts.
 
     See Also
     --------
-    cofm_sklearn.simulation.DescriptionsDisplay : The same as a picture.
+    cofm_sklearn.simulation.DescriptionsDisplay : Plots the review.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def review_descriptions(
     """
     check_integer("n_examples", n_examples, 1)
     if n_rows(X) == 0:
-        raise ValueError("X is empty: there is no sample (0 samples) to look at.")
+        raise ValueError("X is empty: there are no samples (0 samples) to look at.")
     prior = fitted_prior(prior, X)
     classes = prior.classes_
     codes = _check_labeled(X_labeled, y_labeled, classes)
@@ -201,7 +201,7 @@ def review_descriptions(
 
 
 def _check_labeled(X_labeled, y_labeled, classes):
-    """Positions of the labels, or None without."""
+    """Return the positions of the labels, or None without labels."""
     if (X_labeled is None) != (y_labeled is None):
         raise ValueError("X_labeled and y_labeled must be given together.")
     if X_labeled is None or n_rows(X_labeled) == 0:
@@ -215,7 +215,7 @@ def _check_labeled(X_labeled, y_labeled, classes):
 
 
 def _describe_pool(prior, X, samples, n_examples):
-    """What needs no label: a frame, probabilities, and closeness."""
+    """Return the part without labels: a frame, probabilities, and closeness."""
     classes = prior.classes_
     n_classes = len(classes)
     proba = check_proba(class_proba(prior, X, classes), n_rows(X), n_classes)
@@ -248,7 +248,7 @@ def _describe_pool(prior, X, samples, n_examples):
 
 
 def _judge(table, counts, close, close_pool, codes):
-    """Add what labels say, class by class."""
+    """Add the columns that need labels, class by class."""
     classes = table.index.to_numpy()
     scale = np.maximum(close_pool.std(axis=0), 1e-12)
     scaled = (close - close_pool.mean(axis=0)) / scale
@@ -265,7 +265,7 @@ def _judge(table, counts, close, close_pool, codes):
 
 
 def judge(close, of_class):
-    """Tell whether samples close to a description are of its class.
+    """Judge whether samples close to a description belong to its class.
 
     Parameters
     ----------
@@ -273,13 +273,13 @@ def judge(close, of_class):
         Closeness, of mean 0 and standard deviation 1 in the pool.
 
     of_class : ndarray of shape (n_labeled,), dtype bool
-        Whether samples are of the class.
+        Whether samples belong to the class.
 
     Returns
     -------
     helps, misleads : float
-        Probability that closeness speaks for, and against, the class; what is left of
-        1 is that it says nothing.
+        Probability that closeness is evidence for, and against, the class; the rest up
+        to 1 is that it is neither.
 
     strength : float
         Log-odds per unit of closeness: the posterior mean.
@@ -310,7 +310,7 @@ def judge(close, of_class):
 
 
 def _note(row, n_classes):
-    """Say in words what is wrong with a description."""
+    """Summarise in words what is wrong with a description."""
     notes = []
     if getattr(row, "n_labels", 1) == 0:
         notes.append("no label yet")
@@ -326,7 +326,7 @@ def _note(row, n_classes):
 
 
 def _try_candidates(prior, X, said, labeled, candidates):
-    """A frame of all wordings; `labeled` is a pair of samples and positions."""
+    """Return a frame of all wordings; `labeled` is a pair of samples and positions."""
     inner = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     descriptions = getattr(inner, "class_descriptions", None)
     if descriptions is None:
@@ -376,7 +376,7 @@ def _check_candidates(candidates, classes):
             raise ValueError(
                 f"candidates has the unknown label {label!r}; classes are {classes}."
             )
-    # The other classes stand there for completeness.
+    # The other classes are listed for completeness.
     _, texts = check_descriptions({**dict.fromkeys(classes, "x"), **candidates})
     return {
         label: names
@@ -386,7 +386,7 @@ def _check_candidates(candidates, classes):
 
 
 def _wordings(prior):
-    """What describes each class; its label, where nothing does."""
+    """Return the description of each class; its label if there is none."""
     texts = getattr(prior, "descriptions_", None)
     if texts is None:
         return [str(label) for label in prior.classes_]

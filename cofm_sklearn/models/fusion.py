@@ -1,4 +1,4 @@
-"""How far to trust the prior, from labels: evidence, fusion, label quality.
+"""Estimate trust in the prior, fuse both models, and judge labels.
 
 Pure functions on arrays; `CoDecisionClassifier` is built on them.
 """
@@ -31,21 +31,21 @@ __all__ = [
     "weigh_evidence",
 ]
 
-# That a prior is of use, before any label: somebody chose it, or described the classes.
+# Probability that a prior is useful, without labels: somebody chose it on purpose.
 BELIEF = 2 / 3
-# Shares of wrong labels that are thought possible beside an unknown prior.
+# Shares of wrong labels over which the evidence is averaged.
 _RATES = (0.01, 0.1, 0.2, 0.3, 0.4)
 
 _TRUST_GRID = np.linspace(0.0, 1.0, 6)
-# Power of the inverse class shares in the weights of labels: at 0 the largest class
-# decides on trust; at 1 a handful of labels does, half of which may be wrong.
+# Power of the inverse class shares in the weights of labels: with 0, the largest class
+# determines trust; with 1, a handful of labels does, half of which may be wrong.
 _BALANCE = 0.7
 _MAX_GRID = 70
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """A weighing of prior against small model, and what it says about the labels.
+    """Fitted weights of prior and small model, with the label quality they imply.
 
     Attributes
     ----------
@@ -53,19 +53,19 @@ class Fusion:
         Weight of the prior, 0 to 1: the posterior mean.
 
     temperature : float
-        What the fused logits are divided by, above 0.
+        Divisor of the fused logits, above 0.
 
     noise_rate : float
-        Share of wrong labels, averaged over the hypotheses about them.
+        Share of wrong labels, averaged over the hypotheses.
 
     noise_rate_interval : tuple of (float, float)
-        Between these it lies with probability .95.
+        Credible interval of probability .95.
 
     label_quality : ndarray of shape (n_samples,)
         Probability that each label is right.
 
     prior_scale, small_scale : float
-        What centred logits of prior and small model are divided by.
+        Divisors of the centred logits of prior and small model.
     """
 
     trust: float
@@ -82,12 +82,13 @@ class Fusion:
         Parameters
         ----------
         prior_proba, small_proba : ndarray of shape (n_samples, n_classes)
-            Of prior and small model; the latter smoothed as by `smooth_proba`.
+            Probabilities of prior and small model; the latter smoothed by
+            `smooth_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            The co-decision.
+            Probabilities of the co-decision.
         """
         logits = self.trust * centre_logits(prior_proba) / self.prior_scale
         logits += (1 - self.trust) * centre_logits(small_proba) / self.small_scale
@@ -95,19 +96,19 @@ class Fusion:
 
 
 def smooth_proba(proba, class_counts):
-    """Leave room for what few labels cannot have shown.
+    """Smooth the probabilities of a model trained on few labels.
 
-    A model trained on n labels is taken at its word up to 1 part in n + 1. Classes
-    without any label share the probability that a new label is of a new class, which
-    is about the share of labels whose class was seen once (Good, 1953).
+    A model trained on n labels keeps its probabilities except for 1 part in n + 1.
+    Classes without labels share the probability that a new label is of a new class,
+    which is about the share of labels whose class was seen once (Good, 1953).
 
     Parameters
     ----------
     proba : ndarray of shape (n_samples, n_classes)
-        Probabilities; columns of classes without label are 0.
+        Probabilities; columns of classes without labels are 0.
 
     class_counts : ndarray of shape (n_classes,)
-        Labels that the model was trained on, by class.
+        Number of training labels of each class.
 
     Returns
     -------
@@ -141,17 +142,17 @@ def smooth_proba(proba, class_counts):
 
 
 def smooth_by_fold(proba, counts):
-    """Smooth each row by the labels that its own model was trained on.
+    """Smooth each row by the training labels of its own model.
 
     Parameters
     ----------
     proba, counts : ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities, and labels per class behind each row's model.
+        Out-of-fold probabilities, and training labels per class of each row's model.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        As of `smooth_proba`, row by row.
+        As in `smooth_proba`, row by row.
     """
     smooth = np.empty_like(proba)
     folds: dict[bytes, list[int]] = {}
@@ -171,22 +172,21 @@ def fit_fusion(
     label_noise="auto",
     sample_weight=None,
 ):
-    """Weigh prior against small model by how well they predict the labels.
+    """Weight prior and small model by how well they predict the labels.
 
     Bayesian averaging over a grid of trust, temperature, and three hypotheses about
     the labels: all right, wrong at an unknown rate, or wrong and mostly taken for a
-    similar class (`cofm_sklearn.noise.fit_label_channel`). Wrong labels have to earn
-    their extra parameter (BIC). Whether the prior is of any use is another question,
-    which `weigh_evidence` answers.
+    similar class (`cofm_sklearn.noise.fit_label_channel`). A BIC penalty applies to the
+    noise rate. Whether the prior is useful at all is estimated by `weigh_evidence`.
 
-    Of very many labels of many classes (more than 12,500 of 200, or 500 of 2,000),
-    some speak for all: trust and temperature are learned from them, and all labels
-    are judged by the co-decision that this leads to.
+    With very many labels of many classes (more than 12,500 of 200, or 500 of 2,000),
+    trust and temperature are learned from a subset, and the resulting co-decision
+    judges all labels.
 
     Parameters
     ----------
     prior_proba : ndarray of shape (n_samples, n_classes)
-        Prior of the labelled samples.
+        Prior probabilities of the labelled samples.
 
     small_proba : ndarray of shape (n_samples, n_classes)
         Out-of-fold probabilities of the small model, smoothed.
@@ -195,18 +195,18 @@ def fit_fusion(
         Labels, as positions of columns.
 
     trust : "auto" or float in [0, 1], default="auto"
-        A number fixes the trust.
+        A number fixes it.
 
     label_noise : "auto", None or float in [0, 1), default="auto"
-        None takes every label for right; a number is the known rate.
+        None assumes that all labels are right; a number is the known rate.
 
     sample_weight : ndarray of shape (n_samples,), default=None
-        Weights of the samples, 0 or more; only their ratios matter.
+        Weights of the samples, at least 0; only their ratios matter.
 
     Returns
     -------
     Fusion
-        The weighing.
+        The fitted weights.
 
     References
     ----------
@@ -241,8 +241,8 @@ def fit_fusion(
         rarity = np.tensordot(counted, rarity, axes=3)
         post = _normalised(ll @ _balanced(w, rarity) - penalty)
     else:
-        # Without prior, a few labels are all the evidence there is about a rare
-        # class, and balance would make the most of wrong ones.
+        # Without a prior, a few labels are all the evidence about a rare class, and
+        # balancing would amplify wrong ones.
         post = counted
     by_sharpness = post.sum(axis=(0, 2))
     mean_trust = min(float(post.sum(axis=(1, 2)) @ trusts), 1.0)
@@ -267,13 +267,12 @@ def fit_fusion(
 def weigh_evidence(
     prior_proba, small_proba, y, *, label_noise="auto", sample_weight=None
 ):
-    """Return how likely a prior is to be of use, given labels.
+    """Return the probability that a prior is useful, given labels.
 
-    A prior is of use if some mixture of it with the small model predicts the labels
-    better than the small model without it, or the shares of the classes alone. Each
-    side is averaged over trust, temperature, and the share of wrong labels, so that
-    labels which can tell nothing, because many are wrong, say nothing against the
-    prior either.
+    Compares how well the labels are predicted by mixtures of prior and small model
+    with how well they are predicted by the small model or the class shares alone. Both
+    sides are averaged over temperatures and shares of wrong labels. So labels that
+    carry no information, because many are wrong, are no evidence against the prior.
 
     Parameters
     ----------
@@ -281,8 +280,7 @@ def weigh_evidence(
         Prior of the labelled samples.
 
     small_proba : ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities of a small model that knows nothing of the prior,
-        smoothed.
+        Out-of-fold probabilities of a small model trained without the prior, smoothed.
 
     y, label_noise, sample_weight
         As in `fit_fusion`.
@@ -290,7 +288,7 @@ def weigh_evidence(
     Returns
     -------
     float
-        Probability, 0 to 1; it was `BELIEF` before any label.
+        Probability, 0 to 1; `BELIEF` without labels.
 
     References
     ----------
@@ -329,16 +327,16 @@ def weigh_evidence(
 
 
 def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
-    """Weigh several priors against each other by how well they predict the labels.
+    """Weight several priors by how well they predict the labels.
 
-    Bayesian averaging as in `fit_fusion`, over a grid of weights in place of trust.
-    Each number of priors that count is as likely as any other before the labels, so
-    that a useless prior is discarded rather than given a small weight.
+    Bayesian averaging as in `fit_fusion`, over a grid of weights instead of trust.
+    Every number of active priors has the same prior probability, so that a useless
+    prior is discarded rather than given a small weight.
 
     Parameters
     ----------
     probas : ndarray of shape (n_priors, n_samples, n_classes)
-        What each prior says of the labelled samples.
+        Probabilities of each prior on the labelled samples.
 
     y, label_noise, sample_weight
         As in `fit_fusion`.
@@ -346,10 +344,10 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
     Returns
     -------
     weights : ndarray of shape (n_priors,)
-        Of sum 1: the posterior mean.
+        Posterior mean of the weights, which sum to 1.
 
     scales : ndarray of shape (n_priors,)
-        What centred logits of each prior are divided by.
+        Divisors of the centred logits of each prior.
 
     Examples
     --------
@@ -369,12 +367,12 @@ def fit_prior_weights(probas, y, *, label_noise="auto", sample_weight=None):
 
 
 def compare_priors(probas, y):
-    """Return how likely each of several priors is the one that predicts labels best.
+    """Return the probability of each prior to be the best predictor of the labels.
 
     Parameters
     ----------
     probas : ndarray of shape (n_priors, n_samples, n_classes)
-        What each prior says of the labelled samples.
+        Probabilities of each prior on the labelled samples.
 
     y : ndarray of shape (n_samples,), dtype int
         Labels, as positions of columns.
@@ -382,14 +380,14 @@ def compare_priors(probas, y):
     Returns
     -------
     ndarray of shape (n_priors,)
-        Probabilities, of sum 1.
+        Probabilities that sum to 1.
     """
     grid = np.eye(len(probas))
     return _average(probas, y, grid, np.zeros(len(grid)), "auto", None)[0]
 
 
 def _average(probas, y, grid, log_belief, label_noise, sample_weight):
-    """Posterior probability of each row of weights, and the scales of the priors."""
+    """Return the posterior of each row of weights, and the scales of the priors."""
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     weighed = w > 0
     w = w / w[weighed].mean()
@@ -414,7 +412,7 @@ def _average(probas, y, grid, log_belief, label_noise, sample_weight):
 
 
 def _weight_grid(n_priors):
-    """Weights of sum 1, in steps as fine as their number allows."""
+    """Return weights that sum to 1, in steps as fine as their number allows."""
     steps = next(
         s for s in (5, 4, 3, 2, 1) if comb(s + n_priors - 1, s) <= _MAX_GRID or s == 1
     )
@@ -424,7 +422,7 @@ def _weight_grid(n_priors):
 
 
 def _on_unit_scale(prior_proba, small_proba, y, sample_weight):
-    """Logits of both, labels and weights; and what the logits were divided by."""
+    """Return both logits, labels and weights, and the divisors of the logits."""
     Zp, Zs = centre_logits(prior_proba), centre_logits(small_proba)
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     # A label of weight 0 is as good as absent.
@@ -449,10 +447,10 @@ def _quality(Zp, Zs, y, w, trust, temperature, hypotheses, belief):
 
 def _normalised(log_post):
     post = np.exp(log_post - logsumexp(log_post))
-    return post / post.sum()  # the exponential of a large sum is off by some 1e-14
+    return post / post.sum()  # exp of a large sum has an error of about 1e-14
 
 
 def _balanced(weight, rarity):
-    """Weights that let classes count more alike; they sum to the effective number."""
+    """Balance weights between classes; they sum to the effective sample size."""
     weight = weight * rarity**_BALANCE
     return weight * (weight.sum() / np.sum(weight**2))

@@ -1,4 +1,4 @@
-"""Cleaning labels as a step of an imbalanced-learn pipeline."""
+"""Label cleaning as a step of an imbalanced-learn pipeline."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -20,45 +20,44 @@ __all__ = ["LabelCleaner"]
 
 
 class LabelCleaner(BaseEstimator):
-    """Keep labels that are likely wrong away from the classifier that follows.
+    """Remove labels that are likely wrong before a classifier is trained.
 
-    The quality of each label is the `label_quality_` of a `CoDecisionClassifier`:
-    out of fold, so that no model judges labels it has learned by heart, and averaged
-    with the hypothesis that all labels are right, so that clean ones are left in
-    peace. No class is lost.
+    The quality of each label is the `label_quality_` of a `CoDecisionClassifier`: out
+    of fold, so that no model judges labels it has memorised, and averaged with the
+    hypothesis that all labels are right, so that clean labels are kept. No class is
+    lost.
 
-    Like any sampler it acts in `fit` only: put it into a pipeline of
-    imbalanced-learn, before the classifier. `CoDecisionClassifier` itself does not
-    need it, for it weighs its labels by their quality.
+    Like any sampler it acts only in `fit`: put it before the classifier in an
+    imbalanced-learn pipeline. `CoDecisionClassifier` does not need it, as it weights
+    labels by their quality.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        `CoDecisionClassifier`, or a pipeline that ends in one, for a quality that
-        the prior has a say in. Any other classifier is put into a
-        `CoDecisionClassifier` without prior; None stands for a balanced
-        `LogisticRegression`.
+        `CoDecisionClassifier`, or a pipeline that ends in one, to use a prior in the
+        quality. Any other classifier is wrapped in a `CoDecisionClassifier` without a
+        prior; None uses a balanced `LogisticRegression`.
 
     action : {"drop", "thin"}, default="drop"
-        What happens to suspects. ``"drop"`` leaves out labels whose quality is below
+        What to do with suspects. ``"drop"`` drops labels whose quality is below
         `threshold`. ``"thin"`` keeps each label with a probability equal to its
-        quality, which amounts to weights for classifiers that take none.
+        quality, which acts like weights for classifiers without sample weights.
 
     threshold : float, default=0.5
-        Labels of a lower quality are dropped, 0 to 1. ``"thin"`` does not use it.
+        Labels of a lower quality are dropped, 0 to 1. Ignored by ``"thin"``.
 
     min_per_class : int, default=1
-        The best labels of each class that are kept in any case, 0 or more; a warning
-        says where they had to be.
+        Number of best labels per class to keep in any case, at least 0; a warning says
+        which classes needed this.
 
     random_state : int, RandomState or None, default=None
-        Seed of the folds, where `estimator` is no `CoDecisionClassifier`, and of
+        Seed of the folds, if `estimator` is not a `CoDecisionClassifier`, and of
         ``"thin"``.
 
     Attributes
     ----------
     estimator_ : CoDecisionClassifier or pipeline
-        Fitted on the labels as they were given.
+        Fitted on the given labels.
 
     label_quality_ : ndarray of shape (n_samples,)
         Probability that each label is right.
@@ -67,13 +66,13 @@ class LabelCleaner(BaseEstimator):
         Estimated share of wrong labels.
 
     sample_indices_ : ndarray of shape (n_new,), dtype int
-        Positions of the samples that were kept, in their order.
+        Positions of the kept samples, in order.
 
     n_features_in_ : int
-        Features of X; only where X is numeric.
+        Number of features of X; only if X is numeric.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     Examples
     --------
@@ -108,7 +107,7 @@ class LabelCleaner(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Check the input, and no more; cleaning happens in `fit_resample`.
+        """Only check the input; cleaning happens in `fit_resample`.
 
         Parameters
         ----------
@@ -126,7 +125,7 @@ class LabelCleaner(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As `fit_resample`, but for what the models find out in training.
+            As in `fit_resample`, except for errors raised in training.
         """
         self._check(X, y)
         return self
@@ -138,43 +137,43 @@ class LabelCleaner(BaseEstimator):
         X, y = check_labelled(X, y)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        # A pipeline may be there for values that are missing or no numbers.
+        # A pipeline may handle missing or non-numeric values.
         raw = not is_numeric(X) or hasattr(self.estimator, "steps")
         validate_data(self, X, accept_sparse="csr", skip_check_array=raw)
         return X, y
 
     def fit_resample(self, X, y):
-        """Return the samples whose labels can be believed.
+        """Return the samples whose labels are likely right.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or raw samples
-            Samples, of any kind that `estimator` takes.
+            Samples that `estimator` accepts.
 
         y : array-like of shape (n_samples,)
             Labels.
 
         Returns
         -------
-        X_resampled : of the kind of X, length n_new
+        X_resampled : same type as X, length n_new
             Samples.
 
-        y_resampled : ndarray or Series of shape (n_new,), as y was given
+        y_resampled : ndarray or Series of shape (n_new,), same type as y
             Labels.
 
         Raises
         ------
         ValueError
             If lengths differ, values are missing or not finite, a parameter is out of
-            range, or `estimator` refuses the samples.
+            range, or `estimator` rejects the samples.
 
         TypeError
-            If `estimator` is no classifier.
+            If `estimator` is not a classifier.
 
         Warns
         -----
         UserWarning
-            If all labels of a class are suspects, and the best are kept.
+            If all labels of a class are suspects and the best are kept.
         """
         given = y
         X, y = self._check(X, y)
@@ -184,7 +183,7 @@ class LabelCleaner(BaseEstimator):
         quality = model.label_quality_
         judged, threshold = quality, self.threshold
         if self.action == "thin":
-            # A label is dropped when chance falls above its quality; the order of
+            # A label is dropped if a uniform draw is above its quality; the order of
             # qualities decides what is kept of a class that would be lost.
             judged = np.where(rng.uniform(size=len(y)) < quality, 1.0, quality / 2)
             threshold = np.nextafter(0.5, 1)
@@ -199,7 +198,7 @@ class LabelCleaner(BaseEstimator):
         )
 
     def _judge(self, seed):
-        """Return the unfitted classifier that knows the quality of labels."""
+        """Return the unfitted classifier that judges the labels."""
         estimator = self.estimator
         if estimator is None:
             estimator = LogisticRegression(class_weight="balanced", max_iter=1000)

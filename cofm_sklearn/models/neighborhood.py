@@ -1,4 +1,4 @@
-"""What the neighbours of a sample say of it, and how far they are believed."""
+"""Class probabilities from the neighbours of a sample, and their weight."""
 
 from dataclasses import dataclass
 
@@ -18,19 +18,19 @@ from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["NeighborVoice", "fit_neighbors"]
 
-# What a sample without label starts from, in parts of a label.
+# Initial mass of an unlabelled sample, relative to a label.
 _UNLABELLED = 0.1
-# Weight of the neighbours; Moran's I at which it begins to grow, and is full.
+# Weight of the neighbours; Moran's I at which it starts to grow, and is full.
 _WEIGHT, _NOTHING, _SOMETHING = 0.5, 0.2, 0.4
-# Attention to classes; Moran's I at which it is full, and has gone.
+# Attention to classes; Moran's I at which it is full, and at which it is 0.
 _ATTENTION, _UNLIKE, _ALIKE = 0.5, 0.7, 0.85
-# A labelled sample this near to a node is that node.
+# A labelled sample this close to a node counts as that node.
 _SAME = 1e-3
 
 
 @dataclass(frozen=True)
 class NeighborVoice:
-    """Labels and co-decision, as they have spread over the pool.
+    """Labels and co-decision, spread over the pool.
 
     Attributes
     ----------
@@ -38,27 +38,27 @@ class NeighborVoice:
         The fitted graph.
 
     node_proba : ndarray of shape (n_nodes, n_classes), dtype float32
-        The co-decision on its samples.
+        The co-decision on the samples of the graph.
 
     sent : ndarray of shape (n_nodes, n_classes), dtype float32
-        What has reached each node, divided by the root of its degree: what it gives to
+        What has reached each node, divided by the root of its degree: its message to
         its neighbours.
 
     mass, reached : ndarray of shape (n_classes,)
-        Sum of each class over the seeds, and over what they became.
+        Sum of each class over the seeds, and over the spread values.
 
     attention : float
-        How much neighbours are chosen by what the co-decision says of them.
+        Influence of the co-decision on the choice of neighbours.
 
     reach : float
-        Distance at which an affinity has fallen to exp(-2).
+        Distance at which the affinity is exp(-2).
 
     weight : float
         Weight of the neighbours against the co-decision, 0 to 0.5.
 
     scale : float
-        What the neighbours' centred logits are multiplied by, to be as far apart as
-        those of the co-decision.
+        Factor of the neighbours' centred logits that gives them the spread of the
+        co-decision's.
     """
 
     graph: NeighborGraph
@@ -72,7 +72,7 @@ class NeighborVoice:
     scale: float
 
     def proba(self, X, proba):
-        """Return what the neighbours say of samples.
+        """Return the class probabilities from the neighbours.
 
         Parameters
         ----------
@@ -104,27 +104,27 @@ class NeighborVoice:
 
 
 def fit_neighbors(graph, node_proba, X, proba, codes, quality):
-    """Spread labels and co-decision over the pool.
+    """Spread labels and co-decision over the pool's graph.
 
-    A labelled node starts from its label, as far as that is likely to be right; any
-    other from a small part of the co-decision. All classes start with the same mass,
-    in line with a balanced small model. Labelled samples that are not in the graph
-    are joined to their neighbours for this once.
+    A labelled node starts from its label, weighted by its quality; any other from a
+    small part of the co-decision. All classes start with the same mass, consistent with
+    a balanced small model. Labelled samples outside the graph are joined to their
+    neighbours temporarily.
 
-    Whether neighbours can be believed is read from the pool. Where they do not share
-    classes, the co-decision, which knows the labels, differs between them, and Moran's
-    I of its logits is low. Then neighbours are chosen among more candidates, by their
-    classes as well; where I is near 0, embeddings tell nothing, and the neighbours
-    have no weight. Labels themselves could not tell: each was chosen far from the
-    others, so that taking it away leaves its neighbourhood empty.
+    The weight of the neighbours is learned from the pool. If they do not share classes,
+    the co-decision, which knows the labels, differs between them, and Moran's I of its
+    logits is low. Then neighbours are chosen among more candidates, also by class; if I
+    is near 0, embeddings carry no information and the neighbours get no weight. The
+    labels themselves cannot tell: each was chosen far from the others, so that leaving
+    one out leaves its neighbourhood empty.
 
     Parameters
     ----------
     graph : NeighborGraph
-        Fitted.
+        The fitted graph.
 
     node_proba : ndarray of shape (n_nodes, n_classes)
-        The co-decision on its samples.
+        The co-decision on the samples of the graph.
 
     X : array-like of length n_labeled
         Labelled samples.
@@ -136,7 +136,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
         Their labels, as positions of columns.
 
     quality : ndarray of shape (n_labeled,)
-        What each label counts, 0 or more.
+        Weight of each label, at least 0.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
     References
     ----------
     Zhou, D. et al. (2004). Learning with Local and Global Consistency. NIPS 16.
-    (spreading; that all classes start alike is the class mass normalisation of Zhu,
+    (spreading; the equal class masses are the class mass normalisation of Zhu,
     X., Ghahramani, Z., Lafferty, J. (2003), ICML)
     """
     node_proba = node_proba.astype(np.float32)
@@ -161,7 +161,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
         attention,
         graph.n_neighbors,
     )
-    # 0 where there is but one node.
+    # 0 if there is only one node.
     reach = (float(np.median(near[0][:, -1])) if near[0].size else 0.0) or 1.0
     affinity = kernel_affinity(near, reach, n_nodes)
     affinity = affinity.maximum(affinity.T).tocsr()
@@ -193,7 +193,7 @@ def fit_neighbors(graph, node_proba, X, proba, codes, quality):
 
 
 def _nearest(graph, X, proba, node_proba, attention):
-    """Distances and positions of the nodes that are neighbours of samples."""
+    """Return distances and positions of the nodes nearest to samples."""
     if not attention:
         return graph.kneighbors(X)
     candidates = graph.find_candidates(X)
@@ -205,6 +205,6 @@ def _share(part, whole):
 
 
 def _by_class(spread, reached):
-    """Probabilities from what has reached each sample; equal ones where nothing has."""
+    """Return probabilities from the mass that reached each sample; else equal ones."""
     share = spread / reached + 1e-300
     return share / share.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""A label for every sample of a pool, and which of them people should look at."""
+"""Label a whole pool, and select the labels that people should review."""
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,9 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["label_pool"]
 
-# Fewer answers cannot vouch for labels that nobody has seen.
+# With fewer answers, the precision of unseen labels cannot be estimated.
 _ENOUGH = 20
-# Probability with which the labels of a class that nobody looks at reach the target.
+# Probability with which the unreviewed labels of a class reach the target.
 _CONFIDENCE = 0.8
 _N_FOLDS = 5
 
@@ -35,42 +35,43 @@ _N_FOLDS = 5
 def label_pool(
     model, X_pool, y=None, labeled=None, *, check=None, target_precision=None
 ):
-    """Label every sample of a pool, and say which labels people should look at.
+    """Label a whole pool, and select the labels that people should review.
 
-    Answered samples keep the label that people gave; the others get what the model
-    predicts. How probable it is that these are right is learned from the answers, by
-    what models that have not seen them predict. Queries choose hard samples, so the
-    answers are weighed to be as sure as the pool is, and only half of them counts;
-    wrong answers are reckoned with at the rate that the model finds; and the class
-    shares of the pool, which a balanced model ignores, are learned from all of it.
+    Answered samples keep their answer; the others get the model's prediction. The
+    probability that a prediction is right is learned from the answers, compared with
+    predictions of models that have not seen them. Since queries select hard samples,
+    the answers are reweighted to match the pool's confidence and count half; wrong
+    answers are accounted for at the rate that the model estimates; and the class shares
+    of the pool, which a balanced model ignores, are estimated from all of it.
 
-    With a target, as many labels as possible are left to the model, such that in each
-    predicted class that share of them is right, with probability .8; people should
-    look at all others. With fewer than 20 answers, or of one class only, these are all.
+    With a target, the model keeps as many labels as possible, such that in each
+    predicted class the target share of them is right, with probability .8; people
+    should review all others. With fewer than 20 answers, or answers of one class only,
+    that is all of them.
 
     Parameters
     ----------
     model : classifier
-        Fitted on the answered samples without those in `check`, in their order. Best
-        a `CoDecisionClassifier`, or a pipeline that ends in one. Others need
-        `predict_proba` that takes all classes for equally frequent
-        (``class_weight="balanced"``), and are trained five more times.
+        Fitted on the answered samples without those in `check`, in their order.
+        Preferably a `CoDecisionClassifier`, or a pipeline that ends in one. Others need
+        a `predict_proba` that assumes equal class shares (``class_weight="balanced"``),
+        and are trained five more times.
 
     X_pool : array-like of length n_pool
         The pool: texts, embeddings, images, or a data frame.
 
     y : array-like of shape (n_labeled,) or None, default=None
-        The answers. None with `labeled` None says that there are none.
+        The answers. If both `y` and `labeled` are None, there are none.
 
     labeled : array-like of shape (n_labeled,), dtype int, or None, default=None
-        Rows of the pool that were answered.
+        Rows of the pool with an answer.
 
     check : array-like of int or None, default=None
-        Rows among `labeled` that were drawn at random from the pool and kept from
-        the training. They count in full, and the interval comes from them alone.
+        Rows among `labeled` that were drawn at random from the pool and not used in
+        training. They count in full, and the interval is based on them alone.
 
     target_precision : float or None, default=None
-        Share of the model's labels that have to be right, in (0, 1).
+        Required share of right labels among the model's, in (0, 1).
 
     Returns
     -------
@@ -80,34 +81,34 @@ def label_pool(
         - `label`;
         - `probability` that it is right;
         - `source`: ``"person"`` or ``"co-decision"``;
-        - `look`: whether a person should look at it. An answer: if it is rather wrong
-          than right. Another label: the same, or if it does not reach the target.
+        - `look`: whether a person should review it. An answer: if it is more likely
+        wrong than right. Another label: also if it does not reach the target.
 
-        What is promised of the labels that come from the model and need no look is in
-        its ``attrs``: `target_precision`; `coverage`, their share among the samples
-        without answer; `precision`, the share of them expected to be right (NaN if
-        there are none); `precision_interval`, where that lies with probability .95
-        ((0, 1) if there are none); `n_check`, how many check answers say so (0: the
-        interval is what the other answers make likely); and `curve`, lists of
-        `coverage`, `precision`, `low` and `high` for fewer and for more labels.
+        Its ``attrs`` describe the model's labels that need no review:
+        `target_precision`; `coverage`, their share among the samples without answers;
+        `precision`, their expected share of right labels (NaN if there are none);
+        `precision_interval`, where it lies with probability .95 ((0, 1) if there are
+        none); `n_check`, the number of check answers behind it (0: the interval comes
+        from the other answers); and `curve`, lists of `coverage`, `precision`, `low`
+        and `high` for fewer and for more labels.
 
     Raises
     ------
     ValueError
         If the pool is empty, `y` and `labeled` differ in length, a row is not in the
-        pool or comes twice, a check row has no answer, an answer is no class of the
+        pool or is repeated, a check row has no answer, an answer is not a class of the
         model, the model was fitted on another number of samples, or the target is not
         in (0, 1).
 
     TypeError
-        If the model has no `predict_proba`, or rows are no integers.
+        If the model has no `predict_proba`, or rows are not integers.
 
     NotFittedError
         If the model is not fitted.
 
     See Also
     --------
-    cofm_sklearn.simulation.PrecisionCoverageDisplay : Draws precision over coverage.
+    cofm_sklearn.simulation.PrecisionCoverageDisplay : Plots precision over coverage.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def label_pool(
             "sklearn.calibration.CalibratedClassifierCV."
         )
     classes = np.asarray(final.classes_)
-    answers = encode_labels(y, classes, cure="The model has to know all classes.")
+    answers = encode_labels(y, classes, cure="Fit the model with all classes.")
     taught = labeled[~is_check]
     codes = encode_labels(model.predict(X_pool), classes)
     if isinstance(final, CoDecisionClassifier):
@@ -189,11 +190,11 @@ def label_pool(
         noise_rate,
         n_classes,
     )
-    sureness = precision.proba(scores)
+    confidence = precision.proba(scores)
     free = np.ones(n_pool, dtype=bool)
     free[labeled] = False
     enough = len(labeled) >= _ENOUGH and len(np.unique(answers)) > 1
-    accepted = sureness >= 0.5
+    accepted = confidence >= 0.5
     if target_precision is not None:
         accepted = np.zeros(n_pool, dtype=bool)
         for k in np.unique(codes[free]) if enough else ():
@@ -207,18 +208,18 @@ def label_pool(
 
     labels = classes[codes]
     labels[labeled] = classes[answers]
-    sureness[taught] = taught_quality
-    sureness[checked] = _answer_quality(
+    confidence[taught] = taught_quality
+    confidence[checked] = _answer_quality(
         pool_scores(take_rows(proba, checked), shares, answers[is_check]),
         precision,
         noise_rate,
         n_classes,
     )
-    look = np.where(free, ~accepted, sureness < 0.5)
+    look = np.where(free, ~accepted, confidence < 0.5)
     table = pd.DataFrame(
         {
             "label": labels,
-            "probability": sureness,
+            "probability": confidence,
             "source": np.where(free, "co-decision", "person"),
             "look": look,
         }
@@ -246,9 +247,9 @@ def label_pool(
 
 
 def _check_answers(y, labeled, check, n_pool):
-    """Return answers, their rows, and which of them are check answers."""
+    """Return answers, their rows, and a mask of check answers."""
     if (y is None) != (labeled is None):
-        raise ValueError("y and labeled go together: the answers, and their rows.")
+        raise ValueError("y and labeled must be given together: labels and rows.")
     y = np.empty(0, dtype=object) if y is None else column_or_1d(y, warn=True)
     labeled = _check_rows("labeled", labeled, n_pool)
     check = _check_rows("check", check, n_pool)
@@ -257,7 +258,7 @@ def _check_answers(y, labeled, check, n_pool):
     is_check = np.isin(labeled, check)
     if is_check.sum() < len(check):
         row = check[~np.isin(check, labeled)][0]
-        raise ValueError(f"check names row {row}, which is not among labeled.")
+        raise ValueError(f"check has row {row}, which is not in labeled.")
     return y, labeled, is_check
 
 
@@ -276,12 +277,12 @@ def _check_rows(name, rows, n_pool):
             f"{rows.min()} to {rows.max()}."
         )
     if len(np.unique(rows)) < len(rows):
-        raise ValueError(f"{name} repeats a row; name each sample once.")
+        raise ValueError(f"{name} repeats a row; list each sample once.")
     return rows.astype(np.int64)
 
 
 def _answer_quality(scores, precision, noise_rate, n_classes):
-    """How likely answers are right that no model was trained on."""
+    """Return the probability that answers not used in training are right."""
     own = precision.proba(scores)
     right = own * (1 - noise_rate)
     wrong = (1 - own) * noise_rate / (n_classes - 1)

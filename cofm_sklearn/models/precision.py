@@ -1,4 +1,4 @@
-"""How often are labels of a model right, told from answers? Functions on arrays."""
+"""Estimate the precision of a model's labels from answers; functions on arrays."""
 
 from dataclasses import dataclass
 
@@ -15,39 +15,39 @@ __all__ = [
     "score_weights",
 ]
 
-# Power of probabilities before class shares are learned from them: sharp ones make
-# shares run away to 0 and 1.
+# Exponent of the probabilities before class shares are learned from them: with sharp
+# ones, shares drift to 0 and 1.
 _SOFTNESS = 0.6
-# What equal class shares count, in parts of the pool.
+# Weight of equal class shares, relative to the pool.
 _EQUAL_SHARES = 0.1
 _MAX_ITER = 200
 _TOLERANCE = 1e-6
-# Belief about the calibration before any answer: scores are right, give or take. The
-# offset is that at this score, near which labels get sure enough.
+# Prior belief about the calibration: scores are about right. The offset applies at this
+# score, near which labels become reliable enough.
 _CENTRE = 2.0
 _OFFSETS = np.linspace(-2.5, 3.0, 23)
 _SLOPES = np.linspace(0.2, 2.0, 13)
 _OFFSET_SPREAD, _SLOPE_SPREAD = 0.8, 0.25
-# What an answer counts that a query has chosen: even at the same score, such samples
-# are not quite like the others.
+# Weight of an answer that a query selected: even at the same score, these samples
+# differ somewhat from the others.
 _CHOSEN = 0.5
 _BINS = 10
 _SHARES = np.linspace(0, 1, 1001)
 
 
 def pool_shares(proba):
-    """Learn from a pool how frequent its classes are.
+    """Estimate the class shares of a pool.
 
     Parameters
     ----------
     proba : ndarray of shape (n_pool, n_classes)
-        Probabilities that take all classes for equally frequent.
+        Probabilities under equal class shares.
 
     Returns
     -------
     ndarray of shape (n_classes,)
-        Shares, which sum to 1. None is 0: a tenth of what they are learned from is a
-        pool of equal shares.
+        Shares, which sum to 1 and are all above 0: a tenth of the evidence is a pool of
+        equal shares.
 
     References
     ----------
@@ -75,7 +75,7 @@ def pool_shares(proba):
 
 
 def pool_scores(proba, shares, codes):
-    """Return how sure labels are in a pool of such class shares.
+    """Return the log-odds of labels in a pool with these class shares.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def pool_scores(proba, shares, codes):
     Returns
     -------
     ndarray of shape (n_samples,)
-        Log-odds of each label, to two decimals, so that the noise of a sum does not
-        part equal samples.
+        Log-odds of each label, to two decimals, so that rounding errors do not separate
+        equal samples.
     """
     found = _soften(proba) * shares
     own = found[np.arange(len(codes)), codes] / found.sum(axis=1)
@@ -100,18 +100,18 @@ def pool_scores(proba, shares, codes):
 
 
 def score_weights(scores, pool):
-    """Weigh answers so that their scores are spread as those of the pool are.
+    """Weight answers so that their scores are distributed like those of the pool.
 
     Parameters
     ----------
     scores, pool : ndarray of shape (n_answers,) and (n_pool,)
-        Scores of the answers, which were chosen for being hard, and of the pool.
+        Scores of the answers, which were selected as hard, and of the pool.
 
     Returns
     -------
     ndarray of shape (n_answers,)
-        Weights that sum to half of what the answers are worth (Kish's effective
-        number), since a score does not say all about a choice.
+        Weights that sum to half the effective sample size (Kish), since a score does
+        not capture the selection completely.
     """
     if not len(scores):
         return np.empty(0)
@@ -126,23 +126,23 @@ def score_weights(scores, pool):
 
 
 def fit_precision(scores, right, weight, noise_rate, n_classes):
-    """Learn how probable it is that a label of some score is right.
+    """Learn the probability that a label is right, given its score.
 
-    The log-odds of being right are taken to be a line over the score; answers weigh
-    all lines (Platt scaling, with a belief about the line in place of one estimate).
-    An answer may itself be wrong: then it agrees with a right label less often, and
-    with a wrong one at times.
+    The log-odds of being right are modelled as a line over the score; answers give a
+    posterior over lines (Platt scaling with a prior, instead of one estimate). An
+    answer may itself be wrong: then it agrees with a right label less often, and
+    sometimes with a wrong one.
 
     Parameters
     ----------
     scores : ndarray of shape (n_answers,)
-        Scores of the labels that a model would have given to answered samples.
+        Scores of the labels that a model would have given to the answered samples.
 
     right : ndarray of shape (n_answers,), dtype bool
-        Whether each is what was answered.
+        Whether each label agrees with the answer.
 
     weight : ndarray of shape (n_answers,)
-        What each answer counts.
+        Weight of each answer.
 
     noise_rate : float
         Share of wrong answers.
@@ -175,7 +175,7 @@ def fit_precision(scores, right, weight, noise_rate, n_classes):
 
 @dataclass(frozen=True)
 class Precision:
-    """What is believed of the probability that a label is right, given its score.
+    """Posterior of the probability that a label is right, given its score.
 
     Attributes
     ----------
@@ -191,28 +191,29 @@ class Precision:
     belief: np.ndarray
 
     def proba(self, scores):
-        """Return the probability that labels of such scores are right."""
+        """Return the probability that labels with these scores are right."""
         values, inverse = np.unique(scores, return_inverse=True)
         return (self.belief @ self._lines(values))[inverse]
 
     def threshold(self, scores, target, confidence):
-        """Find the lowest score from which on enough labels are right.
+        """Find the lowest score above which the target precision is reached.
 
         Parameters
         ----------
         scores : ndarray of shape (n_samples,)
-            Of the labels to choose from.
+            Scores of the labels to choose from.
 
         target : float
-            Share of right labels to reach.
+            Share of right labels required.
 
         confidence : float
-            Probability with which those from the threshold on shall reach it.
+            Probability with which the labels above the threshold reach the target.
 
         Returns
         -------
         float
-            Infinite where none does. Never so low that a label is rather wrong.
+            Infinite if no score does. Labels above it are never more likely wrong than
+            right.
         """
         values, mean, spread = self._from_the_top(scores)
         surely = self.belief @ ndtr((mean - target) / spread)
@@ -220,12 +221,12 @@ class Precision:
         return values[enough].min() if enough.any() else np.inf
 
     def expect(self, scores, confidence=0.95):
-        """Return the share of right labels among these, and its interval.
+        """Return the expected share of right labels, and its interval.
 
         Parameters
         ----------
         scores : ndarray of shape (n_samples,)
-            Of the labels, at least one.
+            Scores of the labels, at least one.
 
         confidence : float, default=0.95
             Probability that the share lies in the interval.
@@ -239,15 +240,15 @@ class Precision:
         return self._expect(mean[:, -1], spread[:, -1], confidence)
 
     def curve(self, scores, n_points=20, confidence=0.95):
-        """Return the share of right labels among the surest, from few to all.
+        """Return precision over coverage, from the most confident labels to all.
 
         Parameters
         ----------
         scores : ndarray of shape (n_samples,)
-            Of the labels, at least one.
+            Scores of the labels, at least one.
 
         n_points : int, default=20
-            Points at most.
+            Maximal number of points.
 
         confidence : float, default=0.95
             As in `expect`.
@@ -255,8 +256,8 @@ class Precision:
         Returns
         -------
         dict of str to list of float
-            `coverage`, the part of the labels; `precision`, `low` and `high` as of
-            `expect`. Equal scores are not parted.
+            `coverage`, the share of the labels; `precision`, `low` and `high` as in
+            `expect`. Labels of equal scores stay together.
         """
         values, mean, spread = self._from_the_top(scores)
         total = len(scores) - np.searchsorted(np.sort(scores), values)
@@ -278,7 +279,7 @@ class Precision:
         return expit(self.offsets[:, None] + self.slopes[:, None] * values)
 
     def _from_the_top(self, scores):
-        """Scores from high to low, with mean and spread of the share down to each."""
+        """Return descending scores, with mean and spread of the share down to each."""
         values, counts = np.unique(-scores, return_counts=True)
         proba, total = self._lines(-values), np.cumsum(counts)
         mean = np.cumsum(proba * counts, axis=1) / total
@@ -287,22 +288,22 @@ class Precision:
 
 
 def count_precision(n_right, n_checked, noise_rates, n_classes, confidence=0.95):
-    """Return the interval of a share of right labels, from a random check.
+    """Return the interval of the share of right labels, from a random check.
 
     Parameters
     ----------
     n_right, n_checked : int
-        Labels that agree with the answers, of how many.
+        Number of labels that agree with the answers, and of labels checked.
 
     noise_rates : tuple of (float, float)
-        Between these lies the share of wrong answers. Each end of the interval takes
-        the one that makes it wider.
+        Interval of the share of wrong answers. Each end of the result uses the value
+        that makes it wider.
 
     n_classes : int
         Number of classes, at least 2.
 
     confidence : float, default=0.95
-        Probability that the share lies in it.
+        Probability that the share lies in the interval.
 
     Returns
     -------
@@ -328,10 +329,10 @@ def count_precision(n_right, n_checked, noise_rates, n_classes, confidence=0.95)
 
 
 def _without_noise(agreement, noise_rate, n_classes):
-    """Share of right labels behind a share of labels that wrong answers agree with."""
+    """Correct a share of agreeing labels for wrong answers."""
     slip = noise_rate / (n_classes - 1)
     scale = 1 - noise_rate - slip
-    if scale <= 0:  # answers say nothing then
+    if scale <= 0:  # then answers carry no information
         return 1.0
     return float(np.clip((agreement - slip) / scale, 0, 1))
 

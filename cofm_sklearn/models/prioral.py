@@ -1,6 +1,6 @@
-"""PriorAL: pseudo-labels of a prior where it is sure, questions where it is not.
+"""PriorAL: pseudo-labels where the prior is confident, queries where it is not.
 
-The functions are the one place of what query and classifier share.
+The functions are shared by query and classifier.
 """
 
 from typing import Any
@@ -32,18 +32,18 @@ __all__ = [
 ]
 
 _FLOOR = 1e-12
-# Samples are embedded in other batches every time, which changes the last digits.
+# Batches differ between calls, which changes the last digits of embeddings.
 _SAME = 1e-4
 
 
 class PriorALClassifier(BasePriorClassifier):
-    """Train the small model on labels and on the prior's surest opinions (PriorAL).
+    """Train a small model on labels and on confident prior predictions (PriorAL).
 
-    The pool is split in two. The *noise set* are the samples that prior and small
-    model together are least sure of, where uncertainty weighs less for samples that
-    the prior takes for a rare class. The rest is the *clean set*: it gets the prior's
-    labels, free of charge, and the small model learns from it and from the labels
-    together. Nothing in it finds out whether the prior is any good.
+    The pool is split in two. The *noise set* contains the samples about which prior and
+    small model together are least certain; uncertainty is scaled down for samples that
+    the prior assigns to a rare class. The rest is the *clean set*: it gets the prior's
+    labels at no cost, and the small model is trained on it together with the labels.
+    Whether the prior is any good is never checked.
 
     Parameters
     ----------
@@ -51,29 +51,28 @@ class PriorALClassifier(BasePriorClassifier):
         The small model, as in `CoDecisionClassifier`.
 
     prior : prior or None, default=None
-        As in `CoDecisionClassifier`. Without prior there is no clean set.
+        As in `CoDecisionClassifier`. Without a prior, there is no clean set.
 
     noise_share : float, default=0.9
-        Share of the pool that is the noise set, 0 to 1; rho in the paper.
+        Share of the pool in the noise set, 0 to 1; rho in the paper.
 
     pool : array-like of length n_pool or None, default=None
         Unlabelled samples, as `fit` takes them; labelled samples among them are
-        recognised and left out. `ActiveLearningClassifier` and `AnnotationSession`
-        put their pool here (`fit_to_pool`). Without pool there is no clean set.
+        recognised and left out. `ActiveLearningClassifier` and `AnnotationSession` set
+        it to their pool (`fit_to_pool`). Without a pool, there is no clean set.
 
     warm_start : bool, default=False
-        What the small model says before there is a clean set. With True it is the one
-        of the last `fit`, as in the paper, where there was a `fit`. Otherwise, and in
-        any clone, it is one that is trained on the labels alone, so that `fit` depends
-        on nothing but its arguments.
+        Which small model to use before there is a clean set. With True, that of the
+        last `fit`, if any, as in the paper. Otherwise, and in any clone, one trained on
+        the labels alone, so that `fit` depends only on its arguments.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The prior's full class list; without prior, the labels in y.
+        The prior's full class list; without a prior, the labels in y.
 
     estimator_ : classifier or None
-        The fitted small model; None if there was no label.
+        The fitted small model; None without labels.
 
     prior_ : prior or None
         The fitted prior.
@@ -82,26 +81,26 @@ class PriorALClassifier(BasePriorClassifier):
         Positions in `pool` of the clean set, ascending.
 
     pseudo_labels_ : ndarray of shape (n_clean,)
-        The labels that it got.
+        The labels of the clean set.
 
     n_features_in_ : int
-        Features of X; only where X is numeric.
+        Number of features of X; only if X is numeric.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     See Also
     --------
-    cofm_sklearn.query.PriorALQuery : The query that goes with it.
-    cofm_sklearn.CoDecisionClassifier : Finds out how far a prior can be trusted.
+    cofm_sklearn.query.PriorALQuery : The query strategy that goes with it.
+    cofm_sklearn.CoDecisionClassifier : Learns how far to trust the prior.
 
     Notes
     -----
-    Written from two public reading notes of third parties, which agree with each other
-    and with the abstract: neither the paper itself nor code of its authors was at
-    hand. Unknown are the value of `noise_share` in the paper (0.9 was better than 0.5
-    in experiments here), and what the small model says in the first round, for which
-    the labels of the first batch train it here.
+    Based on two public third-party reading notes, which agree with each other and with
+    the abstract: neither the paper itself nor its authors' code was available. Unknown
+    are the value of `noise_share` in the paper (0.9 was better than 0.5 in experiments
+    here) and the small model of the first round, which here is trained on the labels of
+    the first batch.
 
     References
     ----------
@@ -138,11 +137,11 @@ class PriorALClassifier(BasePriorClassifier):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or raw samples
-            Embeddings, or anything that both prior and small model take.
+            Embeddings, or anything that both prior and small model accept.
 
         y : array-like of shape (n_samples,), default=None
-            Labels. None or an empty list says that X has no labels, and the prior
-            decides alone.
+            Labels. None or an empty list means that X has no labels, and the prior
+            predicts alone.
 
         Returns
         -------
@@ -152,10 +151,10 @@ class PriorALClassifier(BasePriorClassifier):
         Raises
         ------
         ValueError
-            If y holds a label that the prior does not know, values are not finite,
-            lengths differ, `noise_share` is out of range, `pool` holds samples of
-            another kind or width than X, the prior needs labels, or there is neither
-            a label nor a prior. The classifier keeps its former state.
+            If y contains a label that the prior does not know, values are not finite,
+            lengths differ, `noise_share` is out of range, `pool` contains samples of
+            another type or width than X, the prior needs labels, or there are neither
+            labels nor a prior. The classifier keeps its former state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`.
@@ -182,7 +181,7 @@ class PriorALClassifier(BasePriorClassifier):
         return self._take_over(new)
 
     def predict_proba(self, X):
-        """Return what the small model says; before any label, what the prior says.
+        """Predict class probabilities with the small model, without labels the prior.
 
         Parameters
         ----------
@@ -211,8 +210,8 @@ class PriorALClassifier(BasePriorClassifier):
         pool = self._check_X(self.pool, reset=False)
         if is_numeric(pool) != is_numeric(X):
             raise ValueError(
-                "pool and X must hold samples of one kind: give fit what the pool is "
-                "made of."
+                "pool and X must hold samples of the same type: pass the same "
+                "kind to both."
             )
         unlabelled = np.flatnonzero(~_is_among(pool, X))
         if not len(unlabelled):
@@ -241,12 +240,12 @@ def product_of_experts(prior_proba, small_proba):
     Parameters
     ----------
     prior_proba, small_proba : ndarray of shape (n_samples, n_classes)
-        Probabilities; one that is 0 counts as 1e-12.
+        Probabilities; 0 counts as 1e-12.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Rows sum to 1. Where one expert is flat, the other decides.
+        Rows sum to 1. If one expert is uniform, the other decides.
 
     Examples
     --------
@@ -260,7 +259,7 @@ def product_of_experts(prior_proba, small_proba):
 
 
 def imbalance_aware_entropy(prior_proba, small_proba):
-    """Entropy of both experts together, smaller for what the prior takes for rare.
+    """Compute the entropy of both experts, scaled down for rare predicted classes.
 
     Parameters
     ----------
@@ -270,8 +269,8 @@ def imbalance_aware_entropy(prior_proba, small_proba):
     Returns
     -------
     ndarray of shape (n_samples,)
-        Entropy of the product of experts in nats, times the number of samples that
-        the prior takes for the class of this one, over that of the largest class.
+        Entropy of the product of experts in nats, times the number of samples that the
+        prior assigns to this sample's class, divided by that of the largest class.
 
     Examples
     --------
@@ -301,8 +300,8 @@ def in_noise_set(prior_proba, small_proba, noise_share):
     Returns
     -------
     ndarray of shape (n_samples,), dtype bool
-        True for the share with the highest imbalance-aware entropy; of equal samples,
-        later ones come first.
+        True for the share with the highest imbalance-aware entropy; among equal
+        samples, later ones come first.
 
     Examples
     --------
@@ -320,7 +319,7 @@ def in_noise_set(prior_proba, small_proba, noise_share):
 
 
 def _is_among(pool, X):
-    """Tell which samples of a pool are among others, whatever their kind."""
+    """Tell which samples of a pool are among other samples, of any type."""
     if is_numeric(pool):
         _, distance = pairwise_distances_argmin_min(pool, X)
         return distance <= _SAME * row_norms(pool)

@@ -1,4 +1,4 @@
-"""Resampling that survives classes of one or two members."""
+"""Resampling that works with classes of one or two members."""
 
 import re
 import warnings
@@ -22,82 +22,83 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["SafeSampler"]
 
-# Parameters, of samplers inside samplers too, that ask for so many other members of a
-# class; for `cv` see below.
+# Parameters, also of nested samplers, that need this many other members of a class; for
+# `cv` see below.
 _NEIGHBOURS = ("k_neighbors", "n_neighbors", "n_neighbors_ver3")
-# What imbalanced-learn and scikit-learn say where classes are too small, or lie so that
-# nothing can be made of them; any other error is not about that.
+# Messages of imbalanced-learn and scikit-learn when classes are too small or badly
+# placed; errors with other messages are raised.
 _ABOUT_SIZES = re.compile(
     r"n_(neighbors|samples|clusters|splits)|neigh?bou?rs|clusters|sample\(s\)|members"
     r"|[Nn]o samples|number of samples|support vectors|NaN to integer"
     r"|specified ratio|too (few|small)|not enough|at least|minimum"
 )
-# Below this size a class is tiny for samplers with imbalanced-learn's usual settings.
+# Below this size, a class is too small for imbalanced-learn's default settings.
 _USUAL_SIZE = 6
 
 
 class SafeSampler(BaseEstimator):
-    """Any imbalanced-learn sampler, from the first round of labels on.
+    """Wrap an imbalanced-learn sampler so that it works with tiny classes.
 
     Samplers look for neighbours inside classes, and most raise an error when a class
-    has fewer members than neighbours, as rare classes have in the first rounds. Here
-    the sampler is first tried as it is; where it works, the result is its own. If it
-    refuses, it is tried again with as many neighbours as the smallest class allows.
-    If that does not help either, the smallest classes are passed through, one size
-    after the other, and the rest is resampled without them.
+    has fewer members than neighbours, as rare classes have in the first rounds. The
+    sampler is first tried as it is; if it works, its result is unchanged. If it fails,
+    it is tried again with as many neighbours as the smallest class allows. If that
+    fails too, the smallest classes are passed through unchanged, one size after the
+    other, and the rest is resampled without them.
 
-    Like any sampler it acts in `fit` only: put it into a pipeline of
-    imbalanced-learn, before the classifier.
+    Like any sampler it acts only in `fit`: put it before the classifier in an
+    imbalanced-learn pipeline.
 
     Parameters
     ----------
     sampler : sampler
-        Any of imbalanced-learn, or any object with `fit_resample`. Its parameters are
+        A sampler of imbalanced-learn, or any object with `fit_resample`. Its parameters
+        are
         ``sampler__k_neighbors`` and so on.
 
     tiny_classes : {"pass", "repeat"}, default="pass"
-        What becomes of the classes that are too small for the sampler. ``"pass"``
-        leaves them as they are. ``"repeat"`` repeats their samples up to the number
-        that an over-sampler would have reached, so that a class of one member is not
-        out of balance; a wrong label is repeated as well.
+        What to do with classes that are too small for the sampler. ``"pass"`` keeps
+        them as they are. ``"repeat"`` repeats their samples up to the number that an
+        over-sampler would have reached, so that even a class of one member is balanced;
+        this repeats wrong labels as well.
 
     random_state : int, RandomState or None, default=None
-        Seed of the repeats. The sampler has its own.
+        Seed of the repetitions. The sampler has its own.
 
     Attributes
     ----------
     sampler_ : sampler or None
-        The one that gave the result, with adapted neighbours; None if nothing was
+        The sampler that gave the result, with adapted neighbours; None if nothing was
         resampled.
 
     passed_classes_ : ndarray
-        Labels of the classes that the sampler did not get to see.
+        Labels of the classes that were passed through without resampling.
 
     kept_classes_ : ndarray
-        Labels of the classes that it took away and that were put back unchanged.
+        Labels of the classes that the sampler removed and that were restored.
 
     refusal_ : str or None
-        What the sampler said when it last refused; None if it never did.
+        Message of the sampler's last error; None if there was none.
 
     sample_indices_ : ndarray of shape (n_new,), dtype int
-        Positions in X of what was returned; only of samplers that select.
+        Positions in X of the returned samples; only for samplers that select.
 
     n_features_in_ : int
-        Features of X.
+        Number of features of X.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     Notes
     -----
-    What is made sure of: no error because classes are small, and no class loses all
-    of its members. Errors about anything else are the sampler's own. Counts in a dict
-    `sampling_strategy` that do not suit the labels so far (a class without label yet,
-    or fewer samples to reach than there are) are left out or adapted.
+    Small classes never cause an error, and no class loses all of its members. Other
+    errors of the sampler are raised. Counts in a dict `sampling_strategy` that do not
+    fit the current labels (a class without labels yet, or a target below the present
+    count) are dropped or adapted.
 
     Sample weights cannot follow resampled rows, so `fit_resample` takes none, as in
-    imbalanced-learn. `CoDecisionClassifier` knows this and leaves out samples of low
-    quality instead.
+    imbalanced-learn. `CoDecisionClassifier` therefore drops samples of low quality
+    instead of weighting them.
 
     Examples
     --------
@@ -121,7 +122,7 @@ class SafeSampler(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Check the input, and no more; resampling happens in `fit_resample`.
+        """Only check the input; resampling happens in `fit_resample`.
 
         Parameters
         ----------
@@ -139,7 +140,7 @@ class SafeSampler(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As `fit_resample`, but for what the sampler finds out as it works.
+            As in `fit_resample`, except for errors raised while resampling.
         """
         self._check(X, y)
         return self
@@ -160,22 +161,22 @@ class SafeSampler(BaseEstimator):
         return X, y
 
     def fit_resample(self, X, y):
-        """Resample as far as the classes allow.
+        """Resample as far as the class sizes allow.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            Samples, of any kind that the sampler takes.
+            Samples that the sampler accepts.
 
         y : array-like of shape (n_samples,)
             Labels.
 
         Returns
         -------
-        X_resampled : of the kind of X, shape (n_new, n_features)
+        X_resampled : same type as X, shape (n_new, n_features)
             Samples.
 
-        y_resampled : ndarray or Series of shape (n_new,), as y was given
+        y_resampled : ndarray or Series of shape (n_new,), same type as y
             Labels.
 
         Raises
@@ -185,13 +186,13 @@ class SafeSampler(BaseEstimator):
 
         ValueError
             If lengths differ, values are not finite, a parameter is out of range, or
-            the sampler does not take such samples.
+            the sampler does not accept these samples.
         """
         given = y
         X, y = self._check(X, y)
         with few_labels_per_class():
             sampler, rows, result, refusal = _resample(self.sampler, X, y)
-        # What the sampler gives, then what it did not see, took away, or repeats.
+        # The resampled rows, then rows passed through, restored, or repeated.
         X_new, y_new = (X, y) if result is None else result
         rest = np.setdiff1d(np.arange(len(y)), rows)
         kept = np.setdiff1d(np.unique(y[rows]), np.unique(y_new))
@@ -214,7 +215,7 @@ class SafeSampler(BaseEstimator):
         return X_new, _labels_like(given, y_new, getattr(X_new, "index", None))
 
     def _repeats(self, y, rest):
-        """Positions of what brings tiny classes to the size of over-sampled ones."""
+        """Return positions that repeat tiny classes to the over-sampled size."""
         if getattr(self.sampler, "_sampling_type", None) != "over-sampling":
             return np.array([], dtype=int)
         from imblearn.utils import check_sampling_strategy
@@ -237,7 +238,7 @@ class SafeSampler(BaseEstimator):
 
 
 def is_about_sizes(error):
-    """Tell whether a sampler says that classes are too small for it."""
+    """Tell whether a sampler's error means that classes are too small."""
     return _ABOUT_SIZES.search(str(error)) is not None
 
 
@@ -253,7 +254,7 @@ def check_labelled(X, y):
 
 
 def _labels_like(given, y, index):
-    """Return labels as a Series, or a frame of one column, where they came as such."""
+    """Return labels as a Series or one-column frame if they were given as such."""
     if isinstance(given, pd.DataFrame):
         return _labels_like(given.iloc[:, 0], y, index).to_frame()
     if isinstance(given, pd.Series):
@@ -262,25 +263,25 @@ def _labels_like(given, y, index):
 
 
 def _check_input(sampler, X, y):
-    """Let the sampler check X and its parameters; small classes do not matter here."""
+    """Let the sampler check X and its parameters, whatever the class sizes."""
     if len(np.unique(y)) == 1 or not hasattr(sampler, "fit"):
         return
     probe = _adapted(sampler, y)
     strategy = getattr(probe, "sampling_strategy", None)
     if isinstance(strategy, float) and len(np.unique(y)) == 2:
-        # Two classes may be closer than this ratio by now, which is no mistake.
+        # Two classes may already be closer than this ratio, which is fine.
         probe.set_params(sampling_strategy="auto")
     probe.fit(X, y)
 
 
 def _resample(sampler, X, y):
-    """Return the sampler used, the rows it saw, its result or None, its last refusal.
+    """Return the sampler used, the rows it saw, its result or None, its last error.
 
-    Without result the rows are all rows.
+    Without a result, the rows are all rows.
     """
     everything = np.arange(len(y))
     labels, counts = np.unique(y, return_counts=True)
-    # (smallest class that takes part, whether neighbours are adapted to it)
+    # (smallest class size to resample, whether to adapt neighbours to it)
     attempts = [(1, False), *((size, True) for size in np.unique(counts).tolist())]
     refusal = None
     for size, adapt in attempts:
@@ -298,15 +299,15 @@ def _resample(sampler, X, y):
         return trial, rows, result, refusal
     if counts.min() >= _USUAL_SIZE and len(counts) > 1:
         warnings.warn(
-            f"{type(sampler).__name__} refused to resample, so the samples stay as "
-            f"they are: {refusal}",
+            f"{type(sampler).__name__} failed, so the samples are not resampled: "
+            f"{refusal}",
             stacklevel=3,
         )
     return None, everything, None, refusal
 
 
 def _call(sampler, X, y):
-    """Resample without warnings about small classes; these are what is adapted to."""
+    """Resample without warnings about small classes, which are handled here."""
     with warnings.catch_warnings():
         for message in ("The least populated class", "Number of classes in training"):
             warnings.filterwarnings("ignore", message=message)
@@ -322,7 +323,7 @@ def _call(sampler, X, y):
 
 
 def _adapted(sampler, y, size=None):
-    """Clone a sampler for these labels; with `size`, for classes of that size."""
+    """Clone a sampler and adapt it to the labels, and to classes of `size` if given."""
     sampler = clone(sampler)
     if size is not None and "smote" in sampler.get_params(deep=False):
         _name_inner_samplers(sampler)
@@ -338,7 +339,7 @@ def _adapted(sampler, y, size=None):
             continue
         if last in _NEIGHBOURS and value >= size:
             changes[name] = max(1, size - 1)
-        elif last == "m_neighbors" and value >= len(y):  # of any class
+        elif last == "m_neighbors" and value >= len(y):  # of all classes
             changes[name] = len(y) - 1
         elif last == "cv" and value > size:
             changes[name] = max(2, size)
@@ -346,7 +347,7 @@ def _adapted(sampler, y, size=None):
 
 
 def _name_inner_samplers(sampler):
-    """Put in place what SMOTEENN and SMOTETomek make up, so that it can be adapted."""
+    """Set the inner samplers of SMOTEENN and SMOTETomek, so they can be adapted."""
     from imblearn.over_sampling import SMOTE
     from imblearn.under_sampling import EditedNearestNeighbours
 
@@ -362,7 +363,7 @@ def _name_inner_samplers(sampler):
 
 
 def _suit_strategy(strategy, y, *, over):
-    """Leave absent classes out of a strategy, and keep its counts within reach."""
+    """Drop absent classes from a strategy, and clip its counts to valid ones."""
     if isinstance(strategy, list):
         present = np.unique(y).tolist()
         wanted = [label for label in strategy if label in present]

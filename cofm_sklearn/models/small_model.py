@@ -1,4 +1,4 @@
-"""Train any scikit-learn classifier on weighted samples, and ask it for all classes."""
+"""Train any scikit-learn classifier on weighted samples, and predict all classes."""
 
 from contextlib import contextmanager
 
@@ -34,18 +34,18 @@ __all__ = [
 ]
 
 
-# Models that take no weights are kept from samples lighter than this share of the
-# mean: nearest neighbours gain from a farther neighbour once this one is less likely
-# to be right than most.
+# Models without sample weights are not trained on samples lighter than this share of
+# the mean weight: nearest neighbours do better with a farther neighbour once this one
+# is less likely right than most.
 _ENOUGH = 0.75
 
 
-# What is typical of a class counts as many labels as it has samples, up to these.
+# A typical row counts as many labels as it averages samples, up to this limit.
 _TYPICAL = 10
 
 
 def typical_rows(X, proba):
-    """Return one row per class: the mean of the samples that are surest to be of it.
+    """Return one row per class: the mean of its most confident samples.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ def typical_rows(X, proba):
         Samples.
 
     proba : ndarray of shape (n_samples, n_classes)
-        A prior's opinion of them.
+        Their prior probabilities.
 
     Returns
     -------
     rows : ndarray of shape (n_classes, n_features)
-        As long as the samples are: a mean of unit vectors is shorter.
+        Scaled to the norm of the samples, as a mean of unit vectors is shorter.
 
     weight : int
-        How many labels a row is worth: 1 to 10, fewer where classes are small.
+        Number of labels that a row is worth: 1 to 10, fewer for small classes.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def typical_rows(X, proba):
     average = len(X) / proba.shape[1]
     weight = int(np.clip(average / 4, 1, _TYPICAL))
     n_typical = max(weight, int(average / 8))
-    # The last digits are not to choose among samples, nor is their order.
+    # Neither the last digits nor the order may decide between samples.
     proba = proba.round(6)
     last = len(X) - n_typical
     typical = proba >= np.partition(proba, last, axis=0)[last]
@@ -92,12 +92,12 @@ def typical_rows(X, proba):
 
 
 class TrainingSet:
-    """Weighted labelled samples, with rows that stand for the classes.
+    """Weighted labelled samples, with extra rows that represent the classes.
 
     Parameters
     ----------
     X : array-like of length n_samples
-        Samples of any kind.
+        Samples of any type.
 
     codes : ndarray of shape (n_samples,), dtype int64
         Labels as positions in `classes`.
@@ -106,13 +106,13 @@ class TrainingSet:
         The labels.
 
     weight : ndarray of shape (n_samples,), default=None
-        Sample weights, 0 or more; nothing is trained on samples of weight 0.
+        Sample weights, at least 0; samples of weight 0 are not used.
 
     extra : array-like of length n_classes or None, default=None
         One more row per class, part of every training set.
 
     extra_weight : float, default=1.0
-        Weight of each of these rows; near 0 they are left out.
+        Weight of each of these rows; near 0, they are left out.
     """
 
     def __init__(self, X, codes, classes, weight=None, extra=None, extra_weight=1.0):
@@ -139,7 +139,7 @@ class TrainingSet:
         )
 
     def subset(self, indices):
-        """Return the chosen labelled samples with the extra rows."""
+        """Return a subset of the labelled samples, with the extra rows."""
         return TrainingSet(
             take_rows(self.X, indices),
             self.codes[indices],
@@ -150,7 +150,7 @@ class TrainingSet:
         )
 
     def rows(self):
-        """Return samples, codes and weights: those above 0, and the extra rows."""
+        """Return samples of positive weight and extra rows, with codes and weights."""
         X, codes, weight = self.X, self.codes, self.weight
         if not weight.all():
             keep = np.flatnonzero(weight)
@@ -169,7 +169,7 @@ class TrainingSet:
 
 
 class ConstantModel(ClassifierMixin, BaseEstimator):
-    """Stands in where labels of one class only leave nothing to train."""
+    """Classifier that always predicts one class, for labels of one class only."""
 
     def __init__(self, label):
         self.label = label
@@ -196,13 +196,13 @@ class ConstantModel(ClassifierMixin, BaseEstimator):
 
 
 def fit_constant_model(estimator, X, y):
-    """Put a constant in the place of the model that an estimator is or ends in.
+    """Fit an estimator with its final model replaced by a constant.
 
     Parameters
     ----------
     estimator : classifier
-        Left as it is. Transformers of a pipeline are cloned and fitted, up to the first
-        that learns from labels, since a query needs what they make of samples.
+        Not modified. Transformers of a pipeline are cloned and fitted, up to the first
+        that needs labels, since a query needs their output.
 
     X : array-like of length n_samples
         Labelled samples.
@@ -216,7 +216,7 @@ def fit_constant_model(estimator, X, y):
     """
     constant, fitted = ConstantModel(y[0]), []
     for step in split_pipeline(estimator)[0]:
-        # With one class, what learns from labels has as little to learn.
+        # With one class, a supervised transformer has nothing to learn, either.
         fitted_step = fit_without_labels(step, X)
         if fitted_step is None:
             break
@@ -233,18 +233,18 @@ def is_constant(estimator):
 def fit_small_model(estimator, data):
     """Fit a clone of the estimator.
 
-    Weights go to estimators that take `sample_weight`, through pipelines too. From
-    others, samples of a weight below three quarters of the mean are kept away, as
-    long as their class keeps a member. A skorch net is told the full class list and
-    gets the positions of the labels, since its output units are fixed.
+    Weights go to estimators that accept `sample_weight`, also through pipelines. For
+    others, samples with less than three quarters of the mean weight are dropped, unless
+    their class would lose its last member. A skorch net gets the full class list and
+    the positions of the labels, since its output units are fixed.
 
     Parameters
     ----------
     estimator : classifier
-        Left as it is.
+        Not modified.
 
     data : TrainingSet
-        What to train on.
+        The training data.
 
     Returns
     -------
@@ -254,7 +254,8 @@ def fit_small_model(estimator, data):
     Raises
     ------
     ValueError
-        If the samples are texts, images or a mixed frame, and it cannot read them.
+        If the samples are texts, images or a mixed frame, and the estimator cannot read
+        them.
     """
     X, codes, weight = data.rows()
     if len(codes) == 0:
@@ -276,8 +277,8 @@ def fit_small_model(estimator, data):
     else:
         y = codes
         model.set_params(**{f"{net}classes": list(range(len(data.classes)))})
-    # The weights are made here, so they take the plain way into pipelines whether or
-    # not the caller routes metadata.
+    # The weights are computed here, so they bypass metadata routing, whether or not the
+    # caller uses it.
     with (
         config_context(enable_metadata_routing=False),
         few_labels_per_class(),
@@ -288,20 +289,20 @@ def fit_small_model(estimator, data):
 
 @contextmanager
 def naming_the_cure(estimator, X):
-    """Explain what classifiers say who get samples or classes they cannot take.
+    """Turn errors about unsuitable samples or classes into errors that name the cure.
 
     Parameters
     ----------
     estimator : classifier
-        Who is trained inside.
+        The classifier trained in the context.
 
     X : array-like of length n_samples
-        What on.
+        Its training samples.
 
     Raises
     ------
     ValueError
-        In place of the classifier's error, where the cure is known.
+        Instead of the classifier's error, if the cure is known.
     """
     try:
         yield
@@ -315,25 +316,25 @@ def naming_the_cure(estimator, X):
         name, said = type(estimator).__name__, str(error).rstrip(".")
         if not is_numeric(X) and not isinstance(estimator, Pipeline):
             raise ValueError(
-                f"{name} cannot be trained on these samples, which are no numbers: "
+                f"{name} cannot be trained on these samples, which are not numbers: "
                 f"{said}. Put an encoder before it or before the co-decision, for "
                 f"example make_pipeline(SentenceTransformerEncoder(), {name}())."
             ) from error
         if bare and is_about_sizes(error):
             raise ValueError(
-                f"{bare[0]} refuses classes as small as the first rounds have: {said}. "
+                f"{bare[0]} fails on classes as small as in the first rounds: {said}. "
                 f"SafeSampler({bare[0]}()) copes with them."
             ) from error
         if _skorch_step(estimator) is not None and "n_splits" in str(error):
             raise ValueError(
-                f"The net sets samples aside for validation, for which there are too "
-                f"few: {said}. Give it train_split=None."
+                f"The net sets samples aside for validation, but there are too few: "
+                f"{said}. Give it train_split=None."
             ) from error
         raise
 
 
 def class_proba(model, X, classes):
-    """Ask a fitted model for the probabilities of all `classes`.
+    """Return the probabilities of all `classes` from a fitted model.
 
     Parameters
     ----------
@@ -344,7 +345,7 @@ def class_proba(model, X, classes):
         Samples.
 
     classes : ndarray of shape (n_classes,)
-        Columns of the result.
+        Classes of the columns of the result.
 
     Returns
     -------
@@ -376,31 +377,31 @@ def class_proba(model, X, classes):
             "Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
     if not np.isfinite(proba).all():
-        # As of naive Bayes where all features are constant.
+        # For example naive Bayes if all features are constant.
         raise ValueError(
             f"{type(model).__name__}.predict_proba(X) contains NaN or inf. Drop "
-            "features that are constant among the labels, or take another model."
+            "features that are constant among the labels, or use another model."
         )
     sums = proba.sum(axis=1, keepdims=True)
     if np.any(np.abs(sums - 1) > 1e-3):
-        # Naive Bayes rounds to that where variances differ by many orders.
+        # Naive Bayes rounds to 0 if variances differ by many orders of magnitude.
         proba = proba / np.where(sums > 0, sums, 1)
     if _skorch_step(model) is not None:
         if proba.shape[1] != len(classes):
             raise ValueError(
                 f"The net has {proba.shape[1]} outputs for {len(classes)} classes. "
-                "Give its module one output per class. Where labels of some are still "
-                "to come, name them all: NetClassifier(classes=[...]), or a prior."
+                "Give its module one output per class. If some classes have no labels "
+                "yet, list them all: NetClassifier(classes=[...]), or a prior."
             )
         return proba
     return align_proba(proba, model.classes_, classes)
 
 
 def cross_fit_proba(estimator, data, *, n_folds=5, random_state=None, n_jobs=None):
-    """Predict each labelled sample by a model that has not seen its label.
+    """Predict each labelled sample with a model that has not seen its label.
 
-    Folds deal out the members of each class in turn, so that tiny classes are spread
-    as evenly as they can be.
+    The members of each class are dealt to the folds in turn, so that tiny classes are
+    spread as evenly as possible.
 
     Parameters
     ----------
@@ -411,13 +412,13 @@ def cross_fit_proba(estimator, data, *, n_folds=5, random_state=None, n_jobs=Non
         Labelled samples; extra rows are in every training set.
 
     n_folds : int, default=5
-        At most; no more than there are samples.
+        Maximal number of folds; at most one per sample is used.
 
     random_state : int, RandomState or None, default=None
-        Seed of the dealing.
+        Seed of the folds.
 
     n_jobs : int or None, default=None
-        Folds fitted at once (joblib).
+        Folds fitted in parallel (joblib).
 
     Returns
     -------
@@ -425,7 +426,7 @@ def cross_fit_proba(estimator, data, *, n_folds=5, random_state=None, n_jobs=Non
         Out-of-fold probabilities.
 
     counts : ndarray of shape (n_samples, n_classes)
-        Labels per class behind each row's model.
+        Training labels per class of each row's model.
     """
     n_samples = len(data.codes)
     rng = check_random_state(random_state)
@@ -448,13 +449,13 @@ def cross_fit_proba(estimator, data, *, n_folds=5, random_state=None, n_jobs=Non
 
 
 def _weight_parameter(estimator):
-    """Name under which `fit` takes sample weights, or None."""
+    """Return the name of the sample weight argument of `fit`, or None."""
     steps = getattr(estimator, "steps", None)
     if steps is None:
         return (
             "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None
         )
-    # A sampler changes the number of rows, which weights cannot follow.
+    # Weights cannot follow a sampler, which changes the number of rows.
     if any(hasattr(step, "fit_resample") for _, step in steps):
         return None
     name, last = steps[-1]
@@ -463,7 +464,7 @@ def _weight_parameter(estimator):
 
 
 def _skorch_step(estimator):
-    """Parameter prefix of the skorch net an estimator is or ends in, or None."""
+    """Return the parameter prefix of an estimator's skorch net, or None."""
     prefix = ""
     while getattr(estimator, "steps", None):
         name, estimator = estimator.steps[-1]
@@ -473,7 +474,7 @@ def _skorch_step(estimator):
 
 
 def _enough_weight(codes, weight):
-    """Positions of samples worth keeping where weights cannot be given."""
+    """Return positions of the samples to keep for models without sample weights."""
     keep = weight >= _ENOUGH * weight.mean()
     for code in np.setdiff1d(codes, codes[keep]):
         members = np.flatnonzero(codes == code)

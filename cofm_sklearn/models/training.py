@@ -26,9 +26,9 @@ from cofm_sklearn.priors import CombinedPrior
 
 __all__ = ["Case", "Decision", "train_co_decision", "weigh_priors"]
 
-# Labels this likely to be right are not worth another round of cleaning.
+# No second round of cleaning if all labels are at least this likely right.
 _CLEAN_ENOUGH = 0.9
-# A case of this probability or less is not worth another model.
+# No model is trained for a case of this probability or less.
 _NEGLIGIBLE = 0.01
 # Up to here, more threads of BLAS cost more than they give: with 1,000 rows of 384
 # features, two threads took 9 times as long as one.
@@ -37,7 +37,7 @@ _ONE_THREAD_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Case:
-    """What follows if the prior is of use, or if it is not.
+    """The models to use if the prior is useful, or if it is not.
 
     Attributes
     ----------
@@ -69,10 +69,10 @@ class Case:
         Parameters
         ----------
         prior_proba : ndarray of shape (n_samples, n_classes) or None
-            The prior of the samples.
+            Prior probabilities of the samples.
 
         features : array-like of length n_samples
-            What the small model sees of them.
+            Input of the small model.
 
         classes : ndarray of shape (n_classes,)
 
@@ -92,11 +92,11 @@ class Decision:
     Attributes
     ----------
     cases : tuple of (float, Case)
-        Probability of each case and what follows from it, the likelier one first. A
-        case of a probability near 0 is left out.
+        Probability of each case and the case itself, the more likely one first. A
+        case with a probability near 0 is left out.
 
     evidence : float
-        Probability that the prior is of use.
+        Probability that the prior is useful.
     """
 
     cases: tuple
@@ -127,9 +127,9 @@ def train_co_decision(
 ):
     """Fit small models on labels weighted by how likely they are right.
 
-    There are two cases. If the prior is of use, its rows are part of the training set,
+    There are two cases. If the prior is useful, its rows are part of the training set,
     and prior and small model are fused. If it is not, the small model learns from the
-    labels only, and decides alone. The labels say how likely each case is.
+    labels only and decides alone. The labels determine the probability of each case.
 
     Parameters
     ----------
@@ -137,16 +137,16 @@ def train_co_decision(
         The small model; clones are fitted.
 
     data : TrainingSet
-        Labelled samples; its extra rows are the classes as the prior knows them.
+        Labelled samples; its extra rows represent the classes for the prior.
 
     prior_proba : ndarray of shape (n_samples, n_classes) or None
-        The prior of the labelled samples.
+        Prior probabilities of the labelled samples.
 
     trust, label_noise
         As in `fit_fusion`. A number as trust leaves one case.
 
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        The caller's weights, which `data` holds as well.
+        The caller's weights, which `data` includes as well.
 
     n_folds, random_state, n_jobs
         As in `cross_fit_proba`.
@@ -186,7 +186,7 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
     proba = cross_fit(labels_alone)
     evidence = weigh_evidence(prior_proba, proba, data.codes, **fusing)
     if len(np.unique(data.codes[data.weight > 0])) == 1:
-        # Such labels cannot tell samples apart, but the prior can.
+        # Labels of one class cannot distinguish samples, but the prior can.
         case = train("auto", data)
         fusion = replace(case.fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
         return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
@@ -203,27 +203,29 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fit):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
 
+    only = np.bincount(training.codes, minlength=len(training.classes)) == 1
+
     def fuse(proba):
         prior = proba if prior_proba is None else prior_proba
-        return fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
+        fusion = fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
+        if not isinstance(trust, str) and trust == 0:
+            # The only label of a class cannot be judged without a prior.
+            quality = np.where(only[training.codes], 1.0, fusion.label_quality)
+            fusion = replace(fusion, label_quality=quality)
+        return fusion
 
     def fused(fusion, proba):
         return fusion.proba(proba if prior_proba is None else prior_proba, proba)
 
     fusion = fuse(proba)
-    quality = fusion.label_quality
-    if not isinstance(trust, str) and trust == 0:
-        # Nobody can judge the only label of a class.
-        alone = np.bincount(training.codes, minlength=len(training.classes)) == 1
-        quality = np.where(alone[training.codes], 1.0, quality)
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
         training.codes, fused(fusion, proba), known, fusing["sample_weight"]
     ).noise_matrix
-    last = replace(fusion, label_quality=quality)
-    if quality.min() <= _CLEAN_ENOUGH:
-        # Once: a second time changed nothing in experiments.
-        proba = cross_fit(training.weighed(quality))
+    last = fusion
+    if fusion.label_quality.min() <= _CLEAN_ENOUGH:
+        # One iteration: a second one changed nothing in experiments.
+        proba = cross_fit(training.weighed(fusion.label_quality))
         # Noise is judged before any label lost weight: a model trained on what was
         # kept agrees with it, and would call too few labels wrong.
         last = replace(
@@ -242,11 +244,11 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
 
 
 def weigh_priors(prior, X, codes, label_noise, sample_weight):
-    """Return a combined prior with weights from the labels; any other as it is.
+    """Return a combined prior with weights learned from the labels; others unchanged.
 
-    The labels then judge what they chose. With weights from the other labels for each
-    one, trust was too low with 20 labels (balanced accuracy .73 in place of .77 over
-    18 cells of benchmarks/priors.py) and the same with 300.
+    The labels then also judge the prior that they selected. With weights from the other
+    labels for each one, trust was too low with 20 labels (balanced accuracy .73 instead
+    of .77 over 18 cells of benchmarks/priors.py) and the same with 300.
     """
     inner = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if not isinstance(inner, CombinedPrior):

@@ -1,4 +1,4 @@
-"""Fit to the pool what needs no label."""
+"""Fit the unsupervised parts of an estimator to the pool."""
 
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -20,21 +20,20 @@ __all__ = ["fit_to_pool"]
 
 
 def fit_to_pool(estimator, X):
-    """Clone an estimator, and fit what needs no label in it to unlabelled samples.
+    """Clone an estimator, and fit its unsupervised parts to unlabelled samples.
 
     These are the prior, which would otherwise be fitted on the few labelled samples,
-    the neighbours of a co-decision, where ``neighbors="auto"`` would stand for none,
-    and the pool of a `PriorALClassifier` that has none. In a pipeline, X goes through
-    clones of the steps before; samplers among them are skipped, as they are in
-    prediction.
+    the neighbours of a co-decision, for which ``neighbors="auto"`` would otherwise mean
+    none, and the pool of a `PriorALClassifier` without one. In a pipeline, X goes
+    through clones of the earlier steps; samplers are skipped, as in prediction.
 
     Parameters
     ----------
     estimator : estimator
         A `CoDecisionClassifier` or `PriorALClassifier`, a pipeline that ends in one,
-        or anything else, which is only cloned. As in any clone, a fitted prior loses
-        its fit, unless it is in a ``sklearn.frozen.FrozenEstimator``; so do fitted
-        neighbours.
+        or any other estimator, which is only cloned. As in any clone, a fitted prior
+        and fitted neighbours lose their fit unless they are wrapped in
+        ``sklearn.frozen.FrozenEstimator``.
 
     X : array-like of length n_samples
         The pool, as the estimator's `fit` takes it.
@@ -71,7 +70,7 @@ def fit_to_pool(estimator, X):
     for step in before:
         step = fit_without_labels(step, X)
         if step is None:
-            return estimator  # the rest waits for the labels, as the step does
+            return estimator  # this step needs labels, so the rest cannot be fitted yet
         X = step.transform(X)
     if needs_prior:
         last.prior = FrozenEstimator(clone(last.prior).fit(X))
@@ -83,16 +82,16 @@ def fit_to_pool(estimator, X):
 
 
 def _neighbors_of_pool(model, X):
-    """Return the frozen graph, or None where "auto" finds nothing that embeds X."""
+    """Return the frozen graph, or None if "auto" finds no embedding of X."""
     graph = model.neighbors
     automatic = isinstance(graph, str)
     if automatic:
-        # Nothing is known of the distance to a gap.
+        # Distances to missing values are unknown.
         if n_rows(X) < 3 or (is_numeric(X) and not is_finite(X)):
             return None
         graph = NeighborGraph()
     if graph.encoder is None:
-        # As an attribute: set_params would clone a prior that is fitted.
+        # Set as an attribute, since set_params would clone a fitted prior.
         graph.encoder = _embedder(model, X)
         if automatic and graph.encoder is None and not is_numeric(X):
             return None
@@ -100,7 +99,7 @@ def _neighbors_of_pool(model, X):
 
 
 def _embedder(model, X):
-    """Return what turns samples into the numbers that a co-decision compares."""
+    """Return the transformer that embeds the samples for a co-decision."""
     prior, first = model.prior, take_rows(X, slice(0, 1))
     if is_package_prior(prior):
         features = features_for_small_model(prior, first)

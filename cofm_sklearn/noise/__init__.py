@@ -1,4 +1,4 @@
-"""How likely is each label wrong, and what to do about it."""
+"""Label noise: detect wrong labels, and combine several annotators."""
 
 from cofm_sklearn.noise.annotators import (
     Consensus,

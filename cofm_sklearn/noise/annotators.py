@@ -30,29 +30,29 @@ __all__ = ["Consensus", "combine_annotators", "spread_answers"]
 
 _METHODS = ("auto", "channel", "crowdlab", "majority")
 _N_ITER = 20
-# An annotator is taken to err like all others until this many labels say otherwise.
+# Prior weight, in labels, of the average error rate of all annotators.
 _ALIKE = 10.0
-# Wrong labels are expected to be few: as if this many right ones had been seen.
+# Wrong labels are expected to be rare: this many right ones are assumed.
 _RIGHT_LABELS = 3.0
-# What an annotator who only guesses still weighs, so that weights are never all 0.
+# Weight of an annotator who only guesses, so that weights are never all 0.
 _GUESSER = 0.01
-# No model is so sure that answers could not change its mind.
+# Limit on the model's confidence, so that answers can overrule it.
 _DOUBT = 1e-3
 
 
 class Consensus(NamedTuple):
-    """What `combine_annotators` found.
+    """Result of `combine_annotators`.
 
     Attributes
     ----------
     labels : ndarray of shape (n_samples,)
-        The label of each sample that all answers, and the model, speak for.
+        The most likely label of each sample, given all answers and the model.
 
     quality : ndarray of shape (n_samples,)
-        How sure that label is, in [0, 1].
+        Probability that the label is right, in [0, 1].
 
     annotator_quality : ndarray of shape (n_annotators,)
-        How often each annotator is right, in [0, 1]; NaN for one without labels.
+        Accuracy of each annotator, in [0, 1]; NaN for one without labels.
 
     disagreement : ndarray of shape (n_samples,)
         Share of the sample's answers that differ from its label, in [0, 1].
@@ -75,14 +75,14 @@ def combine_annotators(
     n_folds=5,
     random_state=None,
 ):
-    """Find the most likely label of each sample, and how good each annotator is.
+    """Find the most likely label of each sample and the quality of each annotator.
 
     Parameters
     ----------
     labels : array-like of shape (n_samples, n_annotators)
         One column per annotator: str, int or bool, with None, NaN or ``pandas.NA``
-        where an annotator gave none. Each sample has a label; whole numbers that
-        became float beside NaN count as int. A column may be empty.
+        where an annotator gave none. Each sample has at least one label; whole numbers
+        that became float beside NaN count as int. A column may be empty.
 
     proba : array-like of shape (n_samples, n_classes) or None, default=None
         Class probabilities of a model that has not seen these labels (out of fold),
@@ -94,26 +94,26 @@ def combine_annotators(
     method : {"auto", "channel", "crowdlab", "majority"}, default="auto"
         - ``"majority"``: most votes. A tie goes to the class with the higher
           probability, then to the one with more labels altogether, then to the first
-          in sorted order. Its quality is the share of equal answers.
-        - ``"channel"``: each annotator errs at a rate of their own, to any other class
-          alike; rates and labels are learned by expectation maximisation, with
-          `proba` as what is known of a sample beforehand. [1]_
+          in sorted order. Its quality is the share of agreeing answers.
+        - ``"channel"``: each annotator errs at their own rate, uniformly over the other
+          classes; rates and labels are learned by expectation maximisation, with
+          `proba` as the prior of each sample. [1]_
         - ``"crowdlab"``: cleanlab's average of model and annotators, weighted by how
-          much better than a guess each is. [2]_ Needs the extra ``baselines``.
+          much better than chance each is. [2]_ Needs the extra ``baselines``.
         - ``"auto"``: ``"channel"`` with probabilities, else ``"majority"``.
 
     estimator : classifier or None, default=None
-        In place of `proba`: clones of it are trained on the majority labels, and give
+        Instead of `proba`: its clones are trained on the majority labels and provide
         the out-of-fold probabilities.
 
     X : array-like of length n_samples or None, default=None
         Samples for `estimator`.
 
     n_folds : int, default=5
-        Folds for `estimator`, at least 2; no more than samples are used.
+        Folds for `estimator`, at least 2; at most one per sample is used.
 
     random_state : int, RandomState or None, default=None
-        Deals the folds.
+        Seed of the folds.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def combine_annotators(
         and there are none, or both `proba` and `estimator` are given.
 
     TypeError
-        If labels cannot be sorted, such as int beside str.
+        If labels cannot be sorted, such as a mix of int and str.
 
     ImportError
         If ``"crowdlab"`` is asked for and cleanlab is not installed.
@@ -158,7 +158,7 @@ def combine_annotators(
     n_samples, n_classes = len(codes), len(classes)
     if estimator is not None:
         if proba is not None:
-            raise ValueError("Give proba or estimator, not both.")
+            raise ValueError("Give either proba or estimator, not both.")
         check_integer("n_folds", n_folds, 2)
         if X is None or n_rows(X) != n_samples:
             raise ValueError(f"estimator needs X with the {n_samples} rows of labels.")
@@ -175,7 +175,7 @@ def combine_annotators(
         raise ValueError(
             f'method="{method}" needs proba or estimator; "majority" needs neither.'
         )
-    # Who gave no label has no quality, and the methods do not see them.
+    # Annotators without labels have no quality and are left out.
     gave = np.flatnonzero((codes >= 0).any(axis=0))
     given = codes[:, gave]
     if method == "majority":
@@ -198,10 +198,10 @@ def combine_annotators(
 
 
 def spread_answers(labels, annotator_quality=None, *, classes=None):
-    """Make every answer a row to train on, so that a disagreement stays one.
+    """Make every answer a training row, which preserves disagreement.
 
-    Where people disagree the label is often not clear, which a consensus hides from
-    the model.
+    When people disagree, the label is often unclear, and a consensus would hide this
+    from the model.
 
     Parameters
     ----------
@@ -209,9 +209,9 @@ def spread_answers(labels, annotator_quality=None, *, classes=None):
         As for `combine_annotators`.
 
     annotator_quality : array-like of shape (n_annotators,) or None, default=None
-        How often each annotator is right, in [0, 1], as `combine_annotators` finds it;
-        NaN for one without labels. Answers then weigh as much as the annotator is
-        better than a guess. None weighs all annotators alike.
+        Accuracy of each annotator, in [0, 1], as returned by `combine_annotators`; NaN
+        for one without labels. Answers are then weighted by how much better than chance
+        the annotator is. None weights all annotators equally.
 
     classes : array-like of shape (n_classes,) or None, default=None
         All classes; None takes those in `labels`.
@@ -225,14 +225,13 @@ def spread_answers(labels, annotator_quality=None, *, classes=None):
         The answers.
 
     sample_weight : ndarray of shape (n_answers,), dtype float64
-        Above 0; for each sample they sum to 1, or to the mean weight of those who
-        answered.
+        Above 0; for each sample they sum to 1, or to the mean weight of its annotators.
 
     Raises
     ------
     ValueError
-        If `labels` is bad as in `combine_annotators`, or `annotator_quality` is not
-        one number from 0 to 1 per annotator who gave labels.
+        If `labels` is invalid as in `combine_annotators`, or `annotator_quality` is not
+        one number from 0 to 1 per annotator with labels.
 
     References
     ----------
@@ -305,12 +304,12 @@ def _check_matrix(labels, classes):
 
 
 def _counts(codes, n_classes):
-    """Votes of shape (n_samples, n_classes)."""
+    """Return votes of shape (n_samples, n_classes)."""
     return (codes[:, :, None] == np.arange(n_classes)).sum(axis=1)
 
 
 def _majority(codes, n_classes, proba):
-    """Label with most votes, and the share of answers that are equal to it."""
+    """Return the label with most votes, and the share of answers that agree with it."""
     votes = _counts(codes, n_classes)
     leads = votes == votes.max(axis=1, keepdims=True)
     if proba is not None:
@@ -321,9 +320,9 @@ def _majority(codes, n_classes, proba):
 
 
 def _agreement(codes, found):
-    """Share of each annotator's answers that are the majority's.
+    """Return the share of each annotator's answers that agree with the majority.
 
-    Samples with a single answer say nothing, unless there is nothing else.
+    Samples with a single answer are ignored, unless there are no others.
     """
     answered = codes >= 0
     shared = answered & (answered.sum(axis=1) > 1)[:, None]
@@ -332,7 +331,7 @@ def _agreement(codes, found):
 
 
 def _channel(codes, proba):
-    """Learn error rates and labels in turns."""
+    """Learn error rates and labels alternately."""
     n_classes = proba.shape[1]
     answered = codes >= 0
     n_given = answered.sum(axis=0)
@@ -346,7 +345,7 @@ def _channel(codes, proba):
             wrong[a] = (1 - posterior[rows, codes[rows, a]]).sum()
         common = (wrong.sum() + 0.5) / (n_given.sum() + 1 + _RIGHT_LABELS)
         rates = (wrong + _ALIKE * common) / (n_given + _ALIKE)
-        # Beyond this an answer would speak against its own class.
+        # Beyond this, an answer would be evidence against its own class.
         rates = np.minimum(rates, ceiling)
     posterior = _posterior(codes, proba, rates)
     found = posterior.argmax(axis=1)
@@ -354,12 +353,12 @@ def _channel(codes, proba):
 
 
 def _posterior(codes, proba, rates):
-    """Probability of each class given the answers and the model."""
+    """Return the probability of each class given the answers and the model."""
     n_others = max(proba.shape[1] - 1, 1)
     log = np.log(proba)
     for a, rate in enumerate(rates):
         rows = np.flatnonzero(codes[:, a] >= 0)
-        # An answer multiplies its own class by this, against all others alike.
+        # Likelihood ratio of an answer's own class against each other class.
         log[rows, codes[rows, a]] += np.log((1 - rate) * n_others / max(rate, 1e-12))
     log -= log.max(axis=1, keepdims=True)
     posterior = np.exp(log)
@@ -367,7 +366,7 @@ def _posterior(codes, proba, rates):
 
 
 def _crowdlab(codes, proba):
-    """Ask cleanlab; it cannot judge annotators where every sample has one answer."""
+    """Run cleanlab, which cannot judge annotators if every sample has one answer."""
     module = import_optional("cleanlab.multiannotator", needed_by='method="crowdlab"')
     # Equal probabilities would make it draw from numpy's global random numbers.
     proba = proba - 1e-9 * np.arange(proba.shape[1])
@@ -383,7 +382,7 @@ def _crowdlab(codes, proba):
             np.where(codes < 0, np.nan, codes.astype(float)), proba, verbose=False
         )
     samples = result["label_quality"]
-    # Its table is sorted by quality.
+    # cleanlab sorts this table by quality.
     annotators = result["annotator_stats"]["annotator_quality"].sort_index()
     return (
         samples["consensus_label"].to_numpy().astype(np.int64),
@@ -393,11 +392,11 @@ def _crowdlab(codes, proba):
 
 
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
-    """Probabilities of every sample by a clone that was trained on the others.
+    """Return out-of-fold probabilities of every sample.
 
-    About a class that it has not seen, a clone has no opinion unless it has a prior:
-    such a class gets its equal part, so that answers are not outvoted by ignorance.
-    Classes that are not among `classes` do not count.
+    A clone has no opinion on a class that it has not seen, unless it has a prior: such
+    a class gets an equal share, so that ignorance cannot outvote answers. Classes that
+    are not among `classes` are ignored.
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(

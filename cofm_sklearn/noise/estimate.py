@@ -1,4 +1,4 @@
-"""How many labels are wrong, which ones, and what is taken for what?"""
+"""Estimate label noise: how many labels are wrong, which ones, and how."""
 
 from typing import Any, NamedTuple
 
@@ -24,19 +24,19 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["NoiseEstimate", "estimate_noise", "label_quality"]
 
 SHARPNESS_GRID = np.array([0.5, 1.0, 2.0, 4.0])
-# Steps of 2 make rates up to .03 too low, on honest probabilities.
+# Steps of 2 underestimate rates by up to .03, even with calibrated probabilities.
 _FINE_GRID = 2 ** np.arange(-1, 3, 0.5)
-# A label may be a slip even where labels are "clean".
+# Even "clean" labels contain slips.
 _SLIP_RATE = 0.01
-# What a row of the noise matrix is worth before any label, in labels.
+# Prior weight of a row of the noise matrix, in labels.
 _PRIOR_LABELS = 1.0
 _RATES = np.linspace(0, 1, 501)
-# Belief that no average would show.
+# Beliefs too small to affect an average.
 _UNSEEN = 1e-12
 
 
 class NoiseEstimate(NamedTuple):
-    """What `estimate_noise` found.
+    """Result of `estimate_noise`.
 
     Attributes
     ----------
@@ -47,14 +47,14 @@ class NoiseEstimate(NamedTuple):
         Share of wrong labels, in [0, 1).
 
     noise_rate_interval : tuple of (float, float)
-        Between these it lies with the probability asked for.
+        Credible interval of `noise_rate`, with probability `confidence`.
 
     noise_matrix : ndarray of shape (n_classes, n_classes)
-        Probability of each given label (column) where a class (row) is the true one;
-        rows sum to 1.
+        Probability of each given label (column) given the true class (row); rows sum to
+        1.
 
     noise_matrix_interval : ndarray of shape (2, n_classes, n_classes)
-        The same for each entry of the matrix: lower, then upper ends.
+        Credible interval of each entry of the matrix: lower, then upper bounds.
     """
 
     label_quality: np.ndarray
@@ -65,16 +65,16 @@ class NoiseEstimate(NamedTuple):
 
 
 class Hypothesis(NamedTuple):
-    """About the labels: `rate` is None where it is learned."""
+    """A hypothesis about the labels; `rate` is None if it is learned."""
 
     rate: float | None
     confusion: str = "uniform"
     penalty: float = 0.0
-    doubt: bool = True  # whether labels lose weight
+    doubt: bool = True  # whether doubtful labels lose weight
 
 
 def label_quality(y, proba, *, classes=None, label_noise="auto", sample_weight=None):
-    """Tell how likely each given label is right.
+    """Estimate the probability that each given label is right.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def label_quality(y, proba, *, classes=None, label_noise="auto", sample_weight=N
     Raises
     ------
     ValueError, TypeError
-        As `estimate_noise`.
+        As in `estimate_noise`.
 
     See Also
     --------
@@ -122,14 +122,14 @@ def estimate_noise(
     sample_weight=None,
     confidence=0.95,
 ):
-    """Estimate which labels are wrong, how many, and which class is taken for which.
+    """Estimate which labels are wrong, how many, and which classes get confused.
 
     Averages over hypotheses about the labels (all right; wrong at an unknown rate;
-    wrong and mostly taken for a similar class) and over how far the probabilities can
-    be taken at their word. Wrong labels have to earn their extra parameter (BIC),
-    which leaves clean labels in peace. What cannot be told apart is taken for right:
-    classes that overlap look the same as one that is at times called by the name of
-    another, and where the probabilities say nothing nobody can judge a label.
+    wrong and mostly mistaken for a similar class) and over how far the probabilities
+    can be trusted. A BIC penalty on the noise rate protects clean labels. Ambiguous
+    labels count as right: overlapping classes look the same as one that is sometimes
+    labelled as another, and where the probabilities carry no information, no label can
+    be judged.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def estimate_noise(
         Given labels: str, int or bool.
 
     proba : array-like of shape (n_samples, n_classes)
-        Class probabilities of a model that has not seen these labels (out of fold,
-        as of ``cross_val_predict``), best of one that takes all classes for equally
+        Class probabilities of a model that has not seen these labels (out of fold, e.g.
+        from ``cross_val_predict``), preferably one that treats all classes as equally
         likely (``class_weight="balanced"``). Rows sum to 1.
 
     classes : array-like of shape (n_classes,) or None, default=None
@@ -146,14 +146,14 @@ def estimate_noise(
 
     label_noise : "auto", None or float, default="auto"
         Share of wrong labels, at least 0 and below 1. ``"auto"`` estimates it, None
-        takes every label for right.
+        assumes that all labels are right.
 
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        Weights of the samples, 0 or more; only their ratios matter.
+        Weights of the samples, at least 0; only their ratios matter.
 
     confidence : float, default=0.95
-        Probability of the intervals, above 0 and below 1. They account for few
-        labels, not for a model that is wrong about the classes.
+        Probability of the intervals, above 0 and below 1. They account for few labels,
+        but not for a model that is wrong about the classes.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def estimate_noise(
     Raises
     ------
     ValueError
-        If y is empty, holds a label that is not in `classes`, probabilities do not
+        If y is empty, has a label that is not in `classes`, probabilities do not
         sum to 1 or miss a class, weights are negative or all 0, or a parameter is out
         of range.
 
@@ -178,7 +178,7 @@ def estimate_noise(
 
     Northcutt, C., Jiang, L., Chuang, I. (2021). Confident Learning: Estimating
     Uncertainty in Dataset Labels. Journal of Artificial Intelligence Research 70.
-    (The question; the answer here is a likelihood, not counts over a threshold.)
+    (Same problem; here solved by a likelihood, not by counts over a threshold.)
 
     Examples
     --------
@@ -218,9 +218,9 @@ def _checked(y, proba, classes, label_noise, sample_weight):
 
 
 def explain_labels(y, proba, label_noise="auto", weight=None, confidence=None):
-    """Do the work of `estimate_noise` on checked arrays; y holds positions.
+    """Compute `estimate_noise` on checked arrays; y holds positions.
 
-    Without `confidence` there are no intervals, which take long with many classes.
+    Without `confidence`, intervals are skipped: they are slow with many classes.
     """
     weight = np.ones(len(y)) if weight is None else weight
     weight = weight / weight[weight > 0].mean()
@@ -240,7 +240,7 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=None):
             post.ravel(), rates.ravel(), informations.ravel(), confidence
         )
     if len(rows) < len(y):
-        # What the speakers believe of sharpness and noise, applied to all.
+        # Apply the subset's posterior of sharpness and noise to all labels.
         sharpness = np.exp(post.sum(axis=0) @ np.log(_FINE_GRID))
         settings = _Settings(y, Z, weight, np.array([sharpness]), hypotheses)
         post = post.sum(axis=1, keepdims=True)
@@ -258,7 +258,7 @@ def explain_labels(y, proba, label_noise="auto", weight=None, confidence=None):
 
 
 class _Settings:
-    """Channels of all hypotheses (rows) and degrees of sharpness (columns)."""
+    """Label channels of all hypotheses (rows) and degrees of sharpness (columns)."""
 
     def __init__(self, y, Z, weight, grid, hypotheses):
         self.y, self.weight, self.hypotheses = y, weight, hypotheses
@@ -302,7 +302,7 @@ class _Settings:
 
 
 def list_hypotheses(label_noise, n_labels):
-    """Return what may be the case with the labels."""
+    """Return the hypotheses about the labels."""
     clean = Hypothesis(_SLIP_RATE, doubt=False)
     if label_noise is None:
         return [clean]
@@ -324,7 +324,7 @@ def check_label_noise(label_noise):
 
 
 def centre_logits(proba):
-    """Log-probabilities, each row moved to mean 0.
+    """Return log-probabilities, each row centred at 0.
 
     Examples
     --------
@@ -338,29 +338,29 @@ def centre_logits(proba):
 
 
 def scale_of(Z):
-    """Standard deviation of logits, 1 where they are all alike."""
+    """Return the standard deviation of logits; 1 if they are all equal."""
     scale = float(Z.std())
     return scale if scale > 1e-9 else 1.0
 
 
 def rate_information(rate, quality, weight):
-    """Fisher information about each rate; labels nobody can judge carry none."""
+    """Return the Fisher information about each rate; ambiguous labels carry none."""
     some = np.maximum(rate, 1e-300)[:, None]
     information = ((1 - quality) / some - quality / (1 - some)) ** 2 @ weight
-    return np.where(rate == 0, np.inf, information)  # 0: of one class only
+    return np.where(rate == 0, np.inf, information)  # 0: only one class
 
 
 def rate_interval(post, rates, informations, confidence=0.95):
-    """Ends of the noise rate's credible interval.
+    """Return the credible interval of the noise rate.
 
     Parameters
     ----------
     post, rates, informations : ndarray of shape (n_settings,)
         Posterior probability of each setting, its rate, and the Fisher information
-        about that; infinite where the rate is known.
+        about the rate; infinite if the rate is known.
 
     confidence : float, default=0.95
-        Probability that the rate lies inside.
+        Probability that the rate lies in the interval.
 
     Returns
     -------
@@ -370,7 +370,7 @@ def rate_interval(post, rates, informations, confidence=0.95):
     post, rates, informations = post[likely], rates[likely], informations[likely]
     known = ~np.isfinite(informations)
     below = (_RATES[:, None] >= rates - 1e-12).astype(float)
-    # A beta distribution of that mean, with the variance of the estimate.
+    # A beta distribution with the mean and variance of the estimate.
     spread = rates[~known] * (1 - rates[~known])
     n_judged = np.maximum(spread * informations[~known], 2.0)
     a, b = rates[~known] * n_judged, (1 - rates[~known]) * n_judged
@@ -382,14 +382,14 @@ def rate_interval(post, rates, informations, confidence=0.95):
 
 
 def _expected_matrix(n_classes, rate):
-    """Shares of given labels by true class, where nothing else is known."""
+    """Return the default noise matrix: given labels by true class."""
     expected = np.full((n_classes, n_classes), rate / max(n_classes - 1, 1))
     np.fill_diagonal(expected, 1 - rate if n_classes > 1 else 1.0)
     return expected
 
 
 def _matrix_interval(counts, tail):
-    """Ends of the intervals of the shares of given labels by true class."""
+    """Return the interval of each entry of the noise matrix."""
     others = counts.sum(axis=1, keepdims=True) - counts
     ends = [
         np.where(counts > 0, beta.ppf(q, np.maximum(counts, 1e-9), others + 1e-9), 0.0)

@@ -1,4 +1,4 @@
-"""How likely is each given label right?"""
+"""Label channel: the probability that each given label is right."""
 
 from typing import NamedTuple
 
@@ -10,25 +10,25 @@ from cofm_sklearn.utils.validation import check_option
 __all__ = ["LabelChannel", "fit_label_channel"]
 
 _CLASS_SMOOTHING = 0.5
-# The rest of the wrong labels goes to any other class.
+# The other wrong labels are spread over all other classes.
 _TO_SIMILAR = 0.8
 _MAX_ITER = 50
 _TOLERANCE = 1e-3
 CONFUSIONS = ("uniform", "similar")
-# Multiplications that one set of probabilities may cost; beyond, fewer labels speak
-# for all of them.
+# Multiplications that one set of probabilities may cost; beyond this, a subset of the
+# labels is used.
 _MOST_WORK = 5e8
-# Up to here, the similarity of all pairs of classes costs next to nothing.
+# Up to this size, the similarity of all pairs of classes is cheap.
 _FEW_CLASSES = 200
 
 
 class LabelChannel(NamedTuple):
-    """What `fit_label_channel` found.
+    """Result of `fit_label_channel`.
 
     Attributes
     ----------
     log_likelihood : ndarray of shape (n_samples,)
-        Of each given label.
+        Log-likelihood of each given label.
 
     noise_rate : float
         Probability that a label is wrong, in [0, 1).
@@ -40,11 +40,11 @@ class LabelChannel(NamedTuple):
         Share of each true class among the samples.
 
     rarity : ndarray of shape (n_samples,)
-        Expected weight of each sample's true class where all classes are to weigh
-        the same: 1 / (n_classes * share), which is 1 where shares are equal.
+        Expected weight of each sample's true class that balances all classes: 1 /
+        (n_classes * share), which is 1 if shares are equal.
 
     true_class : ndarray of shape (n_samples, n_classes)
-        Probability of each class to be the true one.
+        Probability that each class is the true one.
     """
 
     log_likelihood: np.ndarray
@@ -58,10 +58,10 @@ class LabelChannel(NamedTuple):
 def fit_label_channel(
     y, proba, *, noise_rate=None, confusion="uniform", sample_weight=None
 ):
-    """Explain given labels by class probabilities and a channel that makes mistakes.
+    """Fit a noisy channel between the true classes and the given labels.
 
     The model: a sample has the true class k with probability proportional to
-    ``class_shares[k] * proba[i, k]``; the given label is that class, or with
+    ``class_shares[k] * proba[i, k]``; the given label is this class, or with
     probability `noise_rate` one of the others. Shares and rate are learned by
     expectation maximisation.
 
@@ -78,11 +78,11 @@ def fit_label_channel(
         The rate if it is known, in [0, 1); None learns it.
 
     confusion : {"uniform", "similar"}, default="uniform"
-        What a wrong label is: any other class, all alike, or for the most part a
-        class that `proba` finds hard to tell from the true one.
+        Distribution of wrong labels: uniform over the other classes, or mostly on a
+        class that `proba` hardly distinguishes from the true one.
 
     sample_weight : ndarray of shape (n_samples,), default=None
-        Weights of mean 1; None weighs all alike.
+        Weights of mean 1; None gives equal weights.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def fit_label_channel(
 
 
 def fit_label_channels(y, proba, noise_rate, confusion, weight):
-    """Fit a channel to each of several sets of probabilities at once.
+    """Fit a channel to each of several sets of probabilities.
 
     Parameters
     ----------
@@ -145,14 +145,14 @@ def fit_label_channels(y, proba, noise_rate, confusion, weight):
     shares = of_class @ weight + _CLASS_SMOOTHING
     shares = np.tile(shares / shares.sum(), (n_sets, 1))
     rates = np.full(n_sets, 0.1 if noise_rate is None else float(noise_rate))
-    # Probability of the given label by way of its own class, and of each other one.
+    # Probability of the given label from its own class, and from each other class.
     as_given = proba[:, np.arange(n_samples), y]
     by_others = np.empty_like(proba)
     for k in range(n_sets):
         by_others[k] = _by_others(proba[k], y, confusion, weight)
-    # Beyond this a label would speak against its own class.
+    # Beyond this, a label would be evidence against its own class.
     ceiling = 0.9 * (n_classes - 1) / n_classes
-    # Sets that have settled no longer change; the others are kept together.
+    # Converged sets no longer change; the others are updated together.
     going, own, others = np.arange(n_sets), as_given, by_others
     for _ in range(_MAX_ITER):
         old, rate = shares[going], rates[going]
@@ -160,7 +160,7 @@ def fit_label_channels(y, proba, noise_rate, confusion, weight):
         if noise_rate is None:
             wrong = (1 - right) @ weight
             rates[going] = np.minimum((wrong + 0.5) / (weight.sum() + 1), ceiling)
-        # The expected number of each true class: labels that are right, and others.
+        # Expected count of each true class: right labels plus wrong ones.
         counts = (of_class @ (weight * right).T).T + _CLASS_SMOOTHING
         by_wrong = np.matmul((weight / evidence)[:, None, :], others)[:, 0]
         counts += rate[:, None] * old * by_wrong
@@ -174,7 +174,7 @@ def fit_label_channels(y, proba, noise_rate, confusion, weight):
     right, evidence = _judge(as_given, by_others, y, shares, rates)
     likelihood = evidence / np.matmul(proba, shares[:, :, None])[..., 0]
     likelihood = np.log(np.maximum(likelihood, np.finfo(float).tiny))
-    # With 1 / (n_classes * share) as the weight of a class, shares cancel out.
+    # With class weights of 1 / (n_classes * share), the shares cancel out.
     rarity = rates[:, None] * by_others.sum(axis=2) / evidence
     rarity = (rarity + right / shares[:, y]) / n_classes
     return likelihood, rates, right, shares, rarity
@@ -186,7 +186,7 @@ def true_class(y, proba, noise_rate, class_shares, confusion, weight):
     Parameters
     ----------
     y, proba, noise_rate, class_shares, confusion, weight
-        As `fit_label_channel` takes and returns them.
+        As in `fit_label_channel`.
 
     Returns
     -------
@@ -202,7 +202,7 @@ def true_class(y, proba, noise_rate, class_shares, confusion, weight):
 
 
 def speakers(y, weight, n_classes):
-    """Return the labels that speak for all, where all of them cost too much.
+    """Return a subset of the labels if using all of them costs too much.
 
     Parameters
     ----------
@@ -213,9 +213,9 @@ def speakers(y, weight, n_classes):
     Returns
     -------
     ndarray of shape (n_speakers,), dtype int
-        Their positions, ascending: every k-th of each class, before any of weight 0.
+        Positions, ascending: every k-th label of each class, those of weight 0 last.
     """
-    # With n labels and k classes, n k min(n, k) multiplications.
+    # n labels and k classes cost n k min(n, k) multiplications.
     most = max(_MOST_WORK / n_classes**2, (_MOST_WORK / n_classes) ** 0.5)
     step = -int(-len(y) // most)
     return np.sort(np.lexsort((y, weight <= 0))[::step])
@@ -244,7 +244,7 @@ def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
 
 
 def _by_others(proba, y, confusion, weight):
-    """Probability of each given label (row) by way of each other class (column)."""
+    """Return the probability of each given label (row) from other classes (column)."""
     n_classes = proba.shape[1]
     if n_classes == 1:
         return np.zeros_like(proba)
@@ -262,13 +262,13 @@ def _by_others(proba, y, confusion, weight):
 
 
 def _similarity(proba, y, weight):
-    """How similar each given label (row) is to each class, and each class to others."""
+    """Return the similarity of each given label (row) and of each class to others."""
     rows = speakers(y, weight, proba.shape[1])
     if len(rows) < len(y):
         proba, weight = proba[rows], weight[rows]
     weighed = proba * weight[:, None]
     if proba.shape[1] > max(len(rows), _FEW_CLASSES):
-        # The same sums in another order, without an array of classes x classes.
+        # The same sums in another order, without a classes x classes array.
         others = np.maximum(proba.sum(axis=1, keepdims=True) - proba, 0)
         return weighed[:, y].T @ proba, np.einsum("ij,ij->j", weighed, others)
     similar = weighed.T @ proba
@@ -277,11 +277,11 @@ def _similarity(proba, y, weight):
 
 
 def _judge(as_given, by_others, y, shares, rates):
-    """Posterior of each label being right, and the evidence, set by set."""
+    """Return the posterior of each label being right, and the evidence, per set."""
     right = (1 - rates)[:, None] * as_given * shares[:, y]
     evidence = rates[:, None] * np.matmul(by_others, shares[:, :, None])[..., 0]
     evidence += right
-    # A label that nothing explains is kept.
+    # A label with zero likelihood is kept.
     empty = evidence <= 0
     right[empty] = evidence[empty] = 1.0
     return right / evidence, evidence

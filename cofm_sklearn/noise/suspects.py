@@ -1,4 +1,4 @@
-"""Which labels to do without, so that no class is lost."""
+"""Select labels to drop, without losing a class."""
 
 import warnings
 
@@ -11,7 +11,7 @@ __all__ = ["find_suspects"]
 
 
 def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
-    """Return the samples whose labels are likely wrong, classes kept alive.
+    """Find samples whose labels are likely wrong, without losing a class.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
         Labels of a lower quality are suspects; at least 0 and at most 1.
 
     min_per_class : int, default=1
-        The best labels of each class that are no suspects, whatever their quality; at
-        least 0. Where this protects a label, a warning says so.
+        Number of best labels of each class that are never suspects, whatever their
+        quality; at least 0. A warning says when this protects a label.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
     Warns
     -----
     UserWarning
-        If all labels of a class are suspects, and the best are kept.
+        If all labels of a class are suspects and the best are kept.
 
     Examples
     --------
@@ -77,8 +77,8 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
         more = ", ..." if len(spared) > 10 else ""
         warnings.warn(
             f"(Nearly) all labels of the class {names}{more} look wrong. The best "
-            f"{min_per_class} of each class were kept; label more of it, or have a "
-            "second look at these labels.",
+            f"{min_per_class} of each class were kept; label more of it, or review "
+            "these labels.",
             UserWarning,
             stacklevel=2,
         )
@@ -87,7 +87,7 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
 
 
 def check_cleaning(threshold, min_per_class):
-    """Raise a ValueError that names the parameter that is out of range."""
+    """Raise a ValueError if a parameter is out of range."""
     number = isinstance(threshold, int | float | np.number)
     if not number or isinstance(threshold, bool) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], got {threshold!r}.")

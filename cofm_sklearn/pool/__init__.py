@@ -1,4 +1,4 @@
-"""All that is known of unlabelled samples: pools read in blocks, and neighbours."""
+"""Unlabelled pools, read in blocks, and their neighbour graph."""
 
 from cofm_sklearn.pool.neighbors import NeighborGraph
 

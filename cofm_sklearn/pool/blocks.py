@@ -16,15 +16,14 @@ _RAW_BLOCK = 8192
 
 
 class PoolView:
-    """Some rows of an array, taken when they are read.
+    """Some rows of an array, selected on access.
 
-    A loop asks about what is left of its pool round after round; this spares the copy
-    of all of it.
+    A loop queries the rest of its pool in every round; a view avoids copying it.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, d)
-        May be memory-mapped.
+        An array, possibly memory-mapped.
 
     rows : ndarray of shape (n_rows,), dtype int
         Positions in X.
@@ -52,10 +51,10 @@ class BlockPool:
     Parameters
     ----------
     X : array-like of length n_pool
-        Texts, images or frames that are checked, or numbers that can be sliced.
+        Checked texts, images or frames, or numbers that can be sliced.
 
     name : str
-        What the caller calls it.
+        Name of the argument, used in errors.
     """
 
     def __init__(self, X, name):
@@ -67,7 +66,7 @@ class BlockPool:
 
     @property
     def shape(self):
-        """Shape of a table of numbers; (n_pool,) for all else."""
+        """Shape of a table of numbers; (n_pool,) for other types."""
         shape = getattr(self._X, "shape", (len(self),))
         return shape if len(shape) == 2 else (len(self),)
 
@@ -78,9 +77,9 @@ class BlockPool:
         )
 
     def scan(self, scanner, *, offset=0, verbose=0):
-        """Return what a scanner makes of all blocks; see `PoolScanner`.
+        """Return a scanner's result over all blocks; see `PoolScanner`.
 
-        `offset` is the position of the first row, where this is a part of a pool.
+        `offset` is the position of the first row if this is a part of a pool.
         """
         size = scanner.block_size or block_rows(self.shape, scanner.n_columns)
         starts = range(0, len(self), size)
@@ -93,7 +92,7 @@ class BlockPool:
 
 
 def block_rows(shape, n_columns):
-    """Rows per block so that it and what is said of it stay near 16 MiB."""
+    """Return the rows per block that keep it and its predictions near 16 MiB."""
     if len(shape) != 2:
         return _RAW_BLOCK
     per_row = 4 * shape[1] + 24 * n_columns

@@ -1,4 +1,4 @@
-"""Pools on Dask: every block is read where it is, only candidates travel."""
+"""Pools on Dask: blocks are read by the workers, which return only candidates."""
 
 import numpy as np
 
@@ -15,21 +15,21 @@ _MERGED_AT_ONCE = 8
 class DaskPool:
     """A pool of embeddings as a Dask array.
 
-    Tasks run on the scheduler that Dask would use: the active client's cluster, or
-    this machine. A block that was lost with its worker is read again.
+    Tasks run on Dask's default scheduler: the active client's cluster, or this machine.
+    A block lost with its worker is read again.
 
     Parameters
     ----------
     X : dask.array.Array of shape (n_pool, d)
-        Numbers. Blocks may be of any length, also 0.
+        Numbers. Blocks may have any length, including 0.
 
     name : str
-        What the caller calls it.
+        Name of the argument, used in errors.
 
     Raises
     ------
     ValueError
-        If X is empty or not a table, or the lengths of its blocks are not known.
+        If X is empty or not a table, or the lengths of its blocks are unknown.
     """
 
     def __init__(self, X, name):
@@ -40,7 +40,7 @@ class DaskPool:
                 "dimensions. Embed raw samples first."
             )
         if n_rows(X) == 0:
-            raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+            raise ValueError(f"{name} is empty: there are no samples (0 samples).")
         self._X = X.rechunk({1: -1})
         self._name = name
         self.shape = X.shape
@@ -61,13 +61,13 @@ class DaskPool:
         return check_pool(np.concatenate(self._dask.compute(*parts)), self._name)
 
     def scan(self, scanner, *, verbose=0):
-        """Return what a scanner makes of all blocks; see `PoolScanner`.
+        """Return a scanner's result over all blocks; see `PoolScanner`.
 
-        With `verbose` above 0, a progress bar is shown where this machine does the
-        work; a cluster shows its own dashboard.
+        With `verbose` above 0, show a progress bar if this machine does the work; a
+        cluster has its own dashboard.
         """
         scan, merge = self._dask.delayed(_scan), self._dask.delayed(merge_reservoirs)
-        # One object that all tasks share, not a copy in each.
+        # One object shared by all tasks, not one copy each.
         shared = self._dask.delayed(scanner, traverse=False)
         parts = [
             scan(block, self._name, shared, start)
@@ -85,7 +85,7 @@ class DaskPool:
             return parts[0].compute()
 
     def _blocks(self, rows):
-        """Yield blocks that have rows, their starts, and which of `rows` are there."""
+        """Yield the blocks with any of `rows`, their starts, and those rows."""
         lengths = np.array(self._X.chunks[0])
         ends = np.cumsum(lengths)
         starts = ends - lengths

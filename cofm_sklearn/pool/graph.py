@@ -1,4 +1,4 @@
-"""Spreading over a graph of nearest neighbours: pure functions on arrays."""
+"""Label spreading over a nearest-neighbour graph: pure functions on arrays."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ _N_ITER = 40
 
 
 def distinct_rows(Z):
-    """Find the rows that are equal to no earlier one, up to rounding.
+    """Find the distinct rows, up to rounding.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def distinct_rows(Z):
     Returns
     -------
     ndarray of shape (n_distinct,), dtype int64
-        Their positions, ascending.
+        Positions of the first row of each kind, ascending.
     """
     if sparse.issparse(Z):
         Z = Z.tocsr()
@@ -41,15 +41,15 @@ def distinct_rows(Z):
 
 
 def _key(values):
-    # Equal samples that were embedded in different batches differ in the last digits.
+    # Equal samples embedded in different batches differ in the last digits.
     return (np.round(values, 5) + 0.0).tobytes()
 
 
 def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
     """Choose neighbours among candidates by embedding and class probabilities.
 
-    A sample stands for the row ``[z, attention * sqrt(proba)]``, scaled to unit norm:
-    embedding and classes side by side.
+    A sample is represented by the row ``[z, attention * sqrt(proba)]``, scaled to unit
+    norm: embedding and classes side by side.
 
     Parameters
     ----------
@@ -61,15 +61,15 @@ def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
         Class probabilities of samples and nodes.
 
     attention : float
-        How much the classes count, 0 or more; 0 leaves the embedding alone.
+        Influence of the classes, at least 0; with 0, only the embedding counts.
 
     n_neighbors : int
-        Neighbours to choose, at most n_candidates.
+        Number of neighbours to choose, at most n_candidates.
 
     Returns
     -------
     distances, indices : ndarray of shape (n_samples, n_neighbors)
-        The nearest of these rows, ascending.
+        The nearest rows, ascending.
     """
     distances, indices = candidates
     if not attention:
@@ -88,7 +88,7 @@ def nearest_by_class(candidates, proba, node_proba, attention, n_neighbors):
 
 
 def kernel_affinity(near, scale, n_nodes):
-    """Turn distances to nearest neighbours into affinities.
+    """Convert distances to nearest neighbours to affinities.
 
     Parameters
     ----------
@@ -96,10 +96,10 @@ def kernel_affinity(near, scale, n_nodes):
         Distances and positions of each sample's neighbours among the nodes.
 
     scale : float
-        Distance at which an affinity has fallen to exp(-2), above 0.
+        Distance at which the affinity is exp(-2), above 0.
 
     n_nodes : int
-        Nodes of the graph.
+        Number of nodes of the graph.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def kernel_affinity(near, scale, n_nodes):
 
 
 def join_rows(affinity, rows):
-    """Add nodes to a symmetric graph that are neighbours of none but its old nodes.
+    """Add nodes to a symmetric graph, linked to its old nodes only.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def join_rows(affinity, rows):
 
 
 def spread(affinity, seeds, alpha=0.9):
-    """Let what is known of some samples spread to those that are like them.
+    """Spread values of some nodes over the graph to similar nodes.
 
-    Each round, a node takes the share `alpha` from its neighbours and the rest from
+    In each round, a node takes the share `alpha` from its neighbours and the rest from
     its own seed.
 
     Parameters
@@ -144,7 +144,7 @@ def spread(affinity, seeds, alpha=0.9):
         Symmetric, values of at least 0.
 
     seeds : ndarray of shape (n_nodes, n_columns)
-        What each node starts from.
+        Initial value of each node.
 
     alpha : float, default=0.9
         In [0, 1); 0 keeps the seeds.
@@ -152,11 +152,11 @@ def spread(affinity, seeds, alpha=0.9):
     Returns
     -------
     spread : ndarray of shape (n_nodes, n_columns)
-        Close to ``(1 - alpha) (I - alpha S)^-1 seeds`` with S the affinity divided
-        by the roots of both degrees.
+        Close to ``(1 - alpha) (I - alpha S)^-1 seeds`` with S the affinity divided by
+        the square roots of both degrees.
 
     root_degree : ndarray of shape (n_nodes,)
-        These roots; 1 for a node without neighbours.
+        Square roots of the degrees; 1 for a node without neighbours.
 
     References
     ----------
@@ -185,7 +185,7 @@ def spread(affinity, seeds, alpha=0.9):
 
 
 def morans_i(indices, values):
-    """Tell how far neighbours are alike.
+    """Compute Moran's I, the spatial autocorrelation of values on the graph.
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ def morans_i(indices, values):
     Returns
     -------
     float
-        The slope of neighbours' values on a node's own: about 1 where neighbours
-        have the same values, 0 where they are no more alike than any two nodes, and
-        where all values are the same.
+        The slope of neighbours' values on a node's own: about 1 if neighbours have the
+        same values, 0 if they are no more similar than any two nodes, or if all values
+        are the same.
 
     References
     ----------

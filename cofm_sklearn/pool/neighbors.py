@@ -1,4 +1,4 @@
-"""Which samples of the pool belong together, as the foundation model sees it."""
+"""Nearest-neighbour graph of the pool in the foundation model's embedding."""
 
 from numbers import Real
 
@@ -27,48 +27,46 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["NeighborGraph"]
 
-# Up to the first number all samples of a pool are nodes; from larger pools the second
-# number is drawn, so that a million samples find their neighbours in about a minute.
+# Pools up to the first size are used completely; from larger pools, the second number
+# of samples is drawn, so that a million samples take about a minute.
 _WHOLE_POOL, _DRAWN = 20_000, 4096
-# Nodes that may become neighbours where classes count too, per neighbour.
+# Candidates per neighbour, for choosing neighbours by class as well.
 _CANDIDATES = 5
 
 
 class NeighborGraph(BaseEstimator):
-    """The pool's graph of nearest neighbours in the embedding.
+    """Nearest-neighbour graph of the pool in the embedding.
 
-    The foundation model says more than which class a sample is near: it says which
-    samples belong together. `CoDecisionClassifier` lets labels, and its own
-    predictions, spread along this graph, so that it learns from the samples that
-    nobody has labelled.
+    The foundation model tells not only which class a sample is close to, but also which
+    samples belong together. `CoDecisionClassifier` spreads labels and its own
+    predictions along this graph, so that it also learns from unlabelled samples.
 
-    Every sample has its `n_neighbors` nearest ones as neighbours. Samples of the same
-    embedding are one node. A large pool is represented by a sample of it. New samples
-    are compared with the nodes, and change nothing.
+    Every sample is linked to its `n_neighbors` nearest samples. Samples with the same
+    embedding share a node. A large pool is represented by a subset. New samples are
+    compared with the nodes, without changing the graph.
 
     Parameters
     ----------
     encoder : transformer, prior or None, default=None
-        What embeds samples that are not numbers; or a prior, such as
-        `PrecomputedPrior`, which says which columns are features. None takes numbers
-        as embeddings.
+        Embeds samples that are not numbers; or a prior, such as `PrecomputedPrior`,
+        which determines the feature columns. None treats numbers as embeddings.
 
     n_neighbors : int, default=10
-        Neighbours of each sample, at least 1.
+        Number of neighbours of each sample, at least 1.
 
     alpha : float, default=0.9
-        How far labels spread, at least 0 and below 1: the share that a sample takes
-        from its neighbours.
+        How far labels spread, at least 0 and below 1: the share of a sample's value
+        that comes from its neighbours.
 
     max_samples : "auto" or int, default="auto"
-        Most samples of the pool in the graph, at least 3. ``"auto"`` takes all of a
-        pool of up to 20,000 samples, and 4,096 of a larger one.
+        Maximal number of samples in the graph, at least 3. ``"auto"`` uses the whole
+        pool up to 20,000 samples, and 4,096 of a larger one.
 
     n_jobs : int or None, default=None
-        Threads of the search for neighbours. Results do not depend on it.
+        Number of threads of the neighbour search. Results do not depend on it.
 
     random_state : int, RandomState or None, default=None
-        Draws the samples that represent a large pool.
+        Seed of the samples that represent a large pool.
 
     Attributes
     ----------
@@ -86,7 +84,7 @@ class NeighborGraph(BaseEstimator):
         columns if there are fewer nodes.
 
     candidates_ : ndarray of shape (n_nodes, 5 * n_neighbors), dtype int64
-        The same for five times as many; `neighbors_` are its first columns.
+        Five times as many neighbours; `neighbors_` are the first columns.
 
     candidate_distances_ : ndarray of shape (n_nodes, 5 * n_neighbors), dtype float32
         Their distances.
@@ -95,14 +93,14 @@ class NeighborGraph(BaseEstimator):
         The fitted encoder.
 
     n_features_in_ : int
-        Features of X; only where X is numeric.
+        Number of features of X; only if X is numeric.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     See Also
     --------
-    CoDecisionClassifier : Takes this as its parameter `neighbors`.
+    CoDecisionClassifier : Accepts this as its parameter `neighbors`.
 
     References
     ----------
@@ -169,7 +167,7 @@ class NeighborGraph(BaseEstimator):
         pool = open_pool(X, "X")
         if len(pool) < 3:
             raise ValueError(
-                f"X has {len(pool)} sample(s): a graph of neighbours needs 3 or more. "
+                f"X has {len(pool)} sample(s): a neighbour graph needs at least 3. "
                 "Fit it on the pool of unlabelled samples."
             )
         rows = self._draw(len(pool))
@@ -200,7 +198,7 @@ class NeighborGraph(BaseEstimator):
         return self
 
     def kneighbors(self, X, n_neighbors=None):
-        """Find the nodes nearest to samples.
+        """Find the nearest nodes of samples.
 
         Parameters
         ----------
@@ -208,13 +206,13 @@ class NeighborGraph(BaseEstimator):
             Samples, as in `fit`; numbers may be embeddings of the encoder.
 
         n_neighbors : int or None, default=None
-            How many, at least 1; None takes the graph's own number. There are no more
-            than nodes.
+            Number of neighbours, at least 1; None uses the graph's own number. At most
+            the number of nodes is returned.
 
         Returns
         -------
         distances : ndarray of shape (n_samples, n_neighbors)
-            Between embeddings of unit L2 norm, ascending.
+            Distances between embeddings of unit L2 norm, ascending.
 
         indices : ndarray of shape (n_samples, n_neighbors), dtype int64
             Positions in `X_`; ``sample_indices_[indices]`` are those in the pool.
@@ -240,7 +238,7 @@ class NeighborGraph(BaseEstimator):
         return self._index.kneighbors(Z, n_neighbors=n_neighbors)
 
     def find_candidates(self, X):
-        """Find as many nodes for each sample as each node has candidates, or one.
+        """Find as many candidates for each sample as each node has, at least one.
 
         Parameters
         ----------
@@ -250,26 +248,25 @@ class NeighborGraph(BaseEstimator):
         Returns
         -------
         distances, indices : ndarray of shape (n_samples, n_candidates)
-            As `kneighbors` returns them.
+            As returned by `kneighbors`.
 
         Raises
         ------
         NotFittedError, ValueError
-            As `kneighbors`.
+            As in `kneighbors`.
         """
         check_is_fitted(self, "candidates_")
         return self.kneighbors(X, max(self.candidates_.shape[1], 1))
 
     def samples_like(self, X):
-        """Return the samples of the graph, in the form of others.
+        """Return the samples of the graph, in the same form as X.
 
-        A graph that was fitted on raw samples also serves a model that gets their
-        embeddings.
+        So a graph fitted on raw samples can also serve a model on their embeddings.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            Other samples.
+            Samples that show the form.
 
         Returns
         -------
@@ -288,13 +285,13 @@ class NeighborGraph(BaseEstimator):
         if own.shape[1] != X.shape[1]:
             raise ValueError(
                 f"X has {X.shape[1]} features, but neighbors was fitted on "
-                f"{own.shape[1]}. Fit it on the pool as the classifier gets it, with "
+                f"{own.shape[1]}. Fit it on the pool in the classifier's form, with "
                 "the same encoder."
             )
         return own
 
     def _draw(self, n_pool):
-        """Positions of the samples that represent the pool; None takes all."""
+        """Return positions of the samples that represent the pool; None for all."""
         most = self.max_samples
         if isinstance(most, str) and most == "auto":
             most = n_pool if n_pool <= _WHOLE_POOL else _DRAWN
@@ -314,7 +311,7 @@ class NeighborGraph(BaseEstimator):
 
 
 def _embed(encoder, X, n_features=None):
-    """Embed samples; rows of unit L2 norm, of the width that is asked for."""
+    """Embed samples with rows of unit L2 norm, and check their width."""
     if is_package_prior(encoder):
         X = encoder.features(X)
         if not is_numeric(X):
@@ -323,7 +320,7 @@ def _embed(encoder, X, n_features=None):
         X = encoder.transform(X)
     if X is None or not is_numeric(X):
         raise ValueError(
-            "NeighborGraph cannot embed these samples, which are no numbers. Give it "
+            "NeighborGraph cannot embed these samples: they are not numbers. Give it "
             "an encoder, for example NeighborGraph(SentenceTransformerEncoder())."
         )
     return check_unit_embeddings(X, n_features=n_features)

@@ -1,4 +1,4 @@
-"""Open pools of every kind."""
+"""Open pools of any type."""
 
 from scipy import sparse
 
@@ -20,11 +20,11 @@ def open_pool(X, name="X_pool"):
     ----------
     X : array-like of length n_pool
         Numbers that can be sliced (arrays, `numpy.memmap`, Zarr and HDF5 arrays,
-        `ParquetEmbeddings`, sparse matrices, frames) stay where they are, and so do
-        Dask arrays; texts, images and lists are checked and converted at once.
+        `ParquetEmbeddings`, sparse matrices, frames) and Dask arrays are not copied;
+        texts, images and lists are checked and converted at once.
 
     name : str, default="X_pool"
-        What the caller calls this argument; used in errors.
+        Name of the argument, used in errors.
 
     Returns
     -------
@@ -33,12 +33,12 @@ def open_pool(X, name="X_pool"):
     Raises
     ------
     ValueError
-        If there is no sample, or the number of samples is not known.
+        If there are no samples, or their number is unknown.
     """
     if type(X).__module__.partition(".")[0] == "dask":
         return DaskPool(X, name)
     if n_rows(X) == 0:
-        raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+        raise ValueError(f"{name} is empty: there are no samples (0 samples) to use.")
     raw = check_raw(X, name)
     if raw is not None:
         return BlockPool(raw, name)

@@ -1,4 +1,4 @@
-"""A weighted sample of a pool that comes in blocks."""
+"""Weighted sampling from a pool that is read in blocks."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ __all__ = ["Reservoir", "draw_priorities", "fill_reservoir", "merge_reservoirs"]
 
 @dataclass(frozen=True)
 class Reservoir:
-    """Samples of highest priority seen so far.
+    """The samples of highest priority so far.
 
     Attributes
     ----------
@@ -18,13 +18,13 @@ class Reservoir:
         Positions in the pool, ascending.
 
     priority : ndarray of shape (n_kept,), dtype float64
-        Size over a uniform draw.
+        Size divided by a uniform draw.
 
     size : ndarray of shape (n_kept,), dtype float64
-        What the draw is proportional to.
+        Sampling odds.
 
     weight : ndarray of shape (n_kept,), dtype float64
-        What each sample is worth.
+        Weight of each sample.
 
     X : ndarray or CSR of shape (n_kept, d), dtype float32
         Embeddings, rows of unit L2 norm.
@@ -41,11 +41,11 @@ class Reservoir:
         return -np.inf if len(self.rows) <= n else self.priority.min()
 
     def sample(self, n):
-        """Return the n best: rows, what they stand for, and their embeddings.
+        """Return the n best: rows, the weights they represent, and their embeddings.
 
-        A sample stands for its own weight and for that of the samples that were not
-        drawn; the sum over any part of the pool is right in the mean (priority
-        sampling). If there are no more than n samples, they stand for themselves.
+        A sample represents its own weight and a share of the samples that were not
+        drawn; the sum over any part of the pool is unbiased (priority sampling). If
+        there are at most n samples, each represents itself.
         """
         if len(self.rows) <= n:
             return self.rows, self.weight, self.X
@@ -57,12 +57,12 @@ class Reservoir:
 
 
 def draw_priorities(size, start, seed):
-    """Return size over a uniform draw that depends on seed and position alone.
+    """Return size divided by a uniform draw from seed and position alone.
 
     Parameters
     ----------
     size : ndarray of shape (n_rows,)
-        Above 0.
+        Sizes, above 0.
 
     start : int
         Position in the pool of the first row.
@@ -73,28 +73,28 @@ def draw_priorities(size, start, seed):
     Returns
     -------
     ndarray of shape (n_rows,), dtype float64
-        However the pool is cut into blocks, each row has the same draw.
+        Priorities; a row has the same draw however the pool is split into blocks.
     """
     draws = np.random.Generator(np.random.PCG64(seed).advance(start))
     return size / (1 - draws.random(len(size)))
 
 
 def fill_reservoir(reservoir, n, start, priority, size, weight, embed):
-    """Put the samples of a block into a reservoir of the n + 1 best.
+    """Add the samples of a block to a reservoir of the n + 1 best.
 
     Parameters
     ----------
     reservoir : Reservoir or None
-        None stands for an empty one.
+        None for an empty one.
 
     n : int
-        Samples wanted. One more is kept, whose priority is the threshold.
+        Number of samples. One more is kept, whose priority is the threshold.
 
     start : int
         Position in the pool of the block's first row.
 
     priority, size, weight : ndarray of shape (n_rows,)
-        Of the block.
+        Values of the block's rows.
 
     embed : callable
         Takes positions in the block and returns their embeddings.
@@ -125,7 +125,7 @@ def merge_reservoirs(parts, n):
     parts = [part for part in parts if part is not None]
     rows = np.concatenate([part.rows for part in parts])
     priority = np.concatenate([part.priority for part in parts])
-    # Ties, which rounding can make, go to the first row.
+    # Ties, which rounding can cause, go to the first row.
     order = np.lexsort((rows, -priority))[: n + 1]
     order = order[np.argsort(rows[order])]
     blocks = [part.X for part in parts]

@@ -1,4 +1,4 @@
-"""Questions to a language model, and what its answers say. No request is made here."""
+"""Prompts for a language model, and parsing of its answers, without requests."""
 
 import json
 import re
@@ -30,28 +30,28 @@ _ANSWER_STATED = (
     "is the probability, in percent, that it is the right one."
 )
 _FIELD = re.compile(r"\{(classes|examples|text|answer)\}")
-# Listed token probabilities are exact, but others are missing.
+# Token probabilities are exact, but the list is incomplete.
 _ROOM = 1e-3
 _MOST_STATED = 0.99
 
 
 @dataclass(frozen=True)
 class Questionnaire:
-    """Asks for the class of a text, and reads the answer.
+    """Build prompts that ask for the class of a text, and parse the answers.
 
-    Every class has a code, which tokenizers hardly split and no class name begins
-    with by accident: a letter, or a number where there are more classes than letters.
+    Every class has a code that tokenizers hardly split and that no class name starts
+    with by accident: a letter, or a number if there are more classes than letters.
 
     Attributes
     ----------
     labels : list
-        Of the classes.
+        Labels of the classes.
 
     descriptions : list of list of str
-        Of each class.
+        Descriptions of each class.
 
     prompt : str
-        Template.
+        The prompt template.
 
     examples : tuple of (str, int)
         Texts and positions of their labels.
@@ -68,7 +68,7 @@ class Questionnaire:
 
     @property
     def codes(self):
-        """Codes of the classes, all of one length."""
+        """Codes of the classes, all of equal length."""
         n_classes = len(self.labels)
         if n_classes <= len(ascii_uppercase):
             return list(ascii_uppercase[:n_classes])
@@ -76,7 +76,7 @@ class Questionnaire:
         return [str(k + 1).zfill(width) for k in range(n_classes)]
 
     def ask(self, text):
-        """Return the prompt about a text; an example of the same text is left out."""
+        """Return the prompt for a text, without examples of the same text."""
         codes = self.codes
         classes = [
             f"{code}: {label}: {'; '.join(texts)}"
@@ -94,22 +94,22 @@ class Questionnaire:
             "text": _quoted(text),
             "answer": answer.format(first=codes[0], last=codes[-1]),
         }
-        # In one pass: a sample may well hold the name of a field.
+        # In one pass, since a sample may contain a field name.
         return _FIELD.sub(lambda match: fields[match[1]], self.prompt)
 
     def read(self, choice):
-        """Read an answer.
+        """Parse an answer.
 
         Parameters
         ----------
         choice : openai.types.chat.chat_completion.Choice
-            One answer.
+            The answer.
 
         Returns
         -------
         ndarray of shape (1 + n_classes,), dtype float32
-            First 1 for probabilities and 0 for a vote, then one number per class, of
-            sum 1; all 0 for an answer that names no class.
+            First 1 for probabilities or 0 for a vote, then one number per class, which
+            sum to 1; all 0 if the answer names no class.
         """
         content = (choice.message.content or "").rpartition("</think>")[2]
         k, confidence = self._read_stated(content) if self.stated else (content, None)
@@ -124,14 +124,14 @@ class Questionnaire:
             proba = _spread(k, confidence, len(self.labels))
         elif tokens:
             proba = token_proba(tokens, self.codes)
-        if proba is None:  # in words that are not the code, for example
+        if proba is None:  # for example if the answer is not a code
             row[0] = 0.0
             proba = np.eye(len(self.labels))[k]
         row[1:] = proba
         return row
 
     def _class_named(self, words):
-        """Position of the class that an answer is; None if it is none, or says more."""
+        """Return the position of the class that an answer is, else None."""
         if words is None:
             return None
         words = _bare(words)
@@ -142,7 +142,7 @@ class Questionnaire:
 
     @staticmethod
     def _read_stated(content):
-        """Class as written, and confidence as a share; (None, None) without one."""
+        """Return class as written and confidence in [0, 1], or (None, None)."""
         found = re.search(r"\{[^{}]*\}", content)
         try:
             stated = json.loads(found[0]) if found else {}
@@ -154,10 +154,10 @@ class Questionnaire:
 
 
 def token_proba(tokens, codes):
-    """Class probabilities from the probabilities of tokens.
+    """Compute class probabilities from token probabilities.
 
-    A token of the list that goes on towards the codes of several classes is shared
-    between them; the one that was chosen is followed to its end.
+    A listed token that is a prefix of several codes is shared between their classes;
+    the chosen one is followed to its end.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def token_proba(tokens, codes):
         `logprob` and `top_logprobs`.
 
     codes : list of str
-        Of the classes; all of one length.
+        Codes of the classes, all of equal length.
 
     Returns
     -------
     ndarray of shape (n_classes,) or None
-        Of sum 1; None where no token begins a code.
+        Probabilities that sum to 1; None if no token starts a code.
     """
     proba = np.zeros(len(codes))
     written, mass = "", 1.0
@@ -196,18 +196,18 @@ def token_proba(tokens, codes):
 
 
 def combine_answers(rows):
-    """Make probabilities of the answers about one sample.
+    """Combine the answers about one sample into probabilities.
 
     Parameters
     ----------
     rows : ndarray of shape (n_answers, 1 + n_classes)
-        As `Questionnaire.read` returns them.
+        As returned by `Questionnaire.read`.
 
     Returns
     -------
     ndarray of shape (n_classes,)
-        Probabilities if one of the answers has any; else the shares of the votes, and
-        one vote that is spread evenly; equal ones without any opinion.
+        The first answer with probabilities, if any; else the shares of the votes,
+        smoothed by one evenly spread vote; equal probabilities without any opinion.
 
     Examples
     --------
@@ -226,18 +226,18 @@ def combine_answers(rows):
 
 
 def _begun(written, codes):
-    """Positions of the codes that something written begins, or is."""
+    """Return the positions of the codes that start with a string."""
     written = re.sub(r"^\W+|\W+$", "", written)
     return [k for k, code in enumerate(codes) if written and code.startswith(written)]
 
 
 def _bare(words):
-    """Words without signs, in one case."""
+    """Return a string without punctuation, in one case."""
     return " ".join(re.findall(r"\w+", words.casefold()))
 
 
 def _spread(k, confidence, n_classes):
-    """Probabilities where one class has that confidence, and the others the rest."""
+    """Give one class the confidence, and share the rest among the others."""
     confidence = np.clip(confidence, 1 / n_classes, _MOST_STATED)
     proba = np.full(n_classes, (1 - confidence) / (n_classes - 1))
     proba[k] = confidence
@@ -245,5 +245,5 @@ def _spread(k, confidence, n_classes):
 
 
 def _quoted(text) -> Any:
-    # The end of the text is where the string ends, whatever it holds.
+    # As JSON, so that the text cannot fake its own end.
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Many requests to a chat endpoint: several at once, repeated, counted."""
+"""Concurrent requests to a chat endpoint, with retries and counts."""
 
 import os
 import time
@@ -12,25 +12,25 @@ from cofm_sklearn.utils import import_optional
 
 __all__ = ["Endpoint", "Reply", "ask_all", "check_base_url", "read_key"]
 
-_NO_KEY = "none"  # the client insists on one
+_NO_KEY = "none"  # the client requires one
 _LONGEST_PAUSE_S = 8.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for one request.
+    """The result of one request.
 
     Attributes
     ----------
     choice : openai.types.chat.chat_completion.Choice or None
-        The answer; None if the server refused the request as such.
+        The answer; None if the server refused the request.
 
     refusal : str
-        The server's words, if it refused.
+        The server's message, if it refused.
 
     n_requests, n_tokens : int
-        What it took, repeats included; tokens are estimated where the server does
-        not count them.
+        Requests and tokens used, including retries; tokens are estimated if the server
+        does not count them.
     """
 
     choice: Any
@@ -40,28 +40,28 @@ class Reply:
 
 
 def check_base_url(base_url):
-    """Raise a ValueError unless this is None or an address that holds no key."""
+    """Raise a ValueError unless this is None or a URL without a key."""
     if base_url is None:
         return
     parts = urlsplit(base_url) if isinstance(base_url, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(
-            "base_url must be an address such as "
+            "base_url must be a URL such as "
             f'"http://localhost:8000/v1", or None; got {type(base_url).__name__}.'
         )
     if "@" in parts.netloc or parts.query:
-        # Not shown: it would be in the traceback.
+        # The URL is not shown, since the traceback would expose it.
         raise ValueError(
-            "base_url must hold neither a password nor a query: it is part of repr and "
-            "pickle. Put the key into an environment variable, and name that in "
+            "base_url must not contain a password or a query, as it is part of repr "
+            "and pickle. Put the key into an environment variable, and name that in "
             "api_key_env."
         )
 
 
 def read_key(api_key_env, base_url):
-    """Return the key that an environment variable holds.
+    """Return the key in an environment variable.
 
-    The key of OpenAI goes to OpenAI only: to other servers goes what is named.
+    OPENAI_API_KEY is sent to other servers only if `api_key_env` names it.
 
     Raises
     ------
@@ -74,28 +74,28 @@ def read_key(api_key_env, base_url):
     key = os.environ.get(name)
     if not key:
         raise ValueError(
-            f"The environment variable {name} is not set. It must hold the key of the "
-            "server; api_key_env names another variable."
+            f"The environment variable {name} is not set. It must contain the key of "
+            "the server; api_key_env can name another variable."
         )
     return key
 
 
 class Endpoint:
-    """A chat endpoint, open for a number of requests; used as a context manager.
+    """Context manager of a chat endpoint.
 
     Parameters
     ----------
     base_url : str or None
-        Of the server; None is OpenAI's own.
+        URL of the server; None is OpenAI.
 
     key : str
-        Shown in no error.
+        API key; never shown in errors.
 
     timeout : float
-        In seconds, for one try.
+        Seconds per attempt.
 
     max_retries : int
-        How often a request is repeated.
+        Maximal number of retries of a request.
     """
 
     def __init__(self, base_url, key, timeout, max_retries):
@@ -114,7 +114,7 @@ class Endpoint:
         self._client.close()
 
     def send(self, body, logprobs=0):
-        """Ask, and repeat until there is a whole answer.
+        """Send a request, and retry until the answer is complete.
 
         Parameters
         ----------
@@ -122,8 +122,8 @@ class Endpoint:
             Arguments of the request.
 
         logprobs : int, default=0
-            How many tokens to list at each position; a server that refuses to is
-            asked without.
+            How many tokens to list at each position; if the server refuses this, the
+            request is sent without it.
 
         Returns
         -------
@@ -132,8 +132,8 @@ class Endpoint:
         Raises
         ------
         RuntimeError
-            If there is none after all repeats, or the server does not know model or
-            key.
+            If there is no answer after all retries, or the server does not know the
+            model or the key.
         """
         if logprobs and self._knows_logprobs:
             more = {"logprobs": True, "top_logprobs": logprobs}
@@ -165,12 +165,12 @@ class Endpoint:
             if choice is not None:
                 return Reply(choice, "", n_requests, n_tokens)
         raise RuntimeError(
-            f"The server sent no whole answer in {n_requests} tries. What it sent "
-            f"begins with {self._hide_key(raw.text[:80])!r}."
+            f"The server sent no complete answer in {n_requests} attempts. The last "
+            f"one begins with {self._hide_key(raw.text[:80])!r}."
         )
 
     def _parse(self, raw, body):
-        """Return choice and number of tokens, or (None, 0) of half an answer."""
+        """Return choice and number of tokens, or (None, 0) if incomplete."""
         try:
             completion = raw.parse()
             choice = completion.choices[0]
@@ -194,7 +194,7 @@ class Endpoint:
         elif isinstance(error, self._library.APITimeoutError):
             cure = "Raise timeout or max_retries, or lower n_concurrent."
         else:
-            cure = "Check that the server runs; call again to go on."
+            cure = "Check that the server is running, and call again to continue."
         return (
             f"The language model did not answer ({type(error).__name__}: {words}). "
             f"{cure} Answers so far are kept."
@@ -211,27 +211,27 @@ def ask_all(
     n_concurrent: int,
     may_ask: Callable[[int], bool],
 ):
-    """Send several requests at once, and yield the replies as they come.
+    """Send requests concurrently, and yield the replies as they arrive.
 
     Parameters
     ----------
     send : callable
-        Takes one question, and returns its `Reply`; called in threads.
+        Takes one question and returns its `Reply`; called in threads.
 
     questions : dict
         Position -> question.
 
     n_concurrent : int
-        Requests at a time.
+        Number of concurrent requests.
 
     may_ask : callable
-        Told how many requests are under way, says whether one more may be begun.
+        Takes the number of running requests; returns whether one more may start.
 
     Yields
     ------
     tuple of (position, Reply)
-        When a request fails, those that are under way are waited for first, so that
-        nothing that was paid for is lost; then the error is raised.
+        When a request fails, the running ones are finished first, so that no paid
+        answer is lost; then the error is raised.
     """
     waiting = iter(questions.items())
     running: dict[Future, Any] = {}

@@ -1,4 +1,4 @@
-"""What all priors share."""
+"""Base class and helpers shared by all priors."""
 
 from collections.abc import Mapping
 
@@ -22,11 +22,11 @@ __all__ = [
 
 
 class BasePrior(ClassifierMixin, BaseEstimator):
-    """Base of priors: classifiers whose `fit` needs no label.
+    """Base class of priors: classifiers whose `fit` needs no labels.
 
     A subclass implements ``fit(X, y=None)``, which learns `classes_`, and
-    ``predict_proba(X)``. The methods below tell a co-decision what else the
-    prior has to offer; their defaults offer nothing.
+    ``predict_proba(X)``. The methods below are optional extras for the co-decision;
+    their defaults provide nothing.
     """
 
     def predict(self, X):
@@ -40,24 +40,24 @@ class BasePrior(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels out of `classes_`.
+            Labels from `classes_`.
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
     def features(self, X):
-        """Return what a small model should see of X; here all of it."""
+        """Return the part of X that a small model should see; by default all of it."""
         return X
 
     def embed(self, X):
-        """Return embeddings of X of shape (n_samples, d), or None if it has none."""
+        """Return embeddings of X of shape (n_samples, d), or None if there are none."""
         return None
 
     def closeness(self, X):
-        """Return how close samples are to each class by itself.
+        """Return how close samples are to each class, judged independently.
 
-        Here the log-odds of `predict_proba`; a prior that knows better, since these
-        compare the classes with each other, says so.
+        By default the log-odds of `predict_proba`, which compare the classes with each
+        other; a prior with independent scores overrides this.
 
         Parameters
         ----------
@@ -67,15 +67,15 @@ class BasePrior(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Any numbers, larger for closer.
+            Any numbers; larger is closer.
         """
         return _log_odds(self.predict_proba(X))
 
     def description_rows(self, X):
         """Return one sample per class of the same kind as X, or None.
 
-        They stand for the classes when labels are few: a small model may learn from
-        them as from labelled samples.
+        When labels are few, a small model may learn from these rows as if they were
+        labelled samples.
         """
         return None
 
@@ -92,7 +92,7 @@ def is_package_prior(prior):
 
 
 def features_for_small_model(prior, X):
-    """Return what a small model should see of X beside this prior, or None."""
+    """Return the part of X that a small model should see beside this prior, or None."""
     return prior.features(X) if is_package_prior(prior) else X
 
 
@@ -109,19 +109,19 @@ def _log_odds(proba):
 
 
 def fitted_prior(prior, X):
-    """Return a prior that is fitted; a clone that was fitted on X, if it was not.
+    """Return a fitted prior; an unfitted one is cloned and fitted on X.
 
     Raises
     ------
     ValueError
-        If it is not fitted, and needs labels.
+        If it is not fitted and needs labels to be fitted.
     """
     if is_fitted(prior):
         return prior
     if get_tags(prior).target_tags.required:
         raise ValueError(
-            f"prior={prior!r} is not fitted and learns from labels only. "
-            "Fit it on other data first, or take ZeroShotPrior or PrecomputedPrior."
+            f"prior={prior!r} is not fitted and needs labels to be fitted. "
+            "Fit it on other data first, or use ZeroShotPrior or PrecomputedPrior."
         )
     return clone(prior).fit(X)
 
@@ -132,15 +132,15 @@ def check_descriptions(class_descriptions):
     Returns
     -------
     labels : list
-        Sorted.
+        The sorted labels.
 
     texts : list of list of str
-        The descriptions of each.
+        The descriptions of each label.
 
     Raises
     ------
     TypeError
-        If it is no mapping, its keys cannot be sorted, or a description is no text.
+        If it is not a mapping, its keys cannot be sorted, or a description is no str.
 
     ValueError
         If there are fewer than two classes, or a description is empty.
@@ -178,7 +178,7 @@ def check_descriptions(class_descriptions):
 
 
 def first_descriptions(descriptions, X):
-    """Return the first description of each class as texts; None where X is no text."""
+    """Return the first description of each class, or None if X is not texts."""
     if not is_text(X):
         return None
     return np.array([texts[0] for texts in descriptions], dtype=object)

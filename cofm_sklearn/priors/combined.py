@@ -1,4 +1,4 @@
-"""Several priors as one."""
+"""A weighted combination of priors."""
 
 from copy import copy
 
@@ -24,25 +24,25 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["CombinedPrior"]
 
-_FLOOR = 1e-12  # of probabilities, before their logarithm is taken
+_FLOOR = 1e-12  # of probabilities, before taking logarithms
 
 
 class CombinedPrior(BasePrior):
-    """Average several priors in log space, with weights that labels decide on.
+    """Average several priors in log space, with weights learned from labels.
 
-    Before any label all count alike. A `CoDecisionClassifier` weighs them by how well
-    their average predicts the labels, and discards those that add nothing, by the same
-    evidence by which it then trusts the result.
+    Without labels, all have equal weight. A `CoDecisionClassifier` weights them by how
+    well their average predicts the labels and discards those that add nothing, by the
+    same criterion that sets its trust.
 
     Parameters
     ----------
     priors : list of priors
         Two or more, of the same classes: `ZeroShotPrior`, `LanguageModelPrior`,
-        `TransformersPrior`, `PrecomputedPrior`, or any classifier with
-        `predict_proba`. A fitted one is used as it is; an unfitted one is cloned and
-        fitted on the samples, without labels. Put a fitted one into
-        ``sklearn.frozen.FrozenEstimator`` where clones must keep the fit. All are
-        given the same samples; a pipeline may choose from these.
+        `TransformersPrior`, `PrecomputedPrior`, or any classifier with `predict_proba`.
+        Fitted priors are used as they are; others are cloned and fitted on the samples,
+        without labels. Wrap a fitted prior in ``sklearn.frozen.FrozenEstimator`` if
+        clones must keep the fit. All get the same samples; use a pipeline to select
+        from them.
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class CombinedPrior(BasePrior):
         The labels, sorted.
 
     priors_ : list of priors
-        The fitted ones.
+        The fitted priors.
 
     weights_ : ndarray of shape (n_priors,)
-        Their weights, of sum 1.
+        Their weights, which sum to 1.
 
     scales_ : ndarray of shape (n_priors,)
-        How sharp each one is, before it is weighed: the standard deviation of its
-        logits on the labelled samples. All 1 before any label.
+        Sharpness of each prior before weighting: the standard deviation of its logits
+        on the labelled samples. All 1 without labels.
 
     References
     ----------
@@ -81,12 +81,12 @@ class CombinedPrior(BasePrior):
         self.priors = priors
 
     def fit(self, X=None, y=None):
-        """Fit the priors that are not fitted.
+        """Fit the priors that are not fitted yet.
 
         Parameters
         ----------
         X : array-like of length n_samples, default=None
-            Unlabelled samples, best the whole pool.
+            Unlabelled samples, preferably the whole pool.
 
         y : object, default=None
             Ignored.
@@ -103,12 +103,12 @@ class CombinedPrior(BasePrior):
             not fitted needs labels.
 
         TypeError
-            If `priors` is no list, or something in it has no `predict_proba`.
+            If `priors` is not a list, or an element has no `predict_proba`.
         """
         if not isinstance(self.priors, list | tuple):
             raise TypeError(f"priors must be a list of priors, got {self.priors!r}.")
         if len(self.priors) < 2:
-            raise ValueError(f"priors must be 2 or more, got {len(self.priors)}.")
+            raise ValueError(f"priors must contain at least 2, got {len(self.priors)}.")
         for prior in self.priors:
             if not hasattr(prior, "predict_proba"):
                 raise TypeError(f"priors must have predict_proba, got {prior!r}.")
@@ -127,12 +127,12 @@ class CombinedPrior(BasePrior):
         return self
 
     def predict_proba(self, X):
-        """Return the average.
+        """Return the weighted average of the priors.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            Samples, as all priors take them.
+            Samples that all priors accept.
 
         Returns
         -------
@@ -145,21 +145,21 @@ class CombinedPrior(BasePrior):
             Before `fit`.
 
         ValueError, TypeError
-            If a prior refuses X, or gives no probabilities.
+            If a prior rejects X, or returns no probabilities.
         """
         logits = np.log(np.maximum(self.each_proba(X), _FLOOR))
-        # As sharp as they are themselves, in the mean.
+        # Keep the average sharpness of the priors.
         share = self.weights_ / self.scales_
         share = share * (self.weights_ @ self.scales_)
         return softmax(np.tensordot(share, logits, axes=1), axis=1)
 
     def each_proba(self, X):
-        """Return what each prior says.
+        """Return the probabilities of each prior.
 
         Parameters
         ----------
         X : array-like of length n_samples
-            Samples, as all priors take them.
+            Samples that all priors accept.
 
         Returns
         -------
@@ -184,25 +184,25 @@ class CombinedPrior(BasePrior):
         )
 
     def with_weights(self, weights, scales=None):
-        """Return the same prior with other weights.
+        """Return a copy with other weights.
 
         Parameters
         ----------
         weights : array-like of shape (n_priors,)
-            0 or more, of sum 1.
+            Weights of at least 0 that sum to 1.
 
         scales : array-like of shape (n_priors,) or None, default=None
-            Become `scales_`; None leaves these as they are.
+            The new `scales_`; None keeps the current ones.
 
         Returns
         -------
         CombinedPrior
-            A fitted copy, which shares the priors.
+            A fitted copy that shares the priors.
 
         Raises
         ------
         ValueError
-            If there are not as many as priors, or they are no weights of sum 1.
+            If there is not one weight per prior, or they do not sum to 1.
         """
         check_is_fitted(self, "classes_")
         new = copy(self)
@@ -212,7 +212,7 @@ class CombinedPrior(BasePrior):
         return new
 
     def features(self, X):
-        """Return X without the columns that a prior takes for itself.
+        """Return X without the columns that priors use for themselves.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class CombinedPrior(BasePrior):
             return X
         if not hasattr(X, "shape"):
             X = np.asarray(X)
-        # Each prior chooses from a row that holds the positions.
+        # Let each prior select from a row of column positions.
         row = np.arange(X.shape[1])[None]
         if isinstance(X, pd.DataFrame):
             row = pd.DataFrame(row, columns=X.columns)
@@ -243,11 +243,11 @@ class CombinedPrior(BasePrior):
         return (X.tocsr() if sparse.issparse(X) else X)[:, kept]
 
     def embed(self, X):
-        """Return embeddings of X, of the first prior that has any; else None."""
+        """Return embeddings of X from the first prior that has any, else None."""
         return self._first_of("embed", X)
 
     def description_rows(self, X):
-        """Return one sample per class, of the first prior that has any; else None."""
+        """Return one sample per class from the first prior that has any, else None."""
         return self._first_of("description_rows", X)
 
     def _first_of(self, method, X):
@@ -261,7 +261,7 @@ class CombinedPrior(BasePrior):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # What its priors take.
+        # Accept what the priors accept.
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags

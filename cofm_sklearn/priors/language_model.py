@@ -1,4 +1,4 @@
-"""A language model behind an HTTP endpoint as a prior."""
+"""A prior from a language model behind an HTTP endpoint."""
 
 import json
 import warnings
@@ -26,25 +26,25 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["LanguageModelPrior"]
 
-# What servers list at most, by the API of OpenAI.
+# Maximal number of listed tokens in OpenAI's API.
 _TOP_LOGPROBS = 20
 _MAX_TOKENS = 16
 _MAX_TOKENS_STATED = 64
-# Refusals before any answer, after which it is not the samples' fault.
+# Refusals before any answer after which the request itself must be wrong.
 _GIVE_UP = 5
 
 
 class LanguageModelPrior(BasePrior):
-    """Ask a language model for the class of each text.
+    """Prior that asks a language model for the class of each text.
 
-    Works with any chat endpoint that speaks the API of OpenAI: vLLM, llama.cpp's
-    server, Ollama, ``transformers serve``, and hosted ones. One request asks about one
-    text, so that whatever a text says, it changes the answer about itself only.
-    Answers that name no class count as no opinion: equal probabilities.
+    Works with any chat endpoint compatible with OpenAI's API: vLLM, llama.cpp's server,
+    Ollama, ``transformers serve``, and hosted ones. Each request is about one text, so
+    whatever a text says can only change its own answer. Answers that name no class
+    count as no opinion: equal probabilities.
 
-    Every answer is kept as it arrives, in memory and in `cache_dir`, under the model,
-    the whole prompt and the options; nothing that was answered is asked again, by a
-    clone, after an error or in the next process.
+    Every answer is stored as it arrives, in memory and in `cache_dir`, with model, full
+    prompt and options as the key; no answered request is repeated, by a clone, after an
+    error or in the next process.
 
     Parameters
     ----------
@@ -52,60 +52,58 @@ class LanguageModelPrior(BasePrior):
         Label -> one description, or a list of them.
 
     model : str
-        What the server calls the model.
+        Name of the model on the server.
 
     base_url : str or None, default=None
-        Address of the server, ``"http://localhost:8000/v1"`` for example. None is
-        OpenAI's own.
+        URL of the server, for example ``"http://localhost:8000/v1"``. None uses OpenAI.
 
     api_key_env : str or None, default=None
-        Name of the environment variable that holds the key; the key itself is stored
-        nowhere. None is ``"OPENAI_API_KEY"`` without `base_url`, and no key with one.
+        Name of the environment variable with the key; the key itself is never stored.
+        None uses ``"OPENAI_API_KEY"`` without `base_url`, and no key with one.
 
     prompt : str or None, default=None
-        Template with the fields ``{classes}``, ``{text}``, ``{answer}`` (how to
-        answer) and ``{examples}``. None is the package's own;
-        `prompt_for` shows what is sent.
+        Template with the fields ``{classes}``, ``{text}``, ``{answer}`` (how to answer)
+        and ``{examples}``. None uses the package's own; `prompt_for` shows the result.
 
     examples : sequence of (str, label), default=()
-        Texts with their labels that every prompt shows, but for the prompt about that
-        text itself. With other examples, everything is asked anew.
+        Labelled texts to show in every prompt, except in the prompt about the same
+        text. Changing the examples repeats all requests.
 
     probabilities : {"auto", "votes", "stated"}, default="auto"
-        Where probabilities come from: ``"votes"``, `n_votes` answers at the server's
-        temperature; ``"stated"``, the confidence that the model states. ``"auto"``
-        takes the probabilities of the answer's tokens where the server gives them,
-        else votes.
+        Source of the probabilities: ``"votes"``, the shares of `n_votes` answers at the
+        server's temperature; ``"stated"``, the confidence that the model states.
+        ``"auto"`` uses the probabilities of the answer's tokens if the server returns
+        them, else votes.
 
     n_votes : int, default=5
-        Requests per text, where votes are counted.
+        Requests per text if votes are used.
 
     options : dict or None, default=None
-        More arguments of the request, as the API names them: ``{"temperature": 0.7}``.
-        What only this server knows goes into ``"extra_body"``. A value of None leaves
-        an argument out: models that reason want
-        ``{"max_tokens": None, "max_completion_tokens": 2000}``.
+        More arguments of the request, named as in the API: ``{"temperature": 0.7}``.
+        Server-specific ones go into ``"extra_body"``. None removes an argument:
+        reasoning models need ``{"max_tokens": None, "max_completion_tokens": 2000}``.
 
     cache_dir : str, path-like or None, default=None
-        Folder in which answers are kept from one process to the next.
+        Folder in which answers are kept between processes.
 
     n_concurrent : int, default=8
-        Requests at a time.
+        Number of concurrent requests.
 
     timeout : float, default=60.0
-        Seconds that one try may take.
+        Seconds per attempt.
 
     max_retries : int, default=5
-        How often a request is repeated, with growing pauses, after a time-out, a lost
-        connection, half an answer, or one of the states 408, 409, 429 and 5xx.
+        Maximal number of retries of a request, with growing pauses, after a time-out, a
+        lost connection, an incomplete answer, or one of the statuses 408, 409, 429 and
+        5xx.
 
     request_budget, token_budget : int or None, default=None
-        No request is begun once so many requests or tokens were used since `fit`.
-        Texts that were not asked about count as no opinion, with a warning. Those
-        under way are finished.
+        No request is started once this many requests or tokens were used since `fit`.
+        Texts without a request count as no opinion, with a warning. Running requests
+        are finished.
 
     verbose : int, default=0
-        Above 0, a progress bar is shown.
+        Above 0, show a progress bar.
 
     Attributes
     ----------
@@ -116,8 +114,8 @@ class LanguageModelPrior(BasePrior):
         The descriptions of each class, in the order of `classes_`.
 
     n_requests_, n_tokens_ : int
-        What answers have taken since `fit`, repeats included. Tokens are estimated
-        where the server does not count them.
+        Requests and tokens used since `fit`, including retries. Tokens are estimated if
+        the server does not count them.
 
     See Also
     --------
@@ -125,11 +123,11 @@ class LanguageModelPrior(BasePrior):
 
     Notes
     -----
-    Language models are sure of themselves. The co-decision learns a temperature, so
-    that this costs little.
+    Language models are overconfident. The co-decision learns a temperature, so this
+    costs little.
 
-    The cache takes the name of the model at its word. Use another `cache_dir` where
-    another server calls another model the same.
+    The cache identifies a model by its name. Use another `cache_dir` if another server
+    uses the same name for another model.
 
     References
     ----------
@@ -200,7 +198,7 @@ class LanguageModelPrior(BasePrior):
         self.verbose = verbose
 
     def fit(self, X=None, y=None):
-        """Check parameters and texts; nothing is asked yet.
+        """Check parameters and texts; no request is sent yet.
 
         Parameters
         ----------
@@ -218,9 +216,9 @@ class LanguageModelPrior(BasePrior):
         Raises
         ------
         TypeError
-            If `class_descriptions` is no mapping, its keys cannot be sorted, a
-            description, a text or the name of the model is no text, or `options` is
-            no dict of what JSON can hold.
+            If `class_descriptions` is not a mapping, its keys cannot be sorted, a
+            description, a text or the name of the model is not a str, or `options` is
+            not a dict that JSON can represent.
 
         ValueError
             If there are fewer than two classes, a description is empty, an example has
@@ -245,17 +243,17 @@ class LanguageModelPrior(BasePrior):
         return self
 
     def prompt_for(self, text):
-        """Return what is sent about a text.
+        """Return the prompt for a text.
 
         Parameters
         ----------
         text : str
-            A sample.
+            The text.
 
         Returns
         -------
         str
-            The one message of the request.
+            The message of the request.
 
         Raises
         ------
@@ -266,7 +264,7 @@ class LanguageModelPrior(BasePrior):
         return self._questionnaire.ask(check_texts([text], name="text")[0])
 
     def predict_proba(self, X):
-        """Return the prior; ask about texts that were not asked about before.
+        """Predict class probabilities; send requests for texts without an answer yet.
 
         Parameters
         ----------
@@ -284,12 +282,12 @@ class LanguageModelPrior(BasePrior):
             Before `fit`.
 
         ValueError, TypeError
-            If X is empty or holds anything but texts, or the variable of the key is
+            If X is empty or contains anything but texts, or the variable of the key is
             not set.
 
         RuntimeError
-            If the server does not answer, or refuses all that it is asked. What was
-            answered is kept: call again to go on.
+            If the server does not answer, or refuses all requests. Answers are kept:
+            call again to continue.
 
         ImportError
             If openai is not installed.
@@ -315,8 +313,8 @@ class LanguageModelPrior(BasePrior):
         if n_unasked:
             warnings.warn(
                 f"The budget is spent ({self.n_requests_} requests, {self.n_tokens_} "
-                f"tokens): {n_unasked} of {len(unique)} texts were not asked about, or "
-                "not as often as they should be. Raise request_budget or token_budget, "
+                f"tokens): {n_unasked} of {len(unique)} texts have no answer, or fewer "
+                "answers than requested. Raise request_budget or token_budget, "
                 "and call again.",
                 stacklevel=2,
             )
@@ -327,12 +325,12 @@ class LanguageModelPrior(BasePrior):
         return np.array([proba[prompt] for prompt in prompts])
 
     def description_rows(self, X):
-        """Return the first description of each class, where X is texts; else None.
+        """Return the first description of each class, if X is texts; else None.
 
         Parameters
         ----------
         X : array-like
-            Samples; only their kind matters.
+            Samples; only their type matters.
 
         Returns
         -------
@@ -342,18 +340,18 @@ class LanguageModelPrior(BasePrior):
         return first_descriptions(self.descriptions_, X)
 
     def _answers(self, questions):
-        """Rows of the answers to pairs of a prompt and the number of the vote.
+        """Return rows of answers to pairs of a prompt and the number of the vote.
 
-        NaN where the budget ended before.
+        NaN if the budget was spent before.
         """
         cache = EmbeddingCache(self._namespace(), cache_dir=self.cache_dir)
         keys = [content_key(f"{vote}\n{prompt}".encode()) for prompt, vote in questions]
         return cache.fetch(keys, lambda missing: self._ask(questions, missing))
 
     def _ask(self, questions, missing):
-        """Ask, and yield rows as they come; for `EmbeddingCache.fetch`."""
+        """Send requests, and yield rows as they arrive, for `EmbeddingCache.fetch`."""
         width = 1 + len(self.classes_)
-        # Tells the cache how wide rows are, should there be no answer.
+        # Gives the cache the width of the rows, even if there is no answer.
         yield [], np.empty((0, width), dtype=np.float32)
         refused, answered = [], False
         key = read_key(self.api_key_env, self.base_url)
@@ -389,13 +387,13 @@ class LanguageModelPrior(BasePrior):
                     yield [i], row[None]
         if refused and not answered:
             raise RuntimeError(
-                f"The server refuses what it is asked ({words}). Where it does not "
-                "know an argument, leave that out by options={name: None}."
+                f"The server refuses the request ({words}). If it does not "
+                "know an argument, remove it with options={name: None}."
             )
         if refused:
             warnings.warn(
                 f"The server refused {len(refused)} of {len(missing)} requests "
-                f"({words}); such texts count as no opinion.",
+                f"({words}); their texts count as no opinion.",
                 stacklevel=2,
             )
             no_opinion = np.zeros((len(refused), width), dtype=np.float32)
@@ -409,7 +407,7 @@ class LanguageModelPrior(BasePrior):
         )
 
     def _body(self):
-        """Arguments of every request, without the prompt."""
+        """Return the arguments of every request, without the prompt."""
         stated = self.probabilities == "stated"
         body = {
             "model": self.model,
@@ -419,7 +417,7 @@ class LanguageModelPrior(BasePrior):
         return {name: value for name, value in body.items() if value is not None}
 
     def _namespace(self):
-        """All that decides an answer besides the prompt."""
+        """Return everything that determines an answer besides the prompt."""
         settings = json.dumps(self._body(), sort_keys=True)
         n_classes = len(self.classes_)
         return f"language model: {self.probabilities}, {n_classes} classes, {settings}"

@@ -1,4 +1,4 @@
-"""A prior that is handed its probabilities."""
+"""A prior from precomputed probabilities."""
 
 import numpy as np
 import pandas as pd
@@ -13,24 +13,23 @@ __all__ = ["PrecomputedPrior"]
 
 
 class PrecomputedPrior(BasePrior):
-    """Class probabilities from anywhere: a language model, a rule, an old model.
+    """Prior from given class probabilities, e.g. of a rule or an old model.
 
     Parameters
     ----------
     classes : array-like of shape (n_classes,)
-        The label that each probability column stands for, in the order of the
-        columns.
+        The label of each probability column, in the order of the columns.
 
     columns : array-like of int or str, slice or None, default=None
-        Which columns of X hold the probabilities, one per class in the order of
-        `classes`: positions for arrays, names for data frames; a slice counts
-        positions in both. The small model of a co-decision sees the other columns
-        only. With None, X is the probabilities and nothing else.
+        The columns of X with the probabilities, one per class in the order of
+        `classes`: positions for arrays, names for data frames, a slice of positions for
+        both. The small model of a co-decision sees only the other columns. With None, X
+        is just the probabilities.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted. Columns of `predict_proba` follow them.
+        The labels, sorted. Columns of `predict_proba` are in this order.
 
     Examples
     --------
@@ -57,7 +56,7 @@ class PrecomputedPrior(BasePrior):
         self.columns = columns
 
     def fit(self, X=None, y=None):
-        """Learn the classes and check X if it is given.
+        """Learn the classes, and check X if given.
 
         Parameters
         ----------
@@ -75,15 +74,15 @@ class PrecomputedPrior(BasePrior):
         Raises
         ------
         ValueError
-            If a class is named twice, there are fewer than two classes, or X does
-            not hold one probability per class.
+            If a class is repeated, there are fewer than two classes, or X does not have
+            one probability per class.
         """
         classes = check_labels(self.classes, name="classes")
         if len(np.unique(classes)) != len(classes):
             raise ValueError(f"classes must not repeat a label, got {self.classes!r}.")
         if len(classes) < 2:
             raise ValueError(
-                f"classes must name 2 classes or more, got {self.classes!r}."
+                f"classes must have at least 2 labels, got {self.classes!r}."
             )
         if X is not None:
             self._read(X, len(classes))
@@ -93,7 +92,7 @@ class PrecomputedPrior(BasePrior):
         return self
 
     def predict_proba(self, X):
-        """Return the probabilities found in X.
+        """Return the probabilities in X.
 
         Parameters
         ----------
@@ -111,8 +110,7 @@ class PrecomputedPrior(BasePrior):
             Before `fit`.
 
         ValueError
-            If a row is negative somewhere or does not sum to 1, or columns are
-            missing.
+            If a row has a negative value or does not sum to 1, or columns are missing.
         """
         check_is_fitted(self, "classes_")
         return self._read(X, len(self.classes_))[:, self._order]
@@ -138,7 +136,7 @@ class PrecomputedPrior(BasePrior):
         return X if self.columns is None else self._select(X, inside=False)
 
     def _read(self, X, n_classes):
-        """Probabilities in the order of X."""
+        """Return the probabilities in the column order of X."""
         given = X if self.columns is None else self._select(X, inside=True)
         if sparse.issparse(given):
             given = given.toarray()
@@ -179,14 +177,14 @@ class PrecomputedPrior(BasePrior):
         if (chosen < 0).any():
             raise ValueError(
                 f"X lacks the column {columns[int(np.argmin(chosen))]!r} "
-                f"that PrecomputedPrior(columns=...) names; it has {names.tolist()}."
+                f"given in PrecomputedPrior(columns=...); it has {names.tolist()}."
             )
         return chosen
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
-        # Not any table: rows of probabilities, perhaps with other columns.
+        # X must have probability columns, perhaps beside others.
         tags.input_tags.two_d_array = False
         tags.input_tags.sparse = True
         return tags

@@ -1,4 +1,4 @@
-"""Classifiers of transformers as priors: by inference, or with labels of their own."""
+"""Hugging Face classifiers as priors: zero-shot, or trained on other labels."""
 
 import json
 from os import PathLike
@@ -18,52 +18,52 @@ __all__ = ["TransformersPrior"]
 
 _ZERO_SHOT = "zero-shot-classification"
 _TASKS = (_ZERO_SHOT, "text-classification")
-# Texts between two writes to the cache: what an interrupted call can lose.
+# Texts between two writes to the cache; an interrupted call loses these.
 _BLOCK = 256
 
 
 class TransformersPrior(BasePrior):
-    """A classifier of Hugging Face's transformers, with its pipeline, as a prior.
+    """Prior from a Hugging Face classification model.
 
-    Either a model of natural language inference, which is asked whether a text entails
-    that it is about each description; or a model that was trained on other classes,
-    whose labels are mapped to these.
+    Either a natural language inference model, which judges whether a text entails the
+    hypothesis built from each description; or a model trained on other classes, whose
+    labels are mapped to these.
 
     Parameters
     ----------
     class_descriptions : dict
         Label -> description, or list of them. For ``"text-classification"``, label ->
-        label of the model, or list of those, whose probabilities are added up; what
-        the model gives to labels that are not named is left out.
+        label of the model, or list of those, whose probabilities are summed; labels of
+        the model that are not mapped are ignored.
 
     model_name : str or path-like
-        Looked for as a local folder, then on the Hugging Face hub. Only safetensors
-        weights are read; neither pickles nor code of the model are ever run.
+        A local folder, or else a name on the Hugging Face hub. Only safetensors weights
+        are read; pickles and the model's own code are never run.
 
     task : {"zero-shot-classification", "text-classification"}, \
 default="zero-shot-classification"
-        What the model was trained for: inference, or classes of its own.
+        Task of the model: inference, or its own classes.
 
     hypothesis : str, default="This text is about {}."
         Template; ``{}`` stands for the description. For inference only.
 
     revision : str or None, default=None
-        Branch, tag or commit on the hub. Does not apply to a local folder.
+        Branch, tag or commit on the hub. Ignored for a local folder.
 
     device : str, default="auto"
-        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+        A torch device, or ``"auto"``: cuda, else mps, else cpu.
 
     batch_size : int, default=32
         Texts, or pairs of text and description, per forward pass.
 
     cache : bool, default=True
-        Whether probabilities are kept in memory, as embeddings are.
+        Whether to keep probabilities in memory, as embeddings are.
 
     cache_dir : str, path-like or None, default=None
-        Folder in which they are kept from one process to the next.
+        Folder in which they are kept between processes.
 
     verbose : int, default=0
-        Above 0, progress bars are shown.
+        Above 0, show progress bars.
 
     Attributes
     ----------
@@ -79,8 +79,8 @@ default="zero-shot-classification"
 
     Notes
     -----
-    Inference takes a forward pass per text and description, which is slow on a CPU
-    where there are many classes. Several descriptions of a class are averaged.
+    Inference needs one forward pass per text and description, which is slow on a CPU
+    with many classes. Several descriptions of a class are averaged.
 
     References
     ----------
@@ -141,13 +141,13 @@ default="zero-shot-classification"
         Raises
         ------
         TypeError
-            If `class_descriptions` is no mapping, its keys cannot be sorted, or a
-            description, a text or the name of the model is no text.
+            If `class_descriptions` is not a mapping, its keys cannot be sorted, or a
+            description, a text or the name of the model is not a str.
 
         ValueError
             If there are fewer than two classes, a description is empty, two are the
-            same, a parameter is out of range, the model is not found, has no such
-            label, or does no inference.
+            same, a parameter is out of range, or the model is not found, has no such
+            label, or is not an inference model.
         """
         labels, texts = check_descriptions(self.class_descriptions)
         self._check_parameters()
@@ -157,9 +157,9 @@ default="zero-shot-classification"
         if self.task == _ZERO_SHOT:
             if not any(label.lower().startswith("entail") for label in own):
                 raise ValueError(
-                    f"model_name={self.model_name!r} does no inference: of its labels, "
-                    f"{own}, none is an entailment. Map its labels to the classes, "
-                    'with task="text-classification".'
+                    f"model_name={self.model_name!r} is not an inference model: its "
+                    f"labels, {own}, include no entailment. Map its labels to the "
+                    'classes, with task="text-classification".'
                 )
         else:
             for text in (text for names in texts for text in names):
@@ -193,8 +193,8 @@ default="zero-shot-classification"
             Before `fit`.
 
         ValueError, TypeError
-            If X is empty or holds anything but texts, or the model is not found, or
-            could not be loaded without running code or pickles of its own.
+            If X is empty or contains anything but texts, or the model is not found, or
+            cannot be loaded without running its own code or pickles.
 
         ImportError
             If transformers is not installed.
@@ -222,22 +222,22 @@ default="zero-shot-classification"
             part = scores[:, [columns.index(name) for name in descriptions]]
             mean = self.task == _ZERO_SHOT
             proba[:, k] = part.mean(axis=1) if mean else part.sum(axis=1)
-        # In a model of many labels, a text may be none of these.
+        # The model may give all its probability to labels that are not mapped.
         proba += np.finfo(np.float32).tiny
         return proba / proba.sum(axis=1, keepdims=True)
 
     def description_rows(self, X):
-        """Return the first description of each class, where X is texts; else None.
+        """Return the first description of each class, if X is texts; else None.
 
         Parameters
         ----------
         X : array-like
-            Samples; only their kind matters.
+            Samples; only their type matters.
 
         Returns
         -------
         ndarray of shape (n_classes,), dtype object, or None
-            None also for ``"text-classification"``: a name of a label describes little.
+            None also for ``"text-classification"``, since label names describe little.
         """
         check_is_fitted(self, "classes_")
         if self.task != _ZERO_SHOT:
@@ -257,7 +257,7 @@ default="zero-shot-classification"
         options = {"batch_size": self.batch_size}
         columns = names
         if self.task == _ZERO_SHOT:
-            # In the order of the descriptions, not of their scores.
+            # In the order of the descriptions, not by score.
             options |= {
                 "candidate_labels": names,
                 "hypothesis_template": self.hypothesis,
@@ -266,7 +266,7 @@ default="zero-shot-classification"
         else:
             options |= {"top_k": None, "truncation": True}
             columns = self._labels_of_model()
-        # Longest first: a batch that does not fit into memory shows at once.
+        # Longest first, so that a batch that does not fit into memory fails early.
         positions = sorted(positions, key=lambda i: -len(texts[i]))
         with tqdm(
             total=len(positions),
@@ -276,7 +276,7 @@ default="zero-shot-classification"
         ) as progress:
             for start in range(0, len(positions), _BLOCK):
                 block = positions[start : start + _BLOCK]
-                # Pipelines refuse a text of no character at all.
+                # Pipelines reject empty texts.
                 answers = pipeline([texts[i] or " " for i in block], **options)
                 rows = [_scores(answer, columns) for answer in answers]
                 progress.update(len(block))
@@ -286,7 +286,7 @@ default="zero-shot-classification"
         return find_folder(self.model_name, self.revision, owner=None)
 
     def _labels_of_model(self):
-        """Labels that the model was trained on, in the order of its outputs."""
+        """Return the model's own labels, in the order of its outputs."""
         config = read_json(self._folder() / "config.json", {})
         labels = config.get("id2label") or {}
         if not isinstance(labels, dict) or not labels:
@@ -298,7 +298,7 @@ default="zero-shot-classification"
         if not isinstance(self.model_name, str | PathLike) or not self.model_name:
             raise TypeError(
                 "model_name must be a str, the name of a model or the path of a "
-                f"folder, got {self.model_name!r}."
+                f"folder; got {self.model_name!r}."
             )
         check_option("task", self.task, _TASKS)
         hypothesis = self.hypothesis
@@ -322,8 +322,8 @@ default="zero-shot-classification"
 
 
 def _scores(answer, columns):
-    """Scores in the order of the columns, of one answer of a pipeline."""
-    if isinstance(answer, dict):  # of inference
+    """Return the scores of one pipeline result, in the order of the columns."""
+    if isinstance(answer, dict):  # zero-shot
         by_name = dict(zip(answer["labels"], answer["scores"]))
     else:
         by_name = {one["label"]: one["score"] for one in answer}

@@ -1,4 +1,4 @@
-"""Class probabilities from class descriptions, without any label."""
+"""Class probabilities from class descriptions, without labels."""
 
 from collections.abc import Sequence
 
@@ -22,18 +22,18 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["ZeroShotPrior"]
 
-# The mean of few samples says little about the pool; what is known before any sample
-# counts as this many samples beside it.
+# The mean of few samples says little about the pool, so the default centre counts as
+# this many extra samples.
 _CENTER_SAMPLES = 10
 
 
 class ZeroShotPrior(BasePrior):
-    """Zero-shot classifier: how close is a sample to the description of each class?
+    """Zero-shot classifier that compares samples with class descriptions.
 
-    Samples and descriptions are embedded by one frozen encoder, both sides are
-    centred, and ``softmax(scale * cosine)`` over the classes is the prior. Centring
-    takes away what all samples share (the topic of the pool) and what all
-    descriptions share (their phrasing).
+    One frozen encoder embeds samples and descriptions, both sides are centred, and
+    ``softmax(scale * cosine)`` over the classes is the prior. Centring removes what all
+    samples have in common (the topic of the pool) and what all descriptions have in
+    common (their phrasing).
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ class ZeroShotPrior(BasePrior):
 
     encoder : transformer or None, default=None
         Encoder with ``transform(X)`` and ``encode_prompts(texts)``, for example
-        `OpenCLIPEncoder`. None stands for `SentenceTransformerEncoder()`.
+        `OpenCLIPEncoder`. None uses `SentenceTransformerEncoder()`.
 
     prompts : sequence of str, default=("{}",)
-        Templates; ``{}`` stands for the description, and embeddings are averaged.
+        Templates; ``{}`` is replaced by the description; embeddings are averaged.
 
     scale : float, default=30.0
         Sharpness of the softmax (inverse temperature), above 0.
@@ -65,15 +65,15 @@ class ZeroShotPrior(BasePrior):
         One row of unit L2 norm per class.
 
     center_ : ndarray of shape (d,), dtype float32
-        The mean that is taken off the samples: their own mean, drawn towards that
-        of the descriptions when the samples are few; for images, towards 0.
+        The mean subtracted from the samples: their own mean, shrunk towards that of the
+        descriptions when samples are few; for images, towards 0.
 
     Notes
     -----
-    Images and texts lie apart in the space of their encoder (the modality gap).
-    Centring each side by its own mean closes the gap. The mean of the descriptions
-    says nothing about that of images, so few images are hardly centred: without any,
-    this is the ordinary zero-shot rule.
+    Images and texts lie apart in their encoder's space (the modality gap). Centring
+    each side by its own mean closes the gap. The mean of the descriptions is no guide
+    to that of the images, so few images are hardly centred; without images, this is the
+    ordinary zero-shot rule.
 
     References
     ----------
@@ -109,9 +109,9 @@ class ZeroShotPrior(BasePrior):
         ----------
         X : array-like of shape (n_samples, d) or raw samples of length n_samples, \
 default=None
-            Unlabelled samples, best the whole pool. Numbers are taken as embeddings
-            of `encoder`, anything else goes through it. Without X, the centre is
-            that of the descriptions; with an encoder of images, 0.
+            Unlabelled samples, preferably the whole pool. Numbers are treated as
+            embeddings of `encoder`; anything else is embedded first. Without X, the
+            centre is that of the descriptions; with an image encoder, 0.
 
         y : object, default=None
             Ignored.
@@ -124,8 +124,8 @@ default=None
         Raises
         ------
         TypeError
-            If `class_descriptions` is no mapping, its keys cannot be sorted, or a
-            description is no text.
+            If `class_descriptions` is not a mapping, its keys cannot be sorted, or a
+            description is not a str.
 
         ValueError
             If there are fewer than two classes, a description is empty, a template
@@ -160,7 +160,7 @@ default=None
         Parameters
         ----------
         X : array-like of shape (n_samples, d) or raw samples of length n_samples
-            Numbers are taken as embeddings of `encoder`.
+            Numbers are treated as embeddings of `encoder`.
 
         Returns
         -------
@@ -182,7 +182,7 @@ default=None
         return softmax(self.scale * (Z @ D.T).astype(np.float64), axis=1)
 
     def embed(self, X):
-        """Embed raw samples; embeddings are checked and scaled to unit L2 norm.
+        """Embed raw samples; validate and normalize embeddings.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ default=None
         """
         check_is_fitted(self, "description_embeddings_")
         if n_rows(X) == 0:
-            raise ValueError("X is empty: there is no sample (0 samples) to embed.")
+            raise ValueError("X is empty: there are no samples (0 samples) to embed.")
         if not is_numeric(X):
             X = self.encoder_.transform(X)
         Z = check_unit_embeddings(
@@ -210,7 +210,7 @@ default=None
         return Z.toarray() if sparse.issparse(Z) else Z
 
     def closeness(self, X):
-        """Return the cosine of centred samples with each description.
+        """Return the cosine similarity of centred samples and each description.
 
         Parameters
         ----------
@@ -232,18 +232,18 @@ default=None
         return (Z @ self.description_embeddings_.T).astype(np.float64)
 
     def description_rows(self, X):
-        """Return the descriptions as samples: one per class, of the same kind as X.
+        """Return the descriptions as samples: one per class, of the same type as X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, d) or raw samples of length n_samples
-            Samples; only their kind matters.
+            Samples; only their type matters.
 
         Returns
         -------
         ndarray of shape (n_classes, d) or (n_classes,) or None
-            Embeddings, moved so that their mean is that of the samples; or texts;
-            or None if X is neither, as are images.
+            Embeddings, shifted so that their mean is that of the samples; or texts; or
+            None if X is neither, such as images.
         """
         check_is_fitted(self, "center_")
         if is_text(X) and not _is_of_images(self.encoder_):
@@ -254,7 +254,7 @@ default=None
         return D - D.mean(axis=0) + self.center_
 
     def _embed_descriptions(self):
-        """Average over prompts and descriptions of a class; rows of unit norm."""
+        """Average the prompts and descriptions of each class; rows have unit norm."""
         filled = [
             [p.replace("{}", text) for text in texts for p in self.prompts]
             for texts in self.descriptions_
@@ -269,13 +269,13 @@ default=None
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
-        # Only of the encoder's own width, which no one can know before it is loaded.
+        # The width must be the encoder's, which is unknown before it is loaded.
         tags.input_tags.two_d_array = False
         return tags
 
 
 def _is_of_images(encoder):
-    """Tell whether samples are images: then texts lie apart, and str are paths."""
+    """Tell whether the encoder embeds images, so that strings are paths."""
     return get_tags(encoder).input_tags.three_d_array
 
 

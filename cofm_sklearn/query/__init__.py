@@ -1,4 +1,4 @@
-"""Query strategies: what to label next."""
+"""Query strategies: which samples to label next."""
 
 from cofm_sklearn.query.adapters import ModALQuery, SkactivemlQuery
 from cofm_sklearn.query.ask_again import AskAgainQuery

@@ -1,4 +1,4 @@
-"""Strategies of modAL and scikit-activeml as strategies of this package."""
+"""Adapters for strategies of modAL and scikit-activeml."""
 
 from inspect import Parameter, signature
 
@@ -21,18 +21,18 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["ModALQuery", "SkactivemlQuery"]
 
-# What `query` of scikit-activeml calls the classifier -> its flag to refit it.
+# scikit-activeml's argument for the classifier -> its flag to refit it.
 _CLASSIFIER_ARGUMENTS = {"clf": "fit_clf", "estimator": "fit_estimator"}
 _FILLED_IN = {"X", "y", "candidates", "batch_size", "return_utilities"}
 
 
 class ModALQuery(BaseQueryStrategy):
-    """A strategy function of modAL, with parameters, a cold start and fair ties.
+    """Wrap a modAL strategy function as an estimator with cold start and fair ties.
 
-    Loops of this package and modAL's learners take the function as it is; wrapped, its
-    arguments are parameters that `clone` and `GridSearchCV` know, an unfitted learner
-    gets random samples, and samples of equal worth are drawn by `random_state`
-    (modAL would take the first of them, or numpy's global random numbers).
+    Loops of this package and modAL's learners also accept the bare function. Wrapped,
+    its arguments become parameters for `clone` and `GridSearchCV`, an unfitted learner
+    gets random samples, and ties are broken by `random_state` (modAL would take the
+    first, or use NumPy's global random state).
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class ModALQuery(BaseQueryStrategy):
         Called as ``function(learner, X_pool, n_instances=n, **arguments)``.
 
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     arguments : dict or None, default=None
         Further arguments of the function.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels.
+        Seed. Each call combines it with the number of labels.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class ModALQuery(BaseQueryStrategy):
         X_pool = check_pool(X_pool, allow_nan=may_have_gaps(learner))
         taught = getattr(learner, "y_training", None)
         rng = self._rng(0 if taught is None else len(taught))
-        # modAL settles ties by position, so positions are shuffled.
+        # modAL breaks ties by position, so positions are shuffled.
         order = rng.permutation(n_rows(X_pool))
         try:
             picked, worth = ask_strategy(
@@ -92,31 +92,31 @@ class ModALQuery(BaseQueryStrategy):
 
 
 class SkactivemlQuery(BaseQueryStrategy):
-    """A pool strategy of scikit-activeml (BADGE, CoreSet, TypiClust, ProbCover, ...).
+    """Wrap a pool strategy of scikit-activeml (BADGE, CoreSet, TypiClust, ...).
 
-    The strategy sees labelled and pool samples together, with missing labels for the
-    pool, and the small model as the learner has trained it; nothing is trained again.
-    Strategies without a model see embeddings with rows of unit norm; those with one
-    see what the small model sees.
+    The strategy gets labelled and pool samples together, with missing labels for the
+    pool, and the learner's trained small model; nothing is trained again. Strategies
+    without a model get embeddings with rows of unit norm; those with a model get the
+    small model's input.
 
     Parameters
     ----------
     strategy : scikit-activeml query strategy
-        Any for one annotator whose `query` needs at most a classifier. It is cloned
-        for every call, so what it keeps between calls does not count.
+        Any strategy for one annotator whose `query` needs at most a classifier. It is
+        cloned for every call, so it keeps no state between calls.
 
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     random_state : int, RandomState or None, default=None
-        Seed for the strategy and its clustering, where they have none of their own.
-        A call draws from the seed and the number of labels.
+        Seed for the strategy and its clustering, if they have none of their own. Each
+        call combines it with the number of labels.
 
     Notes
     -----
-    Before the first label, and while only one class is known, a strategy that needs
-    a classifier is replaced by random draws. Among duplicate rows, some strategies
-    pick one sample several times; random samples take the place of the repetitions.
+    Without labels, or with labels of one class only, a strategy that needs a classifier
+    is replaced by random sampling. Among duplicate rows, some strategies pick one
+    sample several times; random samples replace the repeated picks.
 
     References
     ----------
@@ -180,7 +180,7 @@ class SkactivemlQuery(BaseQueryStrategy):
         return import_optional(f"skactiveml.{module}", needed_by="SkactivemlQuery")
 
     def _classifier_argument(self):
-        """Return how `query` calls the classifier, None if it wants none."""
+        """Return the name of `query`'s classifier argument, or None if it has none."""
         base = self._skactiveml("base").SingleAnnotatorPoolQueryStrategy
         if not isinstance(self.strategy, base):
             raise TypeError(
@@ -201,7 +201,7 @@ class SkactivemlQuery(BaseQueryStrategy):
         return known.pop() if known else None
 
     def _seeded(self, rng):
-        """Clone the strategy, and seed what has no seed."""
+        """Clone the strategy, and set missing seeds."""
         strategy = clone(self.strategy).set_params(missing_label=np.nan)
         parameters = strategy.get_params(deep=False)
         seed = int(rng.randint(np.iinfo(np.int32).max))
@@ -215,7 +215,7 @@ class SkactivemlQuery(BaseQueryStrategy):
 
 
 class _FittedModel(ClassifierMixin, BaseEstimator):
-    """A fitted model that speaks of all classes, as positions."""
+    """A fitted model whose classes are all positions."""
 
     def __init__(self, model, classes):
         self.model = model
@@ -244,7 +244,7 @@ class _FittedModel(ClassifierMixin, BaseEstimator):
 
 
 def _distinct(picked, n_instances, n_pool, rng):
-    """Put random samples in the place of picks that repeat earlier ones."""
+    """Replace repeated picks by random samples."""
     _, first = np.unique(picked, return_index=True)
     picked = picked[np.sort(first)]
     rest = rng.permutation(np.setdiff1d(np.arange(n_pool), picked))

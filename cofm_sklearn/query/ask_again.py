@@ -1,4 +1,4 @@
-"""Ask again about labels that are worth a second opinion."""
+"""Query strategy that also asks for second opinions on labels."""
 
 import warnings
 from contextlib import redirect_stdout
@@ -25,47 +25,47 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["AskAgainQuery", "opinion_on_labeled"]
 
 _SCORES = ("doubt", "activelab")
-# Labels this likely to be right are not asked about again: clean ones are left alone.
+# No second opinion on labels that are at least this likely right.
 _SURE = 0.8
 
 
 class AskAgainQuery(BaseQueryStrategy):
     """Split each batch between new samples and labels worth a second opinion.
 
-    New samples come from another strategy, labels to ask about again from
+    New samples come from another strategy, and labels for a second opinion from
     `select_again`, which `ActiveLearningClassifier` calls for each batch. Every answer
     costs one label of the budget.
 
     Parameters
     ----------
     query_strategy : query strategy or callable
-        Chooses the new samples: a strategy of this package, or a function of modAL.
+        Selects the new samples: a strategy of this package, or a function of modAL.
 
     n_instances : int, default=1
-        Answers per batch, unless the call says otherwise.
+        Answers per batch, unless given in the call.
 
     share : float, default=0.1
-        Largest share of the answers that second opinions get, 0 to 1. At 40 % wrong
-        answers, 0.1 was about as good as new samples only, more was no better.
+        Maximal share of second opinions in the answers, 0 to 1. With 40 % wrong
+        answers, 0.1 was about as good as new samples only; more was no better.
 
     score : {"doubt", "activelab"}, default="doubt"
-        - ``"doubt"``: how likely the label that all answers speak for is wrong, as
-          `combine_annotators` says with the learner's probabilities, divided by a
-          power of the share of the rarest class among the answers. Labels that are
-          right with a probability of 0.8 are not asked about again. It needs
-          probabilities that can be taken literally, such as the co-decision's.
-        - ``"activelab"``: cleanlab's score, which is comparable between new samples
-          and answered ones; of both, the lowest are taken. [1]_ Needs the extra
+        - ``"doubt"``: the probability that the consensus label is wrong, from
+          `combine_annotators` with the learner's probabilities, divided by a power of
+          the share of the rarest class among the answers. Labels that are right with a
+          probability of 0.8 get no second opinion. It needs calibrated probabilities,
+          such as the co-decision's.
+        - ``"activelab"``: cleanlab's score, which is comparable between new and
+          answered samples; the lowest of both are selected. [1]_ Needs the extra
           ``baselines``.
 
     balance : float, default=1.0
-        Power of the class shares, 0 or more, for ``"doubt"``.
+        Power of the class shares, at least 0, for ``"doubt"``.
 
     max_answers : int, default=3
-        Answers that a sample can get, at least 2.
+        Maximal number of answers per sample, at least 2.
 
     random_state : int, RandomState or None, default=None
-        Seed for a `query_strategy` that has none of its own.
+        Seed for a `query_strategy` without its own seed.
 
     See Also
     --------
@@ -73,8 +73,8 @@ class AskAgainQuery(BaseQueryStrategy):
 
     Notes
     -----
-    With the stock learners of modAL, `query` gives new samples only. Keep the answers
-    as one list per sample of ``learner.X_training``; then, in each round::
+    With modAL's stock learners, `query` returns new samples only. Keep the answers as
+    one list per sample of ``learner.X_training``; then, in each round::
 
         again = strategy.select_again(learner, answers, X_pool, n_instances=10)
         for i in again:
@@ -90,8 +90,8 @@ class AskAgainQuery(BaseQueryStrategy):
        by Multiple Annotators. ICLR Workshop on Trustworthy ML.
 
     Sheng, V. S., Provost, F., Ipeirotis, P. G. (2008). Get Another Label? Improving
-    Data Quality and Data Mining Using Multiple, Noisy Labelers. KDD. (asking again
-    where the label is least sure)
+    Data Quality and Data Mining Using Multiple, Noisy Labelers. KDD. (repeated
+    labelling of the least certain labels)
 
     Examples
     --------
@@ -132,7 +132,7 @@ class AskAgainQuery(BaseQueryStrategy):
         self.random_state = random_state
 
     def select_again(self, learner, answers, X_pool=None, n_instances=None):
-        """Choose labelled samples to ask about once more.
+        """Select labelled samples for a second opinion.
 
         Parameters
         ----------
@@ -140,22 +140,21 @@ class AskAgainQuery(BaseQueryStrategy):
             A fitted learner, such as modAL's ActiveLearner.
 
         answers : array-like of shape (n_labeled, n_answers)
-            The answers about each sample of ``learner.X_training``, with None where a
-            sample has fewer than others.
+            The answers about each sample of ``learner.X_training``, padded with None.
 
         X_pool : array-like of length n_pool or None, default=None
-            Unlabelled samples; None says that none is left, so that the whole batch
-            can be second opinions.
+            Unlabelled samples; None means that none are left, so that the whole batch
+            may be second opinions.
 
         n_instances : int, default=None
-            Answers in the batch, new samples and second opinions together; None takes
-            the strategy's own.
+            Number of answers in the batch, new samples and second opinions together;
+            None uses the strategy's own.
 
         Returns
         -------
         ndarray of shape (n_again,), dtype int64
-            Positions in ``learner.X_training``, the most doubtful first; there may be
-            none, and there are at most `n_instances`.
+            Positions in ``learner.X_training``, the most doubtful first; between 0 and
+            `n_instances` of them.
 
         Raises
         ------
@@ -183,7 +182,7 @@ class AskAgainQuery(BaseQueryStrategy):
         n_before = (codes >= 0).sum(axis=1)
         limit = n_instances
         if X_pool is not None:
-            # Shares of single answers add up from batch to batch.
+            # Fractions of an answer accumulate over batches.
             so_far = n_before.sum()
             limit = int(self.share * (so_far + n_instances)) - int(self.share * so_far)
         if self.score == "activelab":
@@ -225,7 +224,7 @@ class AskAgainQuery(BaseQueryStrategy):
 
 
 def opinion_on_labeled(learner, answers, X=None):
-    """Return all classes, and what a learner says of labelled samples.
+    """Return all classes, and a learner's probabilities on labelled samples.
 
     Parameters
     ----------
@@ -233,15 +232,15 @@ def opinion_on_labeled(learner, answers, X=None):
         A fitted learner.
 
     answers : ndarray of shape (n_labeled, n_answers), dtype object
-        Answers, None where there is none; their labels are classes as well.
+        Answers, padded with None; their labels are added to the classes.
 
     X : array-like of length n_labeled or None, default=None
-        The samples; None takes ``learner.X_training``.
+        The samples; None uses ``learner.X_training``.
 
     Returns
     -------
     classes : ndarray of shape (n_classes,)
-        Sorted.
+        The sorted classes.
 
     proba : ndarray of shape (n_labeled, n_classes)
         Probabilities; 0 for classes that the learner does not know.
@@ -253,13 +252,13 @@ def opinion_on_labeled(learner, answers, X=None):
 
 
 def _aligned(learner, X, classes):
-    """Ask a learner for probabilities of all classes."""
+    """Return a learner's probabilities of all classes."""
     proba = np.asarray(learner.predict_proba(X), dtype=np.float64)
     return align_proba(proba, learner.estimator.classes_, classes)
 
 
 def _encode(answers, classes):
-    """Positions of the answers in classes, -1 where there is none."""
+    """Return the positions of the answers in classes, -1 if missing."""
     codes = np.full(answers.shape, -1, dtype=np.int64)
     given = np.array([[label is not None for label in row] for row in answers])
     codes[given] = encode_labels(answers[given], classes, name="answers")
@@ -267,17 +266,17 @@ def _encode(answers, classes):
 
 
 def _doubt_worth(codes, own, quality, shares, balance):
-    """Doubt in each label, more where an answer names a rare class."""
+    """Return the doubt in each label, higher if an answer is a rare class."""
     named = np.where(codes >= 0, shares[codes], np.inf).min(axis=1)
     rarest = np.maximum(np.minimum(named, shares[own]), 1e-6)
     return np.where(quality < _SURE, (1 - quality) / rarest**balance, -np.inf)
 
 
 def _activelab_worth(codes, proba, proba_pool):
-    """ActiveLab's scores of labelled and new samples, the highest worth most."""
+    """Return ActiveLab's scores of labelled and new samples; higher is worth more."""
     module = import_optional("cleanlab.multiannotator", needed_by='score="activelab"')
     labels = np.where(codes < 0, np.nan, codes.astype(float))
-    # It prints what it finds unusual about few labels.
+    # cleanlab prints remarks about few labels.
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         labeled, new = module.get_active_learning_scores(labels, proba, proba_pool)

@@ -1,4 +1,4 @@
-"""What all query strategies share."""
+"""Base class and helpers of all query strategies."""
 
 from copy import deepcopy
 from numbers import Integral
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def check_strategy(strategy, name="query_strategy"):
-    """Raise a TypeError unless a strategy can be called; the cure is named."""
+    """Raise a TypeError that names the cure unless a strategy can be called."""
     if callable(strategy):
         return
     if type(strategy).__module__.partition(".")[0] == "skactiveml":
         raise TypeError(
-            f"{name} must be callable. Wrap what is of scikit-activeml: "
+            f"{name} must be callable. Wrap a strategy of scikit-activeml: "
             f"SkactivemlQuery({strategy!r})."
         )
     raise TypeError(
@@ -36,21 +36,21 @@ def check_strategy(strategy, name="query_strategy"):
 
 
 def ask_strategy(strategy, learner, X_pool, n_instances, **options):
-    """Ask any strategy, and make sure that its answer can be used.
+    """Call any strategy, and validate what it returns.
 
     Parameters
     ----------
     strategy : callable
-        Of this package, or a function of modAL or of the user's.
+        A strategy of this package, a function of modAL, or the user's own.
 
     learner : object
-        As the strategy takes it.
+        A learner that the strategy accepts.
 
     X_pool : array-like of length n_pool
         Unlabelled samples.
 
     n_instances : int
-        How many are wanted.
+        Number of samples to query.
 
     **options
         Further arguments of the strategy.
@@ -58,18 +58,18 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
     Returns
     -------
     picked : ndarray of shape (n_instances,), dtype int64
-        Distinct positions in X_pool, in the order of asking.
+        Distinct positions in X_pool, in query order.
 
     others : object or None
-        What the strategy returned beside them: utilities, or modAL's metrics.
+        Anything else that the strategy returned: utilities, or modAL's metrics.
 
     Raises
     ------
     ValueError
-        If it returned anything else; it is named.
+        If it returned anything else; the error shows it.
     """
     found = strategy(learner, X_pool, n_instances=n_instances, **options)
-    # modAL 0.4.2 gives (indices, metrics).
+    # Strategies for modAL 0.4.2 return (indices, metrics).
     picked, *others = found if isinstance(found, tuple) else (found,)
     n_pool = n_rows(X_pool)
     try:
@@ -92,10 +92,10 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
 
 
 def rng_of_round(seed, n_labeled):
-    """Draws of a round: the same for the same seed and labels, else new ones.
+    """Return the random state of a round, determined by seed and number of labels.
 
-    modAL 0.4.2 calls a strategy again where the first call raised, so a given
-    RandomState is copied, not used up.
+    modAL 0.4.2 calls a strategy again if the first call raised an error, so a given
+    RandomState is copied, not advanced.
     """
     if seed is None:
         return check_random_state(None)
@@ -111,28 +111,28 @@ def take_highest(utilities, n_instances, rng):
 
 
 class BaseQueryStrategy(BaseEstimator):
-    """Base of query strategies: callables that modAL takes, and estimators.
+    """Base class of query strategies: estimators that modAL can call.
 
-    A subclass stores its parameters, among them `n_instances` and `random_state`,
-    and writes ``_select``, or ``_select_for`` if it wants the learner itself. It keeps
-    no state: equal input and an equal seed give equal picks.
+    A subclass stores its parameters, including `n_instances` and `random_state`, and
+    implements ``_select``, or ``_select_for`` if it needs the learner itself. It has no
+    other state: equal input and an equal seed give equal picks.
     """
 
     prior = None
 
     def __call__(self, learner, X_pool, n_instances=None, *, return_utilities=False):
-        """Choose what to label next; this is what modAL calls.
+        """Select the samples to label next; this is what modAL calls.
 
         Parameters
         ----------
         learner : modAL learner or committee, or estimator
-            Who will learn from the labels; may be unfitted.
+            The learner of the labels; may be unfitted.
 
         X_pool : array-like of length n_pool
-            Unlabelled samples, as the learner takes them.
+            Unlabelled samples that the learner accepts.
 
         n_instances : int, default=None
-            How many samples; None takes the strategy's own `n_instances`.
+            Number of samples; None uses the strategy's own `n_instances`.
 
         return_utilities : bool, default=False
             Whether to return the scores as well.
@@ -140,21 +140,21 @@ class BaseQueryStrategy(BaseEstimator):
         Returns
         -------
         indices : ndarray of shape (n_instances,), dtype int64
-            Positions in X_pool, in the order of asking.
+            Positions in X_pool, in query order.
 
         utilities : ndarray of shape (n_pool,), dtype float64
-            Only with `return_utilities`: what each sample was worth when the first
-            was picked; NaN where it was not looked at. (A learner of modAL 0.4.2
-            gets the utilities of the chosen instead, as it expects.)
+            Only with `return_utilities`: the utility of each sample when the first was
+            picked; NaN if it was not evaluated. (A learner of modAL 0.4.2 gets the
+            utilities of the picked samples instead, as it expects.)
 
         Raises
         ------
         ValueError
-            If the pool is empty, holds values that are not finite, or is smaller
+            If the pool is empty, has values that are not finite, or is smaller
             than `n_instances`.
 
         TypeError
-            If `learner` is none, or `n_instances` no integer.
+            If `learner` is not a learner, or `n_instances` not an integer.
         """
         if not any(hasattr(learner, name) for name in ("fit", "estimator")):
             raise TypeError(
@@ -170,24 +170,24 @@ class BaseQueryStrategy(BaseEstimator):
         return indices
 
     def _select_for(self, learner, X_pool, n_instances):
-        """Choose from a learner's pool; returns indices and utilities."""
+        """Select from a learner's pool; return indices and utilities."""
         view = view_learner(learner, X_pool, self.prior)
         return self._select(view, n_instances, self._rng(len(view.y_labeled)))
 
     def _select(self, view, n_instances, rng):
-        """Choose from a `LearnerView`; returns indices and utilities."""
+        """Select from a `LearnerView`; return indices and utilities."""
         raise NotImplementedError(f"{type(self).__name__} has no _select.")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # It takes a learner and a pool, and there is nothing to fit.
+        # It is called with a learner and a pool; there is nothing to fit.
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags
 
     def _check_n_instances(self, n_instances, n_pool):
         if n_pool == 0:
-            raise ValueError("X_pool is empty: there is no sample left to ask for.")
+            raise ValueError("X_pool is empty: there are no samples left to label.")
         if n_instances is None:
             n_instances = self.n_instances
         return check_n_instances(n_instances, n_pool)

@@ -1,7 +1,7 @@
-"""Queries along the boundaries of classes: GALAXY and DIRECT.
+"""Query strategies along class boundaries: GALAXY and DIRECT.
 
-Both rank all samples, labelled or not, once per class and look for the place in the
-ranking where the class ends. The functions know ranks and observed labels only.
+Both rank all samples, labelled or not, once per class and search for the point in the
+ranking where the class ends. The functions use only ranks and observed labels.
 """
 
 import heapq
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class _RankingQuery(BaseQueryStrategy):
-    """Base of strategies that see rankings of labelled and pool samples."""
+    """Base class of strategies that rank labelled and pool samples."""
 
     def _select(self, view, n_instances, rng):
         n_pool = view.X_pool.shape[0]
@@ -42,41 +42,40 @@ class _RankingQuery(BaseQueryStrategy):
 
 
 class GalaxyQuery(_RankingQuery):
-    """Bisect the shortest gaps between classes, then ask around the cuts (GALAXY).
+    """Bisect the shortest gaps between classes, then query around the cuts (GALAXY).
 
-    For each class, samples are ranked from most to least like it. Between two
-    labelled neighbours of which one is of the class and one is not lies a cut; the
-    unlabelled samples between them are a gap. The sample in the middle of the
-    shortest gap over all classes is asked for; where all gaps are closed, the samples
-    closest to a cut. Small classes have short gaps, which balances the labels. Every
-    single label is believed, so wrong labels open gaps of their own.
+    For each class, samples are ranked by how likely they belong to it. A cut lies
+    between two neighbouring labelled samples of which only one is of the class; the
+    unlabelled samples between them form a gap. The sample in the middle of the shortest
+    gap over all classes is queried; once all gaps are closed, the samples closest to a
+    cut. Small classes have short gaps, which balances the labels. Every label is
+    trusted, so wrong labels open gaps of their own.
 
     Parameters
     ----------
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels.
+        Seed. Each call combines it with the number of labels.
 
     See Also
     --------
-    DirectQuery : The same idea for wrong labels.
+    DirectQuery : The same idea, robust to wrong labels.
 
     Notes
     -----
     The published algorithm reads each label before it chooses the next sample. In a
-    batch the label is not known yet, so a sample that was picked splits its gap into
-    two, and those wait until every gap that labels have shown was bisected. With
-    ``n_instances=1`` both are the same. The authors' code reads the labels of the
-    whole data set as it chooses, draws the class whose gap is bisected at random
-    instead of taking the shortest gap of all, and asks around cuts only where they
-    are inverted (a sample of the class ranked just below one that is not) and
-    elsewhere at random; here it asks around all cuts.
+    batch, the label is not known yet, so a picked sample splits its gap into two, which
+    wait until every gap between observed labels has been bisected. With
+    ``n_instances=1``, both are the same. The authors' code reads the labels of the
+    whole data set while choosing, draws the class whose gap is bisected at random
+    instead of taking the shortest gap of all, and queries only around inverted cuts (a
+    sample of the class ranked just below one of another class) and at random elsewhere;
+    this implementation queries around all cuts.
 
-    Before the first label, and while only one class is known, samples are drawn at
-    random. Takes ``O(n_seen * n log n)`` per call for n samples and n_seen classes
-    with a label.
+    Without labels, or with labels of one class only, samples are drawn at random. A
+    call takes ``O(n_seen * n log n)`` for n samples and n_seen classes with labels.
 
     References
     ----------
@@ -106,42 +105,42 @@ class GalaxyQuery(_RankingQuery):
 
 
 class DirectQuery(_RankingQuery):
-    """Find where each class ends in spite of wrong labels, and ask there (DIRECT).
+    """Find the boundary of each class despite wrong labels, and query there (DIRECT).
 
-    For each class, samples are ranked from most to least like it; the class ends at
-    the threshold with the fewest labels on the wrong side. Half of a batch is drawn
-    from the interval in which the threshold can be, for the rarest classes first; the
-    other half is what lies closest to the thresholds found so far, rarest classes
-    first again. Thresholds count all labels, so a few wrong ones hardly move them.
+    For each class, samples are ranked by how likely they belong to it; the class ends
+    at the threshold with the fewest labels on the wrong side. Half of a batch is drawn
+    from the interval of possible thresholds, for the rarest classes first; the other
+    half is closest to the thresholds found so far, again rarest classes first.
+    Thresholds depend on all labels, so a few wrong ones hardly move them.
 
     Parameters
     ----------
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     min_per_class : int, default=3
-        Samples that a class gets from the first half of a batch, at least 1. Where it
-        does not suffice for all classes, the rarest get their share.
+        Samples per class in the first half of a batch, at least 1. If it is too small
+        for all classes, the rarest get theirs.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels.
+        Seed. Each call combines it with the number of labels.
 
     See Also
     --------
-    GalaxyQuery : Its predecessor, for right labels.
+    GalaxyQuery : Its predecessor, which trusts every label.
 
     Notes
     -----
     The published algorithm reads labels several times within a batch and narrows the
     interval each time by the same factor, ``d ** (1 / n_rounds)`` for d unlabelled
-    samples in it. Here every batch is one such round, and how many rounds there were
-    is read off the labels inside the interval, so that a call depends on
-    probabilities and observed labels alone. The authors' code reads the labels of
-    the whole data set as it chooses, serves all classes whatever the minimum per
-    class says, and visits classes in random order in the second half.
+    samples in it. Here every batch is one such round, and the number of rounds is
+    inferred from the labels inside the interval, so that a call depends only on
+    probabilities and observed labels. The authors' code reads the labels of the whole
+    data set while choosing, serves all classes regardless of the minimum per class, and
+    visits classes in random order in the second half.
 
-    Before the first label, and while only one class is known, samples are drawn at
-    random. Takes ``O(min(n_classes, n_instances) * n log n)`` per call for n samples.
+    Without labels, or with labels of one class only, samples are drawn at random. A
+    call takes ``O(min(n_classes, n_instances) * n log n)`` for n samples.
 
     References
     ----------
@@ -175,7 +174,7 @@ class DirectQuery(_RankingQuery):
 
 
 class ClassRankings:
-    """Rank samples for a class, most like it first; one class at a time.
+    """Rank samples by how likely they belong to a class, one class at a time.
 
     Parameters
     ----------
@@ -199,14 +198,14 @@ class ClassRankings:
         return self._proba.shape[1]
 
     def __getitem__(self, k):
-        """Order samples by how far class k is below the highest of the sample.
+        """Order samples by the gap of class k to their highest probability.
 
-        Samples predicted as k come first, the most certain one leading.
+        Samples predicted as k come first, the most certain one at the top.
         """
         proba = self._proba[:, k]
         below = self._top - proba
         order = np.argsort(below, kind="stable")
-        # Few are equal, but for those predicted as k: so one key is sorted, not two.
+        # Ties are rare except among those predicted as k, so one sort key suffices.
         ranked = below[order]
         edges = np.flatnonzero(np.diff(ranked)) + 1
         starts, stops = np.r_[0, edges], np.r_[edges, len(order)]
@@ -219,7 +218,7 @@ class ClassRankings:
 
 
 def galaxy_picks(proba, labels, n_instances, rng):
-    """Choose samples as GALAXY does, from observed labels.
+    """Select samples with GALAXY, from observed labels.
 
     Parameters
     ----------
@@ -227,10 +226,10 @@ def galaxy_picks(proba, labels, n_instances, rng):
         Class probabilities of labelled and unlabelled samples.
 
     labels : ndarray of shape (n_samples,), dtype int
-        Observed class, or -1 where there is none.
+        Observed class, or -1 without a label.
 
     n_instances : int
-        How many, at most the number of unlabelled samples.
+        Number of samples, at most that of unlabelled samples.
 
     rng : RandomState
         Breaks ties.
@@ -238,12 +237,12 @@ def galaxy_picks(proba, labels, n_instances, rng):
     Returns
     -------
     ndarray of shape (n_instances,), dtype int64
-        Unlabelled samples in the order of asking.
+        Unlabelled samples in query order.
     """
     rankings = ClassRankings(proba)
     gaps, orders, cuts = [], {}, {}
-    # A class without a label has no end. With two classes the second ranking is the
-    # first one read backwards.
+    # A class without labels has no boundary. With two classes, the second ranking is
+    # the reverse of the first.
     known = np.unique(labels[labels >= 0])
     for k in known if len(rankings) > 2 else range(1):
         order = rankings[k].astype(np.int32)
@@ -273,7 +272,7 @@ def galaxy_picks(proba, labels, n_instances, rng):
 
 
 def direct_picks(proba, labels, n_instances, rng, *, min_per_class=3):
-    """Choose samples as DIRECT does, from observed labels.
+    """Select samples with DIRECT, from observed labels.
 
     Parameters
     ----------
@@ -281,10 +280,10 @@ def direct_picks(proba, labels, n_instances, rng, *, min_per_class=3):
         Class probabilities of labelled and unlabelled samples.
 
     labels : ndarray of shape (n_samples,), dtype int
-        Observed class, or -1 where there is none.
+        Observed class, or -1 without a label.
 
     n_instances : int
-        How many, at most the number of unlabelled samples.
+        Number of samples, at most that of unlabelled samples.
 
     rng : RandomState
         Draws from the intervals and breaks ties.
@@ -295,7 +294,7 @@ def direct_picks(proba, labels, n_instances, rng, *, min_per_class=3):
     Returns
     -------
     ndarray of shape (n_instances,), dtype int64
-        Unlabelled samples in the order of asking.
+        Unlabelled samples in query order.
     """
     rankings = ClassRankings(proba)
     n_classes = len(rankings)
@@ -333,27 +332,27 @@ def best_threshold(signs):
     Parameters
     ----------
     signs : ndarray of shape (n_samples,), dtype int
-        Along a ranking: 1 for a label of the class, -1 for another label, 0 for none.
+        In ranking order: 1 for a label of the class, -1 for another label, 0 for none.
 
     Returns
     -------
     int
-        How many samples are on the side of the class, 0 to n_samples. Of equally
-        good thresholds the middle one; 0 as long as no label is of the class.
+        Number of samples on the side of the class, 0 to n_samples. Among equally good
+        thresholds, the middle one; 0 as long as no label is of the class.
     """
     if not (signs > 0).any():
-        return 0  # where a first member is likeliest
+        return 0  # where a first member is most likely
     agreement = np.concatenate([[0], np.cumsum(signs)])
     ties = np.flatnonzero(agreement == agreement.max())
     return int(ties[len(ties) // 2])
 
 
 def threshold_interval(signs, n_per_round, rng):
-    """Find the part of a ranking where the threshold can be.
+    """Find the part of a ranking that contains the threshold.
 
-    From the outside, it begins where labels begin to contradict each other. Labels
-    inside show that it was asked about before; for each `n_per_round` of them it is
-    narrowed further, at the end where the threshold agrees with fewer labels.
+    It starts where labels begin to contradict each other, seen from the outside. Labels
+    inside it come from earlier queries; each `n_per_round` of them narrow it further,
+    at the end where the threshold agrees with fewer labels.
 
     Parameters
     ----------
@@ -361,7 +360,7 @@ def threshold_interval(signs, n_per_round, rng):
         As in `best_threshold`.
 
     n_per_round : int
-        Labels that count as one round, at least 1.
+        Number of labels that count as one round, at least 1.
 
     rng : RandomState
         Breaks ties.
@@ -392,18 +391,18 @@ def threshold_interval(signs, n_per_round, rng):
 
 
 def _signs(order, labels, k):
-    """Return 1, -1 or 0 along a ranking: the class, another one, no label."""
+    """Return 1, -1 or 0 in ranking order: the class, another one, no label."""
     ranked = labels[order]
     return np.where(ranked < 0, 0, np.where(ranked == k, 1, -1))
 
 
 def _shares(total, n):
-    """Split a total into n parts as equal as can be, the larger ones first."""
+    """Split a total into n nearly equal parts, the larger ones first."""
     return [total // n + (i < total % n) for i in range(n)]
 
 
 def _distance_to_cuts(orders, cuts, n_samples):
-    """Distance of each sample to the nearest cut in any ranking, in ranks."""
+    """Return each sample's distance to the nearest cut in any ranking, in ranks."""
     distance = np.full(n_samples, np.inf)
     positions = np.arange(n_samples)
     for k, places in cuts.items():

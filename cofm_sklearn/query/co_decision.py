@@ -1,4 +1,4 @@
-"""The query of the co-decision."""
+"""The query strategy of the co-decision."""
 
 from numbers import Integral, Real
 
@@ -30,76 +30,75 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["CoDecisionQuery"]
 
-# Samples from which the class shares of a larger pool are estimated.
+# Number of samples used to estimate the class shares of a larger pool.
 _SAMPLE = 16_384
-# Up to the first number all samples are candidates, in about 0.2 s; from larger pools
-# the second number is drawn.
+# Pools up to the first size are used completely, in about 0.2 s; from larger pools, the
+# second number of candidates is drawn.
 _SMALL_POOL, _DRAWN = 4096, 2048
 _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 
 class CoDecisionQuery(BaseQueryStrategy):
-    """Ask where the small model is unsure and nothing near is labelled yet.
+    """Query samples of high uncertainty that no label covers yet.
 
-    Samples are picked one by one, each where it adds most to the weighted coverage
-    of the embedding space by labelled samples. A sample weighs what the small model
-    does not know about it, divided by a power of the share of its class in the pool,
-    so that rare classes count. Similar samples cover each other, so a batch holds no
-    near-duplicates. Before the first label all weigh the same: the first batch
-    spreads over the pool, and a prior that no label has confirmed does not steer it.
+    Samples are picked one by one, each where it adds most to the weighted coverage of
+    the embedding space by labelled samples. The weight of a sample is the small model's
+    uncertainty, divided by a power of the share of its class in the pool, so that rare
+    classes count. Similar samples cover each other, so a batch has no near-duplicates.
+    Without labels, all weights are equal: the first batch spreads over the pool, and an
+    unconfirmed prior has no influence.
 
     Parameters
     ----------
     prior : prior or None, default=None
-        Prior for the balance of classes; None takes the learner's, if it has one. An
+        Prior for the balance of classes; None uses the learner's, if it has one. An
         unfitted one is fitted on the pool.
 
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     uncertainty : {"least_confidence", "margin", "entropy"}, default="least_confidence"
-        What the small model does not know: 1 minus its highest probability, 1 minus
-        the lead of the highest, or the entropy in units of its maximum.
+        Uncertainty of the small model: 1 minus its highest probability, 1 minus the
+        margin between the two highest, or the normalized entropy.
 
     sharpness : float, default=2.0
-        Power of the uncertainty, 0 or more: 0 covers the pool whatever is known, a
-        large one looks at the most uncertain samples only.
+        Power of the uncertainty, at least 0: 0 covers the pool regardless of
+        uncertainty, a large value queries only the most uncertain samples.
 
     balance : float, default=0.25
-        Power of the class shares, 0 or more: 0 leaves classes to their frequency, 1
-        makes all classes weigh the same. Shares are estimated on the pool.
+        Power of the class shares, at least 0: 0 weights classes by their frequency, 1
+        gives all classes the same weight. Shares are estimated on the pool.
 
     kernel_width : "auto" or float, default="auto"
-        How far a label reaches, in units of distance between embeddings of unit
-        norm. ``"auto"`` takes it from the distances to near neighbours in the pool.
+        Reach of a label, in units of distance between embeddings of unit norm.
+        ``"auto"`` derives it from the distances to near neighbours in the pool.
 
     max_candidates : "auto", int or None, default="auto"
-        From a larger pool, this many samples are drawn, half of them by weight and
-        half with equal weight for all classes; they are the candidates and stand for
-        the pool. So the pool is read once, in blocks, and time and memory of the
-        greedy step do not grow with it. ``"auto"`` draws 2,048 from pools of more than
-        4,096 samples. None makes every sample a candidate, which takes time
-        proportional to the square of the pool.
+        Number of candidates drawn from a larger pool, half of them by weight and half
+        with equal weight for all classes; they represent the pool. So the pool is read
+        once, in blocks, and time and memory of the greedy step do not depend on its
+        size. ``"auto"`` draws 2,048 from pools of more than 4,096 samples. With None,
+        every sample is a candidate, which takes time quadratic in the size of the pool.
 
     block_size : "auto" or int, default="auto"
-        Samples of the pool that are read at once. ``"auto"`` takes as many as fit into
-        16 MiB. It changes results only as far as the order of sums does.
+        Number of pool samples to read at once. ``"auto"`` uses as many as fit into 16
+        MiB. It affects results only through the order of sums.
 
     device : str or None, default=None
-        Device of torch on which candidates cover each other, for example ``"cuda"``;
-        None takes NumPy. The small model runs where it was told to, for example
+        torch device for the coverage of candidates, for example ``"cuda"``; None uses
+        NumPy. The small model runs on its own device, for example
         ``NetClassifier(device="cuda")``.
 
     verbose : int, default=0
-        Above 0, a progress bar is shown while a large pool is read.
+        Above 0, show a progress bar while a large pool is read.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels, so rounds differ
-        and can be repeated.
+        Seed. Each call combines it with the number of labels, so rounds differ and are
+        reproducible.
 
     See Also
     --------
-    CoDecisionClassifier : The prediction that goes with it.
+    CoDecisionClassifier : The classifier that goes with it.
 
     References
     ----------
@@ -166,7 +165,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         trust=None,
         return_utilities=False,
     ):
-        """Choose what to label next, from plain arrays.
+        """Select the samples to label next, from plain arrays.
 
         Parameters
         ----------
@@ -174,28 +173,28 @@ class CoDecisionQuery(BaseQueryStrategy):
             Embeddings of the unlabelled samples; rows are scaled to unit L2 norm.
 
         proba : array-like of shape (n_pool, n_classes), default=None
-            What the small model says; None before the first label.
+            Probabilities of the small model; None without labels.
 
         prior_proba : array-like of shape (n_pool, n_classes), default=None
-            What the prior says.
+            Probabilities of the prior.
 
         X_labeled : array-like or CSR of shape (n_labeled, d), default=None
             Embeddings of the labelled samples.
 
         y_labeled : array-like of shape (n_labeled,), default=None
-            Their labels, which are only checked: what matters is which samples have
-            one, and not what it says.
+            Their labels, which are only checked: only the positions of labelled samples
+            matter.
 
         n_instances : int, default=None
-            How many samples; None takes the strategy's own.
+            Number of samples; None uses the strategy's own.
 
         classes : array-like of shape (n_classes,), default=None
-            The label of each column, which are only checked, too: columns must be as
-            many, and labels be among them. None allows any.
+            The label of each column, which is also only checked: one per column,
+            including all labels in `y_labeled`. None allows any.
 
         trust : float, default=None
             Weight of the prior in the estimate of class shares, 0 to 1; None means
-            0.5 where both probabilities are given.
+            0.5 if both probabilities are given.
 
         return_utilities : bool, default=False
             Whether to return the scores as well.
@@ -203,11 +202,11 @@ class CoDecisionQuery(BaseQueryStrategy):
         Returns
         -------
         indices : ndarray of shape (n_instances,), dtype int64
-            Rows of X_pool, in the order of asking.
+            Rows of X_pool, in query order.
 
         utilities : ndarray of shape (n_pool,), dtype float64
-            Only with `return_utilities`: coverage that each sample would have added
-            as the first pick; NaN where it was no candidate.
+            Only with `return_utilities`: coverage that each sample would have added as
+            the first pick; NaN if it was not a candidate.
 
         Raises
         ------
@@ -219,7 +218,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         n_pool = len(pool)
         if not isinstance(pool, BlockPool):
             raise TypeError(
-                "select takes arrays of this machine. For a pool on Dask call the "
+                "select needs arrays on this machine. For a pool on Dask, call the "
                 "strategy itself, with a learner: strategy(learner, X_pool)."
             )
         if len(pool.shape) != 2:
@@ -282,10 +281,10 @@ class CoDecisionQuery(BaseQueryStrategy):
     def _select_from(
         self, pool, source, rows, X_sample, X_labeled, trust, n_instances, rng
     ):
-        """Weigh the pool, draw candidates, and pick those that cover it best."""
+        """Weight the pool, draw candidates, and pick those that cover it best."""
         n_pool = len(pool)
         n_candidates = self._count_candidates(n_pool, n_instances)
-        # Positions of the sample; a small pool is its own sample, and read once.
+        # Positions of the sample; a small pool is used completely, and read once.
         positions = slice(0, n_pool) if rows is None else rows
         read = source.read(X_sample, positions)
         proba, prior_proba = read[:2]
@@ -312,7 +311,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         chosen, weight, X = reservoir.sample(n_candidates)
         order = rng.permutation(n_candidates)  # ties are broken at random
         chosen, weight, X = chosen[order], weight[order], X[order]
-        # Candidates that were drawn need not be drawn by weight again.
+        # Drawn candidates need no second weighted draw.
         odds = reservoir.size[order] if n_candidates == n_pool else None
         X_labeled = X[:0] if X_labeled is None else X_labeled
         X, X_labeled = to_device(X, self.device), to_device(X_labeled, self.device)
@@ -360,14 +359,14 @@ class CoDecisionQuery(BaseQueryStrategy):
 
 
 def _sample_rows(n_pool, rng):
-    """Positions of a uniform sample of the pool; None stands for all of it."""
+    """Return positions of a uniform sample of the pool; None for all of it."""
     if n_pool <= _SAMPLE:
         return None
     return np.sort(rng.choice(n_pool, size=_SAMPLE, replace=False))
 
 
 def _check_probas(proba, prior_proba, n_pool, n_classes):
-    """Check shapes at once; values are checked block by block."""
+    """Check shapes; values are checked block by block."""
     checked = []
     for given, name in ((proba, "proba"), (prior_proba, "prior_proba")):
         if given is not None:

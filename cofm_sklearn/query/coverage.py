@@ -1,7 +1,7 @@
-"""Greedy choice of samples that cover the weight of a pool.
+"""Greedy selection of samples that cover the weight of a pool.
 
-Pure functions on arrays with rows of unit L2 norm: NumPy arrays, CSR matrices, or
-tensors of torch on any device. NumPy and torch have what is used here under one name.
+Pure functions on arrays with rows of unit L2 norm: NumPy arrays, CSR matrices, or torch
+tensors on any device. All functions used here have the same names in NumPy and torch.
 """
 
 import sys
@@ -21,14 +21,14 @@ __all__ = [
     "to_device",
 ]
 
-# Rows and columns of the kernel worked on at once; narrow blocks stay in the cache.
+# Rows and columns per block of the kernel; narrow blocks fit into the CPU cache.
 _ROWS, _COLUMNS = 256, 4096
-# Up to so many rows, all of the kernel is kept: 64 MiB.
+# Up to this many rows, the whole kernel is kept: 64 MiB.
 _KEPT = 4096
 
 
 def to_device(X, device):
-    """Move rows to a device of torch; None leaves them where they are.
+    """Move rows to a torch device; None keeps them as they are.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def to_device(X, device):
         Rows.
 
     device : str or None
-        A device of torch, for example ``"cuda"``.
+        A torch device, for example ``"cuda"``.
 
     Returns
     -------
@@ -55,13 +55,13 @@ def to_device(X, device):
         return torch.as_tensor(X, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={device!r} cannot be used by torch: {error}. Take another one, or "
+            f"device={device!r} cannot be used by torch: {error}. Use another one, or "
             "None for NumPy."
         ) from error
 
 
 def gaussian_kernel(A, B, width):
-    """Gaussian kernel of unit rows: ``exp(-|a - b|^2 / (2 width^2))``.
+    """Compute the Gaussian kernel of unit rows: ``exp(-|a - b|^2 / (2 width^2))``.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def gaussian_kernel(A, B, width):
         Rows of unit L2 norm.
 
     width : float
-        Distance at which similarity has fallen to 0.61, above 0.
+        Distance at which the similarity is 0.61, above 0.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def gaussian_kernel(A, B, width):
 
 
 def covered_by(X, centres, width):
-    """How well each row is covered: similarity to the nearest centre, 0 to 1.
+    """Return the coverage of each row: similarity to the nearest centre, 0 to 1.
 
     Parameters
     ----------
@@ -108,15 +108,15 @@ def covered_by(X, centres, width):
 
 
 def similarities(X):
-    """Return the products of all rows with each other, or None if they are too many."""
+    """Return the products of all pairs of rows, or None if there are too many."""
     if X.shape[0] > _KEPT:
         return None
-    # Not with itself: NumPy then computes one half and mirrors it, which takes longer.
+    # Not X @ X.T: NumPy would compute one half and mirror it, which is slower.
     return _dot(X, X.copy() if _namespace(X) is np else X)
 
 
 def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10):
-    """Take a kernel width from the pool: a typical distance to close neighbours.
+    """Choose a kernel width: a typical distance to close neighbours in the pool.
 
     Parameters
     ----------
@@ -124,19 +124,19 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
         Rows of unit L2 norm.
 
     rng : RandomState
-        Draws the samples that are measured.
+        Draws the samples to measure.
 
     odds : ndarray of shape (n_pool,), default=None
-        From a larger pool, the draw is proportional to these; None draws evenly.
+        For a larger pool, sampling odds; None draws uniformly.
 
     similar : ndarray or Tensor of shape (n_pool, n_pool), default=None
-        What `similarities` made of X, where it is at hand.
+        Result of `similarities`, if available.
 
     n_samples : int, default=512
-        Samples whose neighbours are looked up, among 4 times as many others.
+        Number of samples whose neighbours are searched among 4 times as many others.
 
     neighbour : int, default=10
-        Which neighbour counts, per 2,048 samples.
+        Rank of the neighbour to use, per 2,048 samples.
 
     Returns
     -------
@@ -164,37 +164,37 @@ def kernel_width(X, rng, odds=None, *, similar=None, n_samples=512, neighbour=10
 
 
 def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
-    """Pick rows one by one, each where it adds most weighted coverage.
+    """Pick rows one by one, each time the one that adds most weighted coverage.
 
-    Maximises ``sum_j weight[j] * max_i k(i, j)`` over the picked rows i and what is
-    covered already. The objective is submodular, so the greedy choice is within
-    1 - 1/e of the best, and a gain once computed bounds all later ones: rows are
-    only looked at again when their bound leads (lazy greedy).
+    Maximises ``sum_j weight[j] * max_i k(i, j)`` over the picked rows i and the
+    existing coverage. The objective is submodular, so the greedy choice is within 1 -
+    1/e of the best, and each computed gain bounds all later ones: a row is only
+    evaluated again when its bound is the highest (lazy greedy).
 
     Parameters
     ----------
     X : ndarray, CSR or Tensor of shape (n_samples, d), float32
-        Rows of unit L2 norm: the candidates, and what is to be covered.
+        Rows of unit L2 norm, both the candidates and the rows to cover.
 
     weight : ndarray of shape (n_samples,)
-        What covering each row is worth, 0 or more.
+        Weight of each row, at least 0.
 
     covered : ndarray of shape (n_samples,)
-        Coverage so far, 0 to 1.
+        Existing coverage, 0 to 1.
 
     n_instances : int
-        Rows to pick, at most n_samples.
+        Number of rows to pick, at most n_samples.
 
     width : float
         Kernel width.
 
     similar : ndarray or Tensor of shape (n_samples, n_samples), default=None
-        What `similarities` made of X, where it is at hand; used up.
+        Result of `similarities`, if available; overwritten.
 
     Returns
     -------
     picked : ndarray of shape (n_instances,), dtype int64
-        Rows in the order of picking. Ties go to the first row.
+        Rows in the order they were picked. Ties go to the first row.
 
     gains : ndarray of shape (n_samples,), dtype float32
         What each row would have added as the first pick.
@@ -210,7 +210,7 @@ def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
     xp = _namespace(X)
     weight, covered = _like(weight, X), _like(covered, X)
     n_samples = X.shape[0]
-    # Rows of the kernel are looked up again and again, where all of it can be kept.
+    # The kernel's rows are used repeatedly, so all of it is kept if it fits.
     kernel = similarities(X) if similar is None else similar
     bound = _like(np.zeros(n_samples), X)
     for rows in gen_batches(n_samples, _ROWS):
@@ -243,24 +243,24 @@ def greedy_coverage(X, weight, covered, n_instances, width, similar=None):
 
 
 def _namespace(X):
-    """Return the module whose functions take X: torch or NumPy."""
-    # A tensor cannot be there before torch is.
+    """Return the module whose functions accept X: torch or NumPy."""
+    # Without torch imported, X cannot be a tensor.
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(X, torch.Tensor) else np
 
 
 def _like(values, X):
-    """Return values as float32 where X is."""
+    """Return values as float32 on the device of X."""
     values = np.asarray(values, dtype=np.float32)
     xp = _namespace(X)
     return values if xp is np else xp.as_tensor(values, device=X.device)
 
 
 def _to_kernel(similar, width):
-    """Turn products of unit rows into their kernel, in place."""
+    """Convert products of unit rows to their kernel, in place."""
     xp = _namespace(similar)
     similar -= 1
-    similar *= 1 / max(width**2, 1e-37)  # as far as float32 goes
+    similar *= 1 / max(width**2, 1e-37)  # the limit of float32
     return xp.exp(xp.clip(similar, None, 0, out=similar), out=similar)
 
 

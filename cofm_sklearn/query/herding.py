@@ -19,44 +19,44 @@ _UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 _TEMPERATURES = np.logspace(-1.5, 1.0, 26)
 _N_BINS = 15
 _BLOCK = 1024
-# In units of distance between unit rows: nothing is further than 2 apart, and rows
-# closer than the lower bound are copies of each other.
+# In units of distance between unit rows: the distance is at most 2, and rows closer
+# than the lower bound are duplicates.
 _LARGEST_RADIUS = 1.0
 _SMALLEST_RADIUS = 0.05
 
 
 class UncertaintyHerdingQuery(BaseQueryStrategy):
-    """Cover the uncertainty of the pool, from low to high budgets (UHerding).
+    """Cover the uncertainty of the pool, for low and high budgets (UHerding).
 
     Samples are picked one by one, each where it adds most to the coverage of the
-    embedding space by labelled samples, weighted by the small model's uncertainty.
-    Two parameters adapt to the labels, so that few labels make it cover the space
-    and many make it ask where the model is unsure: the temperature of the small
-    model's probabilities is chosen for calibration out of fold, and the radius of the
-    kernel shrinks to the smallest distance between labelled samples.
+    embedding space by labelled samples, weighted by the small model's uncertainty. Two
+    parameters adapt, so that the strategy covers the space with few labels and queries
+    uncertain samples with many: the temperature of the small model's probabilities is
+    calibrated out of fold, and the radius of the kernel shrinks to the smallest
+    distance between labelled samples.
 
     Parameters
     ----------
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     uncertainty : {"least_confidence", "margin", "entropy"}, default="margin"
         Uncertainty of a sample; the paper prefers margins.
 
     temperature : "auto" or float, default="auto"
-        What the logits of the small model are divided by, above 0. ``"auto"`` takes
-        the one with the lowest calibration error on out-of-fold predictions.
+        Divisor of the small model's logits, above 0. ``"auto"`` uses the one with the
+        lowest calibration error on out-of-fold predictions.
 
     radius : "auto" or float, default="auto"
         Radius r of the kernel ``exp(-(distance / r) ** 2)`` of unit embeddings, above
-        0. ``"auto"`` takes the smallest distance between labelled samples, within
+        0. ``"auto"`` uses the smallest distance between labelled samples, clipped to
         0.05 and 1.
 
     max_candidates : int, default=4096
-        From a larger pool, this many samples are drawn as candidates.
+        Number of candidates to draw from a larger pool.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels.
+        Seed. Each call combines it with the number of labels.
 
     See Also
     --------
@@ -64,11 +64,11 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
 
     Notes
     -----
-    The paper leaves room in both adaptations, and this is how it is filled here:
-    calibration is measured on 5 folds of the labels instead of a random validation
-    part, with 26 temperatures from 0.03 to 10; copies of a sample do not count for
-    the smallest distance. A committee keeps temperature 1, as it cannot be refitted.
-    Before the first label all samples weigh the same, which is MaxHerding.
+    The paper does not specify both adaptations completely. Here, calibration is
+    measured on 5 folds of the labels instead of a random validation set, with 26
+    temperatures from 0.03 to 10, and duplicates are ignored in the smallest distance. A
+    committee keeps temperature 1, as it cannot be refitted. Without labels, all samples
+    have equal weight, which is MaxHerding.
 
     References
     ----------
@@ -115,14 +115,14 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         self._check_parameters()
         n_pool = view.X_pool.shape[0]
         n_candidates = min(n_pool, max(self.max_candidates, n_instances))
-        # Drawn in random order even where all are taken: so ties are random.
+        # In random order even if all are taken, so that ties are broken at random.
         chosen = rng.permutation(n_pool)[:n_candidates]
         if view.proba is None:
             weight = np.ones(n_candidates)
         else:
             proba = sharpened(view.proba[chosen], self._temperature(view, rng))
             weight = uncertainty_of(proba, self.uncertainty)
-            # Where nothing is uncertain any more, coverage alone decides.
+            # If nothing is uncertain any more, coverage alone decides.
             weight = weight + 1e-6 * max(weight.max(), 1e-6)
         radius = self.radius
         if isinstance(radius, str):
@@ -155,7 +155,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
 
 
 def sharpened(proba, temperature):
-    """Divide logits by a temperature; returns probabilities again."""
+    """Divide logits by a temperature; return probabilities again."""
     logits = np.log(np.maximum(proba, 1e-12)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     proba = np.exp(logits)
@@ -174,12 +174,12 @@ def calibration_error(proba, codes, n_bins=_N_BINS):
         True classes.
 
     n_bins : int, default=15
-        Bins of equal width that confidences are sorted into.
+        Number of confidence bins of equal width.
 
     Returns
     -------
     float
-        Mean over samples of the difference between confidence and accuracy of their
+        Mean over samples of the difference between confidence and accuracy in their
         bin, 0 to 1.
     """
     confidence = proba.max(axis=1)
@@ -190,7 +190,7 @@ def calibration_error(proba, codes, n_bins=_N_BINS):
 
 
 def fit_temperature(proba, codes):
-    """Choose the temperature with the lowest calibration error.
+    """Find the temperature with the lowest calibration error.
 
     Parameters
     ----------
@@ -210,14 +210,14 @@ def fit_temperature(proba, codes):
 
 
 def smallest_distance(X_labeled):
-    """Take the kernel radius from the closest two labelled samples."""
+    """Return the kernel radius from the two closest labelled samples."""
     n_labeled, smallest = X_labeled.shape[0], _LARGEST_RADIUS
     for start in range(0, n_labeled, _BLOCK):
         block = X_labeled[start : start + _BLOCK]
         similar = block @ X_labeled[start:].T
         similar = similar.toarray() if hasattr(similar, "toarray") else similar
         distance = np.sqrt(np.maximum(2 - 2 * similar, 0))
-        # Each pair once, and none of a sample with itself.
+        # Each pair once, without pairs of a sample with itself.
         distance[np.tril_indices(len(distance), m=distance.shape[1])] = 0
         distance = distance[distance >= _SMALLEST_RADIUS]
         smallest = distance.min(initial=smallest)

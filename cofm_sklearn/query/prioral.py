@@ -1,4 +1,4 @@
-"""The query of PriorAL."""
+"""The query strategy of PriorAL."""
 
 from cofm_sklearn.models.prioral import check_noise_share, in_noise_set
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
@@ -8,40 +8,40 @@ __all__ = ["PriorALQuery"]
 
 
 class PriorALQuery(BaseQueryStrategy):
-    """Ask what the small model is least sure of, where the prior is not sure (PriorAL).
+    """Query uncertain samples that the prior is not sure of, either (PriorAL).
 
-    The pool is split in two as in `PriorALClassifier`: the *clean set*, of which prior
-    and small model together are sure, needs no question. Of the rest, the *noise set*,
-    the samples with the highest entropy of the small model are asked for. Before the
-    first label, samples are drawn at random.
+    The pool is split in two as in `PriorALClassifier`: the *clean set*, about which
+    prior and small model together are confident, needs no labels. From the rest, the
+    *noise set*, the samples with the highest entropy of the small model are queried.
+    Without labels, samples are drawn at random.
 
     Parameters
     ----------
     prior : prior or None, default=None
-        Prior; None takes the learner's. An unfitted one is fitted on the pool.
-        Without any, all of the pool is the noise set.
+        Prior; None uses the learner's. An unfitted one is fitted on the pool. Without
+        any, the whole pool is the noise set.
 
     noise_share : float, default=0.9
-        Share of the pool that is the noise set, 0 to 1; rho in the paper. The clean
-        set is asked for only when the noise set is used up.
+        Share of the pool in the noise set, 0 to 1; rho in the paper. The clean set is
+        queried only when the noise set is used up.
 
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     random_state : int, RandomState or None, default=None
-        Seed of the first draw, and of the choice between equal samples. A call draws
-        from the seed and the number of labels.
+        Seed of the first draw and of ties. Each call combines it with the number of
+        labels.
 
     See Also
     --------
-    cofm_sklearn.models.PriorALClassifier : The training that goes with it.
-    cofm_sklearn.CoDecisionQuery : Finds out how far a prior can be trusted.
+    cofm_sklearn.models.PriorALClassifier : The classifier that goes with it.
+    cofm_sklearn.CoDecisionQuery : Learns how far to trust the prior.
 
     Notes
     -----
-    The small model is the learner's own, which the paper trains on the clean set as
-    well: take `PriorALClassifier` as learner for the published algorithm. Written from
-    two public reading notes of third parties; see there for what was not known.
+    The small model is the learner's own, which the paper also trains on the clean set:
+    use `PriorALClassifier` as the learner for the published algorithm. Based on two
+    public third-party reading notes; see there for what is unknown.
 
     References
     ----------
@@ -81,6 +81,6 @@ class PriorALQuery(BaseQueryStrategy):
             utilities = uncertainty_of(view.proba, "entropy")
             if view.prior_proba is not None:
                 noisy = in_noise_set(view.prior_proba, view.proba, self.noise_share)
-                # An entropy is from 0 to 1: so the clean set comes last.
+                # Entropies are from 0 to 1, so the clean set comes last.
                 utilities = utilities - 2 * ~noisy
         return take_highest(utilities, n_instances, rng), utilities

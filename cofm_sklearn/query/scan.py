@@ -1,4 +1,4 @@
-"""One pass over a pool: weigh every sample, keep candidates."""
+"""One pass over a pool that weights every sample and draws candidates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,14 +26,14 @@ class LearnerSource:
         Reads the learner.
 
     use_prior : bool
-        Whether the prior is asked.
+        Whether to use the prior.
     """
 
     reader: Any
     use_prior: bool
 
     def read(self, X, rows):
-        """Return probabilities, those of the prior, and a function that embeds."""
+        """Return probabilities, those of the prior, and an embedding function."""
         reader = self.reader
         Z = reader.transform(X)
         proba = reader.ask_small_model(X, Z)
@@ -50,16 +50,16 @@ class ArraySource:
     Attributes
     ----------
     proba, prior_proba : array-like of shape (n_pool, n_classes) or None
-        The small model and the prior on the whole pool; checked as they are read.
+        Small model and prior on the whole pool; checked block by block.
     """
 
     proba: Any
     prior_proba: Any
 
     def read(self, X, rows):
-        """Return probabilities, those of the prior, and a function that embeds."""
+        """Return probabilities, those of the prior, and an embedding function."""
         n_samples = n_rows(X)
-        X = check_pool(X, allow_nan=False)  # also of rows that will be no candidates
+        X = check_pool(X, allow_nan=False)  # also checks rows that are not candidates
         proba, prior_proba = (
             None
             if given is None
@@ -80,18 +80,18 @@ class ArraySource:
 
 @dataclass(frozen=True)
 class PoolScanner:
-    """Weighs blocks of a pool and draws candidates from them.
+    """Weight blocks of a pool and draw candidates from them.
 
     Attributes
     ----------
     source : LearnerSource or ArraySource
-        Says what is known of samples.
+        Provides probabilities of samples.
 
     weights : PoolWeights
-        Turns that into weights.
+        Computes weights from them.
 
     n_candidates : int
-        Candidates to draw.
+        Number of candidates to draw.
 
     seed : int
         Seed of the draw.
@@ -108,7 +108,7 @@ class PoolScanner:
 
     @property
     def n_columns(self):
-        """Probabilities per sample, to know how much memory a block takes."""
+        """Number of probabilities per sample, to compute the memory of a block."""
         return 1 if self.weights.shares is None else len(self.weights.shares)
 
     def add(self, reservoir, X, start):
@@ -117,7 +117,7 @@ class PoolScanner:
         return self.add_read(reservoir, start, n_rows(X), self.source.read(X, rows))
 
     def add_read(self, reservoir, start, n_samples, read):
-        """The same for a block that was read already."""
+        """Like `add`, for a block that was read already."""
         proba, prior_proba, embed = read
         weight, size = self.weights.weigh(proba, prior_proba, n_samples)
         priority = draw_priorities(size, start, self.seed)

@@ -1,4 +1,4 @@
-"""The two strategies that all others are measured against."""
+"""The two baselines: random and uncertainty sampling."""
 
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
 from cofm_sklearn.query.worth import uncertainty_of
@@ -10,20 +10,20 @@ _MEASURES = ("least_confidence", "margin", "entropy")
 
 
 class RandomQuery(BaseQueryStrategy):
-    """Ask for samples drawn at random.
+    """Query samples at random.
 
     Parameters
     ----------
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     random_state : int, RandomState or None, default=None
-        Seed. A call draws from the seed and the number of labels, so rounds differ
-        and can be repeated.
+        Seed. Each call combines it with the number of labels, so rounds differ and are
+        reproducible.
 
     See Also
     --------
-    UncertaintyQuery : Asks what the model is least sure of.
+    UncertaintyQuery : Queries the most uncertain samples.
 
     Examples
     --------
@@ -44,29 +44,29 @@ class RandomQuery(BaseQueryStrategy):
 
 
 class UncertaintyQuery(BaseQueryStrategy):
-    """Ask what the small model is least sure of.
+    """Query the samples about which the small model is most uncertain.
 
-    A batch can hold many samples that are alike, and the model has to know something
-    first; `CoDecisionQuery` minds both. Before the first label, samples are drawn at
-    random, the same as `RandomQuery` draws.
+    A batch can contain many similar samples, and the model needs some labels first;
+    `CoDecisionQuery` addresses both. Without labels, samples are drawn at random, as by
+    `RandomQuery`.
 
     Parameters
     ----------
     measure : {"margin", "entropy", "least_confidence"}, default="margin"
-        1 minus the lead of the highest probability, the entropy in units of its
-        maximum, or 1 minus the highest probability. For two classes all three ask for
+        1 minus the margin between the two highest probabilities, the normalized
+        entropy, or 1 minus the highest probability. For two classes, all three select
         the same samples.
 
     n_instances : int, default=1
-        Samples per query, unless the call says otherwise.
+        Samples per query, unless given in the call.
 
     random_state : int, RandomState or None, default=None
-        Seed of the first draw, and of the choice between equal samples. A call draws
-        from the seed and the number of labels.
+        Seed of the first draw and of ties. Each call combines it with the number of
+        labels.
 
     See Also
     --------
-    RandomQuery : Knows nothing at all.
+    RandomQuery : Random sampling.
     cofm_sklearn.CoDecisionQuery : Uncertainty, coverage and rare classes.
 
     References

@@ -1,4 +1,4 @@
-"""Read what a query strategy needs out of any kind of learner."""
+"""Extract what a query strategy needs from any learner."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass
 class LearnerView:
-    """What a learner knows about a pool, on plain arrays.
+    """A learner's view of a pool, as plain arrays.
 
     Attributes
     ----------
@@ -51,31 +51,31 @@ class LearnerView:
         Embeddings, rows of unit L2 norm.
 
     X_labeled : ndarray or CSR of shape (n_labeled, d), dtype float32
-        The same of the labelled samples; may have no row.
+        Embeddings of the labelled samples; may be empty.
 
     y_labeled : ndarray of shape (n_labeled,)
         Their labels.
 
     classes : ndarray of shape (n_classes,) or None
-        All classes, sorted; None if nobody knows them yet.
+        All classes, sorted; None if they are not known yet.
 
     proba : ndarray of shape (n_pool, n_classes) or None
-        The small model on the pool; None if it is not fitted.
+        Small model on the pool; None if it is not fitted.
 
     proba_labeled : ndarray of shape (n_labeled, n_classes) or None
-        The small model on the labelled samples.
+        Small model on the labelled samples.
 
     prior_proba : ndarray of shape (n_pool, n_classes) or None
-        The prior on the pool.
+        Prior on the pool.
 
     trust : float or None
-        Weight of the prior as the learner found it; None if it has no opinion.
+        The learner's weight of the prior; None if it has none.
 
     small_model : fitted classifier or None
-        Who gave `proba`; None if it is not fitted.
+        The model behind `proba`; None if it is not fitted.
 
     inputs_pool, inputs_labeled : array-like or None
-        Pool and labelled samples as the small model takes them.
+        Pool and labelled samples as input of the small model.
     """
 
     X_pool: np.ndarray
@@ -92,7 +92,7 @@ class LearnerView:
 
 
 class LearnerReader:
-    """Reads samples through a learner: what its models say of them.
+    """Read a learner's embeddings and probabilities of samples.
 
     Pipelines, priors and classes are looked up once, so that a pool can be read in
     blocks, here or elsewhere.
@@ -104,8 +104,8 @@ class LearnerReader:
         Fitted or not.
 
     X_sample : array-like of length n_samples
-        Samples of the pool as the learner takes them, checked. Transformers and
-        priors that are not fitted are fitted on them.
+        Checked samples of the pool in the learner's form. Unfitted transformers and
+        priors are fitted on them.
 
     prior : prior or None, default=None
         Overrides the learner's own.
@@ -113,16 +113,16 @@ class LearnerReader:
     Attributes
     ----------
     classes : ndarray of shape (n_classes,) or None
-        All classes, sorted; None if nobody knows them yet.
+        All classes, sorted; None if they are not known yet.
 
     knows : bool
         Whether there is a fitted small model.
 
     trust : float or None
-        Weight of the prior as the learner found it.
+        The learner's weight of the prior.
 
     y_labeled : ndarray of shape (n_labeled,)
-        Labels that the learner has.
+        The learner's labels.
 
     Raises
     ------
@@ -137,10 +137,10 @@ class LearnerReader:
         self._steps, Z_sample = _fit_steps(steps, X_sample, is_fitted(self._final))
         self._allows_nan = allows_nan(self._final)
         self._check_gaps(Z_sample, "X_pool")
-        # Behind a step that learns from labels, nobody sees anything before those.
+        # Behind a supervised step, nothing can be embedded without labels.
         is_open = len(self._steps) == len(steps)
         self._own_prior = _prior_of(self._final) if is_open else None
-        # A committee sees the data as they came, its members have pipelines.
+        # A committee gets the raw data, as its members have their own pipelines.
         self._model = learner if members else self._final
         self._takes_raw = bool(members)
         inputs = X_sample if self._takes_raw else Z_sample
@@ -171,12 +171,12 @@ class LearnerReader:
             encode_labels(self.y_labeled, self.classes, name="y_training")
 
     def transform(self, X, name="X_pool"):
-        """Take checked samples through the transformers of a pipeline.
+        """Transform checked samples with the transformers of a pipeline.
 
         Raises
         ------
         ValueError
-            If gaps are left that the model does not take.
+            If there are NaN left that the model does not accept.
         """
         for step in self._steps:
             X = step.transform(X)
@@ -189,28 +189,28 @@ class LearnerReader:
             where = " after the transformers" if self._steps else ""
             raise ValueError(
                 f"{name} contains NaN or infinity{where}, which {model} does not "
-                "take. Fill the gaps in a pipeline, for "
+                "accept. Impute them in a pipeline, for "
                 f"example make_pipeline(SimpleImputer(), {model}(...))."
             )
 
     def ask_small_model(self, X, Z):
-        """Return what the small model says of samples X that became Z, or None."""
+        """Return the small model's probabilities of X, transformed to Z, or None."""
         if not self.knows:
             return None
-        # What was checked and not transformed since need not be checked again.
+        # Samples that were checked and not transformed need no second check.
         checked = Z is X and is_numeric(X) and not self._allows_nan
         with config_context(assume_finite=checked or get_config()["assume_finite"]):
             proba = _ask(self._model, X if self._takes_raw else Z, self._model_classes)
         return align_proba(proba, self._model_classes, self.classes)
 
     def ask_prior(self, Z):
-        """Return what the prior says of transformed samples, or None."""
+        """Return the prior's probabilities of transformed samples, or None."""
         if self._prior is None:
             return None
         proba = class_proba(self._prior, Z, self._prior.classes_)
         if len(proba) != n_rows(Z):
             raise ValueError(
-                f"The prior gave {len(proba)} rows for {n_rows(Z)} samples."
+                f"The prior returned {len(proba)} rows for {n_rows(Z)} samples."
             )
         return proba
 
@@ -218,7 +218,7 @@ class LearnerReader:
         """Return embeddings of transformed samples, rows of unit L2 norm."""
         Z = features_for_small_model(self._own_prior, Z)
         if self._embedding_steps is None:
-            # They all look alike, so that chance decides between them.
+            # All rows are equal, so samples are picked at random.
             return np.ones((n_rows(Z), 1), dtype=np.float32)
         if self._gaps is not None and not is_finite(Z):
             Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -228,7 +228,7 @@ class LearnerReader:
         return check_unit_embeddings(Z, name=name)
 
     def labeled(self):
-        """Return labelled samples as they came and transformed, or None twice."""
+        """Return labelled samples, raw and transformed, or None twice."""
         if self._X_labeled is None:
             return None, None
         return self._X_labeled, self.transform(self._X_labeled, "X_training")
@@ -239,7 +239,7 @@ class LearnerReader:
         return None if Z is None else self.embed(Z, "X_training")
 
     def small_model(self, X, Z):
-        """Return the fitted small model, and X that became Z as it takes it."""
+        """Return the fitted small model, and its input for X, transformed to Z."""
         if not isinstance(self._model, BasePriorClassifier):
             return self._model, X if self._takes_raw else Z
         prior = self._model.prior_
@@ -247,7 +247,7 @@ class LearnerReader:
 
 
 def view_learner(learner, X_pool, prior=None):
-    """Look at a pool through a learner.
+    """Return a learner's view of a pool.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def view_learner(learner, X_pool, prior=None):
         Fitted or not.
 
     X_pool : array-like of length n_pool
-        Unlabelled samples, as the learner takes them.
+        Unlabelled samples that the learner accepts.
 
     prior : prior or None, default=None
         Overrides the learner's own. An unfitted one is fitted on the pool.
@@ -268,7 +268,7 @@ def view_learner(learner, X_pool, prior=None):
     Raises
     ------
     ValueError
-        If the pool is empty or not finite, or there is nothing that embeds it.
+        If the pool is empty or not finite, or nothing embeds it.
     """
     X_pool = check_pool(X_pool)
     reader = LearnerReader(learner, X_pool, prior)
@@ -299,7 +299,7 @@ def view_learner(learner, X_pool, prior=None):
 
 
 def may_have_gaps(learner):
-    """Tell whether what takes the samples of a learner first says it takes NaN."""
+    """Tell whether the first step of a learner accepts NaN."""
     steps, model = split_pipeline(_parts_of(learner)[3])
     return allows_nan(steps[0] if steps else model)
 
@@ -322,15 +322,15 @@ def _parts_of(learner):
 
 
 def _fit_steps(steps, X, is_trained):
-    """Return fitted transformers, and X transformed.
+    """Return the fitted transformers, and X transformed.
 
-    Before the first label there is only the pool to fit them on; the first that needs
-    labels, and all after it, are left out.
+    Without labels, only the pool can be used to fit them; the first supervised
+    transformer and all after it are left out.
     """
     fitted = []
     for step in steps:
         Z = None
-        # Behind a trained model, a home-made one may not show that it is fitted.
+        # Before a trained model, a custom transformer may not show that it is fitted.
         if is_trained or is_fitted(step):
             with suppress(NotFittedError):
                 Z = step.transform(X)
@@ -345,7 +345,7 @@ def _fit_steps(steps, X, is_trained):
 
 
 def _union(model_classes, labels):
-    """Return the classes of model and labels: a model may have lost one."""
+    """Return the classes of model and labels; a model may lack some."""
     if model_classes is None:
         return np.unique(labels) if len(labels) else None
     known = set(np.asarray(model_classes).tolist())
@@ -353,12 +353,12 @@ def _union(model_classes, labels):
         return model_classes
     try:
         return np.array(sorted(known.union(labels.tolist())))
-    except TypeError:  # of two kinds, which is an error told elsewhere
+    except TypeError:  # mixed types, which are reported elsewhere
         return model_classes
 
 
 def _column_means(Z):
-    """Means of the columns without what is missing; 0 where all is."""
+    """Return the means of the columns without NaN; 0 if all are NaN."""
     Z = check_array(Z, dtype=np.float64, ensure_all_finite="allow-nan")
     known = ~np.isnan(Z)
     return np.where(known, Z, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -392,9 +392,9 @@ def _ask(model, X, classes):
 
 
 def _embedding_steps(model, X, prior, own_prior, is_open):
-    """Return the priors or transformers that turn X into numbers, fitted.
+    """Return the fitted priors or transformers that embed X.
 
-    None if there will be some, once there are labels to fit them on.
+    None if they can be fitted only once there are labels.
     """
     X = features_for_small_model(own_prior, X)
     if is_numeric(X):
@@ -414,7 +414,7 @@ def _embedding_steps(model, X, prior, own_prior, is_open):
     if not is_open or isinstance(model, ConstantModel):
         return None
     raise ValueError(
-        "The query strategy has nothing that turns the pool into numbers. Use a "
+        "The query strategy has no encoder for the pool. Use a "
         "Pipeline with an encoder, for example make_pipeline("
         "SentenceTransformerEncoder(), classifier), or a strategy with prior=."
     )

@@ -1,4 +1,4 @@
-"""What labelling each sample of a pool is worth, by itself."""
+"""Weights of single samples: uncertainty and class balance."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ _FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class PoolWeights:
-    """Weights of samples, and the odds of drawing them as candidates.
+    """Weights of samples, and their odds of being drawn as candidates.
 
-    Before the first label all weigh the same. What depends on the pool as a whole was
-    learned once (`learn_weights`), so that
-    blocks of the pool are weighed one by one, anywhere, with one result.
+    Without labels, all samples have equal weight. Everything that depends on the whole
+    pool is learned once (`learn_weights`), so that blocks of the pool can be weighted
+    one by one, anywhere, with the same result.
 
     Attributes
     ----------
@@ -26,16 +26,16 @@ class PoolWeights:
         Powers of the uncertainty and of the class shares.
 
     trust : float
-        Weight of the prior in the probabilities that classes are balanced by.
+        Weight of the prior in the probabilities used to balance classes.
 
     shares : ndarray of shape (n_classes,) or None
         Class shares of the pool.
 
     floor : float
-        Added to every weight: where nothing is uncertain, coverage alone decides.
+        Added to every weight, so that coverage alone decides if nothing is uncertain.
 
     class_totals : ndarray of shape (n_classes,) or None
-        Part of the pool's weight that lies on samples taken for each class.
+        Share of the pool's weight on the samples predicted as each class.
     """
 
     uncertainty: str
@@ -47,9 +47,9 @@ class PoolWeights:
     class_totals: np.ndarray | None = None
 
     def weigh(self, proba, prior_proba, n_samples):
-        """Return the weights of samples, and what the draw of each is proportional to.
+        """Return the weights of samples and their sampling odds.
 
-        Half of the draw is by weight, half gives all classes the same total.
+        Half of the odds is the weight; the other half has equal totals for all classes.
         """
         if proba is None or self.class_totals is None:
             return np.ones(n_samples), np.ones(n_samples)
@@ -68,12 +68,12 @@ class PoolWeights:
 
 
 def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance):
-    """Learn what the weights of samples need to know of the pool as a whole.
+    """Learn the parts of the weights that depend on the whole pool.
 
     Parameters
     ----------
     proba, prior_proba : ndarray of shape (n_samples, n_classes) or None
-        The small model and the prior on the pool or a uniform sample of it.
+        Small model and prior on the pool, or on a uniform sample of it.
 
     trust : float
         Weight of the prior.
@@ -93,8 +93,8 @@ def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance)
     weight, taken_for = first._weigh(proba, prior_proba)
     floor = _FLOOR * max(weight.max(), _FLOOR)
     totals = np.bincount(taken_for, weights=weight + floor, minlength=len(shares))
-    # A class that the sample missed may be in the pool; it is drawn as if it had the
-    # weight of one sample.
+    # A class that the sample missed may be in the pool; it gets the weight of one
+    # sample.
     totals = np.maximum(totals, (weight + floor).mean())
     return PoolWeights(
         *given,
@@ -105,7 +105,7 @@ def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance)
 
 
 def uncertainty_of(proba, kind):
-    """Uncertainty of each row of probabilities, 0 to 1."""
+    """Return the uncertainty of each row of probabilities, 0 to 1."""
     if proba.shape[1] == 1:
         return np.zeros(len(proba))
     if kind == "least_confidence":

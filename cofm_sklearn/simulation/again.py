@@ -1,4 +1,4 @@
-"""Answers of a loop, where a sample may have several."""
+"""Answers of a loop, with one or more answers per sample."""
 
 import numpy as np
 
@@ -11,23 +11,23 @@ __all__ = ["agree", "ask", "group_answers", "pick_again"]
 
 
 def group_answers(asked, answers):
-    """Gather the answers about each sample.
+    """Group the answers by sample.
 
     Parameters
     ----------
     asked : sequence of int of length n_answers
-        Positions of samples, in the order of asking; some may come again.
+        Positions of samples, in query order; they may repeat.
 
     answers : sequence of length n_answers
-        What was answered.
+        The answers.
 
     Returns
     -------
     samples : ndarray of shape (n_samples,), dtype int64
-        The distinct positions, in the order of the first question.
+        The distinct positions, in the order of their first query.
 
     matrix : ndarray of shape (n_samples, most answers), dtype object
-        The answers about each, in the order of asking, then None.
+        The answers about each sample in query order, padded with None.
     """
     rows: dict[int, list] = {}
     for position, answer in zip(asked, answers, strict=True):
@@ -39,18 +39,18 @@ def group_answers(asked, answers):
 
 
 def agree(matrix, learner, X):
-    """Settle on one label per sample.
+    """Combine the answers into one label per sample.
 
-    A single answer stands: whether it is right is for the estimator's cleaning to
-    judge. Several are combined, with what the learner of the last round says.
+    Single answers are kept: the estimator's label cleaning judges them. Several are
+    combined, using the learner of the last round.
 
     Parameters
     ----------
     matrix : ndarray of shape (n_samples, n_answers), dtype object
-        Answers as from `group_answers`.
+        Answers as returned by `group_answers`.
 
     learner : object with `estimator` and `predict_proba`
-        Fitted, if any sample has several answers.
+        The learner; fitted if any sample has several answers.
 
     X : array-like of length n_samples
         The samples.
@@ -74,27 +74,27 @@ def agree(matrix, learner, X):
 
 
 def pick_again(strategy, learner, X, pool, asked, answers, n_instances):
-    """Let a strategy choose what to ask about once more.
+    """Let a strategy select samples for another answer.
 
     Parameters
     ----------
     strategy : query strategy
-        Asked only if it has a method `select_again`.
+        Used only if it has a method `select_again`.
 
     learner : object with `estimator`, `X_training` and `predict_proba`
-        As the strategy gets it.
+        The learner passed to the strategy.
 
     X : array-like of length n_samples
         All samples.
 
     pool : ndarray of int
-        Positions in X without an answer.
+        Positions in X without answers.
 
     asked, answers
         As in `group_answers`.
 
     n_instances : int
-        Answers in the batch.
+        Number of answers in the batch.
 
     Returns
     -------
@@ -129,18 +129,18 @@ def pick_again(strategy, learner, X, pool, asked, answers, n_instances):
 
 
 def ask(oracle, picked, asked):
-    """Ask an oracle; a question that was asked before gets a new answer.
+    """Query an oracle; a repeated query gets a new answer.
 
     Parameters
     ----------
     oracle : oracle
-        Fitted.
+        The fitted oracle.
 
     picked : ndarray of int
         Distinct positions to ask about.
 
     asked : sequence of int
-        Positions of all questions before.
+        Positions of all earlier queries.
 
     Returns
     -------

@@ -49,108 +49,106 @@ def _estimator_has(method):
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Simulate active learning, and be the classifier that comes out of it.
+    """Simulate active learning, and act as the resulting classifier.
 
-    `fit` treats y as the knowledge of an oracle: the query strategy chooses samples,
-    the oracle answers, the estimator is trained again, until the budget is spent.
-    Everything is a parameter, so `GridSearchCV` compares strategies, models and
-    budgets like any other setting.
+    `fit` uses y as the knowledge of an oracle: in each round, the query strategy
+    selects samples, the oracle answers, and the estimator is trained again, until the
+    budget is spent. All settings are parameters, so `GridSearchCV` can compare
+    strategies, models and budgets.
 
     Parameters
     ----------
     estimator : classifier
-        Trained on the labels so far in every round; may be a pipeline on raw
-        samples. An unfitted prior of a `CoDecisionClassifier` is fitted once, on
-        all of X.
+        Trained on the labels so far in every round; may be a pipeline on raw samples.
+        An unfitted prior of a `CoDecisionClassifier` is fitted once, on all of X.
 
     query_strategy : callable
         `CoDecisionQuery`, another strategy of this package, or a function of modAL:
-        called as ``strategy(learner, X_pool, n_instances=n)``. One that has a method
-        `select_again`, such as `AskAgainQuery`, is first asked which labelled samples
-        are worth another answer.
+        called as ``strategy(learner, X_pool, n_instances=n)``. If it has a method
+        `select_again`, such as `AskAgainQuery`, this first selects the labelled samples
+        that are worth another answer.
 
     n_initial : "auto" or int, default="auto"
-        Labels of the first batch that are drawn at random. ``"auto"`` is 0 for the
-        strategies of this package, which start without labels, and `n_instances` for
-        others.
+        Number of labels in the first, random batch. ``"auto"`` is 0 for the strategies
+        of this package, which start without labels, and `n_instances` for others.
 
     n_instances : int, default=10
-        Labels asked for per round.
+        Number of labels per round.
 
     budget : int, default=100
-        Labels to spend altogether; no more than there are samples, unless the strategy
-        asks again: then every answer costs one.
+        Number of labels to spend; at most one per sample, unless the strategy asks
+        again: then every answer costs one.
 
     oracle : oracle or None, default=None
-        Who answers, for example `NoisyOracle(0.2)`; None stands for `ExactOracle()`.
+        Gives the answers, for example `NoisyOracle(0.2)`; None uses `ExactOracle()`.
 
     scoring : None, str, callable, list or dict, default=None
-        What the learning curve records, as for scikit-learn's `check_scoring`. None
+        Scores of the learning curve, as for scikit-learn's `check_scoring`. None
         records balanced accuracy, macro-F1 and rare-class recall; an empty list
         records nothing and saves the time.
 
     stopping : stopping rule or None, default=None
-        Ends the loop before the budget is spent, for example
-        `StabilizedPredictions()`. It sees models and samples, never the truth.
+        Ends the loop before the budget is spent, for example `StabilizedPredictions()`.
+        It gets models and samples, but never the true labels.
 
     warm_start : bool, default=False
-        Whether a further `fit` on the same data goes on with the labels it has: after
-        an interruption, or with a larger budget.
+        Whether another `fit` on the same data continues with its labels: after an
+        interruption, or with a larger budget.
 
     verbose : int, default=0
-        Above 0, a progress bar is shown.
+        Above 0, show a progress bar.
 
     random_state : int, RandomState or None, default=None
-        Seeds the random draws and everything inside that has no seed of its own.
+        Seed of the random draws and of all parts without their own seed.
 
     Attributes
     ----------
     estimator_ : classifier
-        Trained on all labels asked for.
+        Trained on all queried labels.
 
     classes_ : ndarray of shape (n_classes,)
         Labels of y and of the estimator, sorted.
 
     queried_indices_ : ndarray of shape (n_labels,), dtype int64
-        Positions in X, in the order of asking; those asked about again come again.
+        Positions in X, in query order; positions queried again are repeated.
 
     answers_ : ndarray of shape (n_labels,)
-        What the oracle answered.
+        The oracle's answers.
 
     labeled_indices_ : ndarray of shape (n_labeled,), dtype int64
-        The distinct positions among them, in the order of the first question.
+        The distinct queried positions, in the order of their first query.
 
     labels_ : ndarray of shape (n_labeled,)
-        The label of each that `estimator_` was trained on: its answer, or what
-        `combine_annotators` makes of several.
+        The label of each that `estimator_` was trained on: its answer, or several
+        answers combined by `combine_annotators`.
 
     learning_curve_ : DataFrame
         A row per round: `strategy`, `seed`, `round`, `n_labels`, and the scores; for a
         `CoDecisionClassifier` also the mean `label_quality` and the `noise_rate`; with
-        a stopping rule, the `stopping_value` that it looks at.
+        a stopping rule, its `stopping_value`.
 
     stopping_ : stopping rule or None
-        With what it has seen; ``stopping_.decision_`` is what it said last.
+        The rule with its state; ``stopping_.decision_`` is its last decision.
 
     oracle_ : oracle
         The fitted oracle.
 
     n_features_in_ : int
-        Features of X; only where X is numeric.
+        Number of features of X; only if X is numeric.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     See Also
     --------
-    cofm_sklearn.simulation.LearningCurveDisplay : Draws `learning_curve_`.
+    cofm_sklearn.simulation.LearningCurveDisplay : Plots `learning_curve_`.
 
     Notes
     -----
     An interruption (Ctrl-C) ends the loop after the last complete round, with a
-    warning; `warm_start` goes on from there. While the labels are of one class only,
-    an estimator that cannot be trained on one class is replaced by that class, and
-    strategies of other packages are replaced by random draws.
+    warning; `warm_start` continues from there. As long as all labels are of one class,
+    an estimator that cannot be trained on one class is replaced by a constant
+    prediction, and strategies of other packages by random sampling.
 
     Examples
     --------
@@ -203,10 +201,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             The pool.
 
         y : array-like of shape (n_samples,)
-            True labels; only the oracle and the scores see them.
+            True labels; used only by the oracle and the scores.
 
         eval_set : tuple (X_eval, y_eval), default=None
-            Where the learning curve is measured; None measures on all of X and y.
+            Data for the scores of the learning curve; None uses all of X and y.
 
         votes : array-like of shape (n_samples, n_classes), default=None
             Counts of recorded answers, for `RecordedVotesOracle`.
@@ -219,15 +217,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X or y is empty, X is infinite or has gaps that the estimator does not
-            take, lengths differ, a parameter is out of range, or `warm_start` is set
-            and X or y has other samples where labels were asked for. What an earlier
-            `fit` has learned stays.
+            If X or y is empty, X is infinite or has NaN that the estimator does not
+            accept, lengths differ, a parameter is out of range, or `warm_start` is set
+            and X or y differs on the labelled samples. The fitted state is kept.
 
         TypeError
             If `query_strategy` cannot be called.
         """
-        seen = copy(self)  # so that a refused fit changes nothing
+        seen = copy(self)  # so that a failed fit changes nothing
         X = seen._check_X(X, reset=True)
         y = check_labels(y, warn=True)
         check_classification_targets(y)
@@ -249,8 +246,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if self.warm_start and hasattr(self, "queried_indices_"):
             if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
                 raise ValueError(
-                    "warm_start=True goes on with the labels of the last fit, but X "
-                    "and y are others now, or in another order. Give the same, or set "
+                    "warm_start=True continues with the labels of the last fit, but X "
+                    "and y differ now, or are in another order. Give the same, or set "
                     "warm_start=False."
                 )
             asked = list(self.queried_indices_)
@@ -273,7 +270,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         new = pool[self._pick(learner, X, pool, n, n_initial, seed)]
                     picked = np.concatenate([new, again])
                     if not len(picked):
-                        break  # nothing is left that is worth a question
+                        break  # nothing is left that is worth a query
                     answers = [*answers, *ask(oracle, picked, asked).tolist()]
                     asked = [*asked, *picked.tolist()]
                     _teach(learner, X, asked, answers, y.dtype)
@@ -289,7 +286,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         stopping = look(stopping, learner, X, len(asked))
                         row["stopping_value"] = stopping.decision_.value
                     curve = [*curve, row]
-                    # Only complete rounds are kept, whatever ends the loop.
+                    # Keep only complete rounds, whatever ends the loop.
                     self._publish(learner, oracle, stopping, y, asked, answers, curve)
                     self._labelled = _digest(X, y, self.labeled_indices_)
                     for name in ("n_features_in_", "feature_names_in_"):
@@ -301,8 +298,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 if not curve:
                     raise
                 warnings.warn(
-                    f"Interrupted: {len(self.queried_indices_)} of {budget} labels are "
-                    "asked for. Set warm_start=True and call fit again to go on.",
+                    f"Interrupted: {len(self.queried_indices_)} of {budget} "
+                    "labels. Set warm_start=True and call fit again to continue.",
                     stacklevel=2,
                 )
         return self
@@ -319,7 +316,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.learning_curve_ = pd.DataFrame(curve)
 
     def predict(self, X):
-        """Predict with the estimator that the labels asked for have trained.
+        """Predict with the estimator trained on the queried labels.
 
         Parameters
         ----------
@@ -341,7 +338,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X):
-        """Return class probabilities of the trained estimator.
+        """Predict class probabilities with the trained estimator.
 
         Parameters
         ----------
@@ -351,7 +348,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`; 0 for classes that got no label.
+            Columns in the order of `classes_`; 0 for classes without labels.
 
         Raises
         ------
@@ -364,7 +361,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     @available_if(_estimator_has("predict_proba"))
     def label_pool(self, X, *, target_precision=None):
-        """Label the whole pool: by the oracle where asked, else by the estimator.
+        """Label the whole pool: queried samples by the oracle, others by the estimator.
 
         Parameters
         ----------
@@ -377,7 +374,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         DataFrame
-            As of `cofm_sklearn.models.label_pool`.
+            As returned by `cofm_sklearn.models.label_pool`.
 
         Raises
         ------
@@ -385,7 +382,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Before `fit`.
 
         ValueError
-            If X is too short to be that pool, or the target is not in (0, 1).
+            If X is shorter than that pool, or the target is not in (0, 1).
         """
         check_is_fitted(self)
         return label_pool(
@@ -397,7 +394,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         )
 
     def _pick(self, learner, X, pool, n, n_initial, seed):
-        """Positions in `pool` to ask for next."""
+        """Return the positions in `pool` to query next."""
         n_asked = 0 if learner.y_training is None else len(learner.y_training)
         if n_asked < n_initial:
             n = min(n_initial - n_asked, self.budget - n_asked, len(pool))
@@ -446,7 +443,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _check_X(self, X, *, reset):
         if reset:
-            # Texts and mixed frames set none of these.
+            # Texts and mixed frames do not set these.
             self.__dict__.pop("n_features_in_", None)
             self.__dict__.pop("feature_names_in_", None)
         raw = check_raw(X)
@@ -458,7 +455,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             reset=reset,
             accept_sparse="csr",
             dtype="numeric",
-            ensure_all_finite="allow-nan",  # the estimator may be made for it
+            ensure_all_finite="allow-nan",  # the estimator may accept it
         )
         # The estimator may select columns by name.
         return X if isinstance(X, pd.DataFrame) else checked
@@ -488,14 +485,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
 
 def _digest(X, y, rows):
-    """Tell labelled samples with their true labels apart from others."""
+    """Return a digest of the labelled samples and their true labels."""
     if rows.max() >= len(y):
         return ""
     return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
 def _teach(learner, X, asked, answers, dtype):
-    """Train on the labels that the answers so far amount to."""
+    """Train on the labels combined from the answers so far."""
     samples, matrix = group_answers(asked, answers)
     X = take_rows(X, samples)
     labels = agree(matrix, learner, X)
@@ -503,7 +500,7 @@ def _teach(learner, X, asked, answers, dtype):
 
 
 def _label_quality(estimator):
-    """What the round thinks of its labels, where the estimator has an opinion."""
+    """Return mean label quality and noise rate, if the estimator has them."""
     model = split_pipeline(estimator)[1]
     quality = getattr(model, "label_quality_", None)
     if quality is None or not len(quality):

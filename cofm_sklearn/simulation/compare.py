@@ -1,4 +1,4 @@
-"""Strategies side by side: same data, same answers, several seeds."""
+"""Compare strategies on the same data and answers, over several seeds."""
 
 import warnings
 from numbers import Integral, Real
@@ -41,48 +41,48 @@ def compare_strategies(
     n_jobs=None,
     verbose=0,
 ):
-    """Let strategies spend the same budget on the same data, and record how they do.
+    """Run strategies with the same budget on the same data, and record their scores.
 
-    Each run is an `ActiveLearningClassifier`. A seed fixes the split, the wrong
-    answers and all draws, so that strategies differ in nothing but what they ask for,
-    and in the model if each has its own.
+    Each run is an `ActiveLearningClassifier`. A seed fixes the split, the wrong answers
+    and all random draws, so that strategies differ only in their queries, and in the
+    model if each has its own.
 
     Parameters
     ----------
     strategies : dict of str to query strategy or tuple (estimator, query strategy)
-        What to compare, by name. A strategy that stands alone teaches `estimator`.
+        Strategies by name. A strategy without its own model trains `estimator`.
 
     X : array-like of length n_samples
-        Samples, as the estimators take them.
+        Samples that the estimators accept.
 
     y : array-like of shape (n_samples,)
         True labels.
 
     estimator : classifier or None, default=None
-        Model of the strategies that bring none. What needs no label in it, such as an
-        unfitted prior, is fitted on each pool once (`fit_to_pool`).
+        Model for the strategies without their own. Its unsupervised parts, such as an
+        unfitted prior, are fitted on each pool once (`fit_to_pool`).
 
     eval_set : tuple (X_eval, y_eval) or None, default=None
-        Samples to measure on; all of X is the pool then. None holds samples of X out.
+        Evaluation samples; X is then the whole pool. None holds out samples of X.
 
     splits : iterable of tuple (pool, held_out) or None, default=None
-        Positions in X, one pair for each seed. None holds 30 % out, class by class,
-        drawn anew for each seed.
+        Positions in X, one pair per seed. None holds out 30 %, stratified by class,
+        differently for each seed.
 
     seeds : int or iterable of int, default=3
-        Seeds; a number stands for 0, 1, and so on.
+        Seeds; a number n means 0 to n - 1.
 
     noise : float or iterable of float, default=0.0
-        Probabilities of a wrong answer, 0 or more and below 1 (`NoisyOracle`).
+        Probabilities of a wrong answer, at least 0 and below 1 (`NoisyOracle`).
 
     n_initial, n_instances, budget, scoring
         As in `ActiveLearningClassifier`.
 
     n_jobs : int or None, default=None
-        Runs at once (joblib). Results do not depend on it.
+        Parallel runs (joblib). Results do not depend on it.
 
     verbose : int, default=0
-        Above 0, a progress bar is shown.
+        Above 0, show a progress bar.
 
     Returns
     -------
@@ -93,17 +93,17 @@ def compare_strategies(
     Raises
     ------
     ValueError
-        If there is no strategy or no seed, a strategy has no estimator, `splits` are
-        not as many as seeds, `eval_set` and `splits` are both given, or what
-        `ActiveLearningClassifier` refuses.
+        If there is no strategy or no seed, a strategy has no estimator, the number of
+        `splits` is not that of the seeds, `eval_set` and `splits` are both given, or
+        `ActiveLearningClassifier` raises an error.
 
     TypeError
-        If `strategies` is no dict, or a strategy cannot be called.
+        If `strategies` is not a dict, or a strategy cannot be called.
 
     See Also
     --------
-    LearningCurveDisplay.from_records : Draws the result.
-    label_savings : Tells how many labels a strategy saves.
+    LearningCurveDisplay.from_records : Plots the result.
+    label_savings : Computes how many labels a strategy saves.
 
     Notes
     -----
@@ -136,7 +136,7 @@ def compare_strategies(
     seeds = list(seeds)
     noises = [noise] if isinstance(noise, Real) else list(noise)
     if not seeds or not noises:
-        raise ValueError("seeds and noise must hold at least one value each.")
+        raise ValueError("seeds and noise must have at least one value each.")
     data = _splits(X, y, eval_set, splits, seeds)
     options = {
         "n_initial": n_initial,
@@ -149,7 +149,7 @@ def compare_strategies(
     for name, (model, strategy) in models.items():
         for rate in noises:
             for seed, (X_pool, y_pool, held_out) in zip(seeds, data):
-                # Once here, so that no other process needs the foundation model.
+                # Once here, so that no worker process needs the foundation model.
                 key = id(model), id(X_pool)
                 if key not in fitted:
                     fitted[key] = fit_to_pool(model, X_pool)
@@ -189,7 +189,7 @@ def _check_strategies(strategies, estimator):
         check_strategy(strategy, f"strategies[{name!r}]")
         if model is None:
             raise ValueError(
-                f"strategies[{name!r}] has no model to teach. Give estimator=, or a "
+                f"strategies[{name!r}] has no model to train. Give estimator=, or a "
                 "tuple (estimator, strategy)."
             )
         models[name] = model, strategy
@@ -197,10 +197,10 @@ def _check_strategies(strategies, estimator):
 
 
 def _splits(X, y, eval_set, splits, seeds):
-    """Return samples and labels of the pool, and what to measure on, for each seed."""
+    """Return samples and labels of the pool, and the evaluation set, for each seed."""
     if eval_set is not None:
         if splits is not None:
-            raise ValueError("Give eval_set or splits, not both.")
+            raise ValueError("Give either eval_set or splits, not both.")
         return [(X, y, eval_set)] * len(seeds)
     if splits is None:
         rows = np.arange(len(y))
@@ -229,9 +229,9 @@ def _run(about, model, strategy, X_pool, y_pool, held_out, options):
         random_state=seed,
         **options,
     )
-    # The matrices are small: threads of BLAS would wait for each other more than work.
+    # The matrices are small: BLAS threads would mostly wait for each other.
     with threadpool_limits(1), warnings.catch_warnings():
-        # The loop keeps what it has; half a curve is of no use in a comparison.
+        # The loop keeps its progress, but a comparison cannot use half a curve.
         warnings.filterwarnings("error", message="Interrupted: ")
         try:
             loop.fit(X_pool, y_pool, eval_set=held_out)

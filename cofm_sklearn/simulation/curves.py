@@ -1,7 +1,7 @@
-"""Learning curves: scores of predictions, labels saved, and the plot of both.
+"""Learning curves: scores, label savings, and plots.
 
-The labels saved are computed in `cofm_sklearn.simulation.savings`; its public names are
-given here too, so that one module has all there is to learning curves.
+Label savings are computed in `cofm_sklearn.simulation.savings`; its public names are
+re-exported here.
 """
 
 import numpy as np
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 # Okabe and Ito's colours without their yellow, which is faint on white. The numbers of
-# colours, markers and line styles differ, so that the combinations repeat late.
+# colours, markers and line styles differ, so that combinations repeat late.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def score_predictions(y_true, y_pred, *, classes=None):
-    """Score predictions with every class counting the same.
+    """Score predictions with equal weight for every class.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def score_predictions(y_true, y_pred, *, classes=None):
         Predicted labels.
 
     classes : array-like of shape (n_classes,) or None, default=None
-        All classes; None takes those in `y_true` and `y_pred`. A class in neither
-        changes no score.
+        All classes; None uses those in `y_true` and `y_pred`. A class in neither has no
+        effect.
 
     Returns
     -------
@@ -100,10 +100,10 @@ def score_predictions(y_true, y_pred, *, classes=None):
 
 
 class LearningCurveDisplay:
-    """Plot of scores against the labels asked for, one line per strategy.
+    """Plot of scores against the number of labels, one line per strategy.
 
-    A line is the mean over seeds and the band around it says how far seeds differ.
-    Use `from_records` or `from_estimator` to make and draw one.
+    A line is the mean over seeds, and its band the spread over seeds. Use
+    `from_records` or `from_estimator` to create and draw it.
 
     Parameters
     ----------
@@ -126,11 +126,11 @@ class LearningCurveDisplay:
         The line of each strategy.
 
     bands_ : dict of str to matplotlib PolyCollection
-        The band of each strategy; none for a strategy with one seed.
+        The band of each strategy with more than one seed.
 
     See Also
     --------
-    label_savings : The distance between the lines as a number.
+    label_savings : Measures the distance between the lines.
 
     Examples
     --------
@@ -160,8 +160,8 @@ class LearningCurveDisplay:
             Where to draw; None makes a new figure.
 
         band : {"standard_error", "range"} or None, default="standard_error"
-            The band is the mean plus and minus its standard error over seeds, or
-            reaches from the lowest to the highest seed; None draws none.
+            The band is the mean plus and minus its standard error over seeds, or the
+            range from the lowest to the highest seed; None draws none.
 
         legend : bool, default=True
             Whether to draw the legend.
@@ -174,7 +174,7 @@ class LearningCurveDisplay:
         Raises
         ------
         ValueError
-            If the records lack a column, hold a row twice or a score that is not
+            If the records lack a column, have a repeated row or a score that is not
             finite, or `band` is unknown.
 
         ImportError
@@ -205,7 +205,7 @@ class LearningCurveDisplay:
                 self.bands_[name] = ax.fill_between(
                     counts, *_band(scores, band), color=color, alpha=0.15, linewidth=0
                 )
-        ax.set_xlabel("Labels asked for")
+        ax.set_xlabel("Number of labels")
         ax.set_ylabel(self.metric.replace("_", " ").capitalize().replace(" f1", " F1"))
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
@@ -226,7 +226,7 @@ class LearningCurveDisplay:
         band="standard_error",
         legend=True,
     ):
-        """Draw the curves of a table of records.
+        """Create and draw the curves of a table of records.
 
         Parameters
         ----------
@@ -257,16 +257,16 @@ class LearningCurveDisplay:
         band="standard_error",
         legend=True,
     ):
-        """Draw the curves of fitted active-learning estimators.
+        """Create and draw the curves of fitted active-learning estimators.
 
         Parameters
         ----------
         estimator : estimator, list of estimators, or dict
             Fitted estimators, such as `ActiveLearningClassifier`: anything with a
             DataFrame ``learning_curve_`` that has the columns ``n_labels`` and
-            `metric`. A dict maps the name of a strategy to an estimator or to a list
-            of them, one per seed. Without a dict, a strategy is named after the class
-            of ``query_strategy``; those of one name are taken as its seeds.
+            `metric`. A dict maps the name of a strategy to an estimator or to a list of
+            them, one per seed. Without a dict, strategies are named after the class of
+            ``query_strategy``; estimators with the same name count as its seeds.
 
         metric : str, default="balanced_accuracy"
             The column of the score.
@@ -282,7 +282,7 @@ class LearningCurveDisplay:
         Raises
         ------
         ValueError
-            If there is no estimator or one has no learning curve.
+            If there are no estimators, or one has no learning curve.
         """
         records = _records_of(estimator)
         return cls.from_records(records, metric=metric, ax=ax, band=band, legend=legend)
@@ -298,7 +298,7 @@ def _band(scores, band):
 
 
 def _strategy_name(estimator):
-    """Return what to call the strategy of an estimator in a legend."""
+    """Return the name of an estimator's strategy for the legend."""
     strategy = getattr(estimator, "query_strategy", estimator)
     return getattr(strategy, "__name__", type(strategy).__name__)
 
@@ -323,6 +323,6 @@ def _records_of(estimator):
                 f"the estimator of {name!r} has no DataFrame learning_curve_; fit it "
                 "first."
             )
-        # Numbered here: the estimators' own seeds may be equal or None.
+        # Numbered here, as the estimators' own seeds may be equal or None.
         frames.append(run.learning_curve_.assign(strategy=name, seed=seed))
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""A picture of which description of a class is weak."""
+"""Plot of weak class descriptions."""
 
 import textwrap
 
@@ -15,17 +15,17 @@ _VERDICTS = {"helps": "#3b8a5a", "says nothing": "0.85", "misleads": "#c0504d"}
 
 
 class DescriptionsDisplay:
-    """Bars for each class: how often the prior gives it, and if its description helps.
+    """Bars per class: how often the prior predicts it, and if its description helps.
 
-    On the left stands the share of the pool that the prior gives to the class, on the
-    right what the labels say: the probability that being close to the description
-    speaks for the class, says nothing, or speaks against it. Use `from_prior` to make
-    and draw one.
+    On the left, the share of the pool that the prior assigns to the class; on the
+    right, the verdict of the labels: the probability that closeness to the description
+    is evidence for the class, says nothing, or is evidence against it. Use `from_prior`
+    to create and draw it.
 
     Parameters
     ----------
     review : DescriptionReview
-        As of `cofm_sklearn.models.review_descriptions`.
+        Result of `cofm_sklearn.models.review_descriptions`.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class DescriptionsDisplay:
             if pd.notna(row.taken_for):
                 words += f", else {row.taken_for}"
             ax.text(0.02, i, words, va="center", fontsize=7)
-        ax.set(xlim=(0, 1), xlabel="the labels say: it")
+        ax.set(xlim=(0, 1), xlabel="according to the labels, it")
         ax.legend(
             loc="lower center",
             bbox_to_anchor=(0.5, 1),
@@ -126,7 +126,7 @@ class DescriptionsDisplay:
 
     @classmethod
     def from_prior(cls, prior, X, X_labeled=None, y_labeled=None):
-        """Review the descriptions of a prior, and draw what was found.
+        """Review the descriptions of a prior, and draw the result.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class DescriptionsDisplay:
         Raises
         ------
         ValueError
-            As `review_descriptions`.
+            As in `review_descriptions`.
         """
         return cls(review_descriptions(prior, X, X_labeled, y_labeled)).plot()
 

@@ -1,4 +1,4 @@
-"""Pictures of wrong labels: the suspects, and which class is taken for which."""
+"""Plots of wrong labels: the suspects, and which classes get confused."""
 
 import textwrap
 
@@ -17,21 +17,21 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["NoiseMatrixDisplay", "SuspectsDisplay"]
 
 _MAX_TEXT = 46
-# Above this many classes the numbers in the cells cannot be read.
+# Above this many classes, the numbers in the cells are not legible.
 _MAX_NUMBERS = 20
 
 
 class SuspectsDisplay:
-    """Table of the labels that are least likely right, and what each model says.
+    """Table of the labels that are most likely wrong, with each model's prediction.
 
-    A row is a sample: what it is, the label it was given, the likeliest class of every
-    model, and the quality of the label. The darker the cell of a model, the less that
-    model believes the given label. Use `from_estimator` to make and draw one.
+    A row shows a sample, its given label, the most likely class of every model, and the
+    quality of the label. The darker a model's cell, the less likely this model finds
+    the given label. Use `from_estimator` to create and draw it.
 
     Parameters
     ----------
     samples : sequence of str of length n_suspects
-        What to show of each sample, the worst first.
+        Text to show for each sample, the worst first.
 
     labels : array-like of shape (n_suspects,)
         The given labels.
@@ -54,7 +54,7 @@ class SuspectsDisplay:
         Its figure.
 
     cells_ : list of list of matplotlib Text
-        What is written, row by row: given label, one per model, quality.
+        Texts, row by row: given label, one per model, quality.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class SuspectsDisplay:
             Where to draw; None makes a new figure of fitting size.
 
         cmap : str or matplotlib Colormap, default="Reds"
-            Colours of the doubt in the given label, from none to full.
+            Colours for the doubt in the given label, from none to full.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class SuspectsDisplay:
         Raises
         ------
         ValueError
-            If there is no sample, lengths differ, or a label is not in `classes`.
+            If there are no samples, lengths differ, or a label is not in `classes`.
 
         ImportError
             If matplotlib is not installed.
@@ -106,7 +106,7 @@ class SuspectsDisplay:
             size = (4.8 + 1.7 * len(names), 1.0 + 0.36 * n_suspects)
             _, ax = pyplot.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
-        # The given label and the quality stand on white; the others stay readable.
+        # White background for label and quality; the other cells stay legible.
         blank = np.full(n_suspects, np.nan)
         colors = np.column_stack([blank, doubts, blank])
         ax.imshow(colors, cmap=cmap, vmin=0, vmax=2, aspect="auto")
@@ -144,7 +144,7 @@ class SuspectsDisplay:
     def from_estimator(
         cls, estimator, X, y=None, *, samples=None, n_suspects=10, ax=None, cmap="Reds"
     ):
-        """Draw the suspects among the labels that an estimator was trained on.
+        """Create and draw the suspects among an estimator's training labels.
 
         Parameters
         ----------
@@ -156,14 +156,14 @@ class SuspectsDisplay:
             The samples of `fit`; for `ActiveLearningClassifier`, its whole pool.
 
         y : array-like of shape (n_samples,) or None, default=None
-            The labels of `fit`; `ActiveLearningClassifier` has its own.
+            The labels of `fit`; omit them for `ActiveLearningClassifier`.
 
         samples : sequence of length n_samples or None, default=None
-            What to show of the samples of X; None shows X where it is text, else the
-            numbers of its rows.
+            What to show for each sample of X; None shows texts as they are, else row
+            numbers.
 
         n_suspects : int, default=10
-            How many labels, those of lowest quality; no more than there are.
+            Number of labels of lowest quality to show; at most all.
 
         ax, cmap
             As in `plot`.
@@ -176,8 +176,8 @@ class SuspectsDisplay:
         Raises
         ------
         ValueError
-            If the estimator is not fitted on these samples, knows no quality of
-            labels, or `n_suspects` is below 1.
+            If the estimator is not fitted on these samples, has no label quality, or
+            `n_suspects` is below 1.
         """
         check_integer("n_suspects", n_suspects, 1)
         if samples is None:
@@ -203,7 +203,7 @@ class SuspectsDisplay:
         return display.plot(ax, cmap=cmap)
 
     def _check(self):
-        """Return codes of the labels, and each model's doubt in them."""
+        """Return the label codes, and each model's doubt in the labels."""
         n_suspects = len(self.samples)
         if not n_suspects:
             raise ValueError("samples is empty; give at least one.")
@@ -226,15 +226,15 @@ class SuspectsDisplay:
 
 
 class NoiseMatrixDisplay:
-    """Heat map of how often each true class is given each label.
+    """Heat map of how often each true class gets each label.
 
-    Use `from_estimator` or `from_labels` to make and draw one.
+    Use `from_estimator` or `from_labels` to create and draw it.
 
     Parameters
     ----------
     noise_matrix : array-like of shape (n_classes, n_classes)
         Rows are true classes, columns given labels; each row sums to 1, or is 0 for a
-        class that nobody has seen.
+        class without samples.
 
     classes : array-like of shape (n_classes,)
         Labels of rows and columns.
@@ -251,7 +251,7 @@ class NoiseMatrixDisplay:
         The heat map.
 
     text_ : ndarray of shape (n_classes, n_classes), dtype object, or None
-        The numbers in the cells; None where they are too many.
+        The numbers in the cells; None if there are too many.
 
     Examples
     --------
@@ -278,7 +278,7 @@ class NoiseMatrixDisplay:
             Colours from 0 to 1.
 
         colorbar : bool, default=True
-            Whether to draw the scale.
+            Whether to draw the colour bar.
 
         Returns
         -------
@@ -288,7 +288,7 @@ class NoiseMatrixDisplay:
         Raises
         ------
         ValueError
-            If the matrix is not square, does not fit `classes`, or its rows do not
+            If the matrix is not square, does not match `classes`, or its rows do not
             sum to 1.
 
         ImportError
@@ -326,7 +326,7 @@ class NoiseMatrixDisplay:
 
     @classmethod
     def from_labels(cls, y_true, y_given, *, classes=None, ax=None, cmap="Blues"):
-        """Draw what became of known true classes.
+        """Create and draw the matrix from true classes and given labels.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class NoiseMatrixDisplay:
             Given labels.
 
         classes : array-like of shape (n_classes,) or None, default=None
-            Classes in the order to show; None takes those that occur, sorted.
+            Classes in display order; None uses those that occur, sorted.
 
         ax, cmap
             As in `plot`.
@@ -364,7 +364,7 @@ class NoiseMatrixDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, cmap="Blues"):
-        """Draw the noise that an estimator finds in the labels it was trained on.
+        """Create and draw the noise that an estimator finds in its training labels.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class NoiseMatrixDisplay:
         Raises
         ------
         ValueError
-            If the estimator is not fitted or knows no quality of labels.
+            If the estimator is not fitted or has no label quality.
         """
         _, model = _model_in(estimator)
         return cls(model.noise_matrix_, classes=model.classes_).plot(ax, cmap=cmap)
@@ -406,29 +406,29 @@ class NoiseMatrixDisplay:
 
 
 def _given_share(true, given):
-    """Share of each given label among the samples of each true class."""
+    """Return the share of each given label in each true class."""
     n_classes = true.shape[1]
     counts = true.T @ np.eye(n_classes)[given]
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
 
 
 def _model_in(estimator):
-    """Return the transformers and the `CoDecisionClassifier` that an estimator has."""
+    """Return the transformers and the `CoDecisionClassifier` of an estimator."""
     if hasattr(estimator, "labeled_indices_"):
         estimator = estimator.estimator_
     transformers, model = split_pipeline(estimator)
     if not hasattr(model, "label_quality_"):
         raise ValueError(
-            f"{type(model).__name__} knows no label_quality_; fit a "
+            f"{type(model).__name__} has no label_quality_; fit a "
             "CoDecisionClassifier first."
         )
     return transformers, model
 
 
 def _trained_on(estimator, X, y):
-    """Return the model in an estimator with samples and labels that it has seen.
+    """Return an estimator's model with its training samples and labels.
 
-    The last result are the positions of these samples in X.
+    The last result is the positions of these samples in X.
     """
     transformers, model = _model_in(estimator)
     rows = np.arange(n_rows(X))
@@ -438,7 +438,7 @@ def _trained_on(estimator, X, y):
     if y is None or not len(y) == n_rows(X) == len(model.label_quality_):
         raise ValueError(
             "X and y must be the samples and labels that the estimator was fitted on: "
-            f"it knows the quality of {len(model.label_quality_)} labels."
+            f"it has the quality of {len(model.label_quality_)} labels."
         )
     for step in transformers:
         X = step.transform(X)
@@ -446,7 +446,7 @@ def _trained_on(estimator, X, y):
 
 
 def _short(value):
-    """Write a share as .04."""
+    """Format a share as .04."""
     return f"{value:.2f}".removeprefix("0")
 
 

@@ -1,4 +1,4 @@
-"""Oracles answer the label questions of a simulation: rightly, wrongly, by votes."""
+"""Oracles for simulations: exact, noisy, or from recorded votes."""
 
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
@@ -16,19 +16,19 @@ __all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
 
 
 class BaseOracle(BaseEstimator, metaclass=ABCMeta):
-    """Base of the oracles: what they answer is fixed before the first question.
+    """Base class of oracles, which fix their answers before the first query.
 
-    A question about a sample that was asked before has an answer of its own, with an
-    error of its own. A subclass writes ``_draw_answers(y, X, votes, classes)``, which
-    returns an array of answers, one per sample, of the dtype of `y`.
+    A repeated query of the same sample gets a new answer with its own error. A subclass
+    implements ``_draw_answers(y, X, votes, classes)``, which returns an array of
+    answers, one per sample, of the dtype of `y`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels that an answer can be, sorted.
+        The possible labels, sorted.
 
     answers_ : ndarray of shape (n_samples,)
-        The answer to the first question about each sample.
+        The first answer about each sample.
 
     Examples
     --------
@@ -42,9 +42,9 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
     """
 
     def fit(self, y, X=None, votes=None, *, classes=None):
-        """Fix the answer to the first question about each sample.
+        """Draw the first answer about each sample.
 
-        So every query strategy gets the same answers, in whatever order it asks.
+        So every query strategy gets the same answers, in whatever order it queries.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             Numeric features, for an oracle that mistakes similar classes.
 
         votes : array-like of shape (n_samples, n_classes) or None, default=None
-            How many annotators gave each answer; the columns are the sorted classes.
+            Number of annotators per answer; columns are the sorted classes.
 
         classes : array-like of shape (n_classes,) or None, default=None
             All classes; None takes those in `y`.
@@ -68,7 +68,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If an argument that the oracle needs is missing or does not fit `y`.
+            If a required argument is missing or does not match `y`.
         """
         labels = check_labels(y)
         self.classes_, _ = check_classes(classes, labels)
@@ -79,7 +79,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         return self
 
     def answer(self, indices, n_before=0):
-        """Answer what the labels of some samples are.
+        """Return the labels of some samples.
 
         Parameters
         ----------
@@ -87,8 +87,8 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             Positions in the `y` of `fit`, each from 0 to ``n_samples - 1``.
 
         n_before : int or array-like of shape (n_asked,), default=0
-            How many answers were given about each of them before. The same question
-            has the same answer; the next one is drawn anew.
+            Number of earlier answers about each of them. The same call gives the same
+            answer; a higher count draws another one.
 
         Returns
         -------
@@ -134,13 +134,13 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         return answers
 
     def _round(self, k):
-        """Answers to the question number k, from 0, about each sample."""
+        """Return the answer number k, from 0, about each sample."""
         while len(self._rounds) <= k:
             self._rounds.append(self._draw_again(*self._known, self._rounds))
         return self._rounds[k]
 
     def _draw_again(self, y, X, votes, classes, earlier):
-        """Return one more answer per sample; `earlier` lists those before."""
+        """Return one more answer per sample; `earlier` lists the previous ones."""
         fresh = clone(self)
         if hasattr(fresh, "random_state"):
             fresh.random_state = np.random.RandomState([self._seed, len(earlier)])
@@ -148,7 +148,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # The first argument of fit is the labels.
+        # The first argument of fit is y.
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
@@ -164,7 +164,7 @@ class ExactOracle(BaseOracle):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels that an answer can be, sorted.
+        The possible labels, sorted.
 
     answers_ : ndarray of shape (n_samples,)
         The true labels.
@@ -181,9 +181,9 @@ class ExactOracle(BaseOracle):
 
 
 class NoisyOracle(BaseOracle):
-    """An oracle that answers with a wrong class now and then.
+    """An oracle that sometimes answers with a wrong class.
 
-    Each answer is wrong with probability `noise`, as `flip_labels` defines it.
+    Each answer is wrong with probability `noise`, as defined in `flip_labels`.
 
     Parameters
     ----------
@@ -191,23 +191,23 @@ class NoisyOracle(BaseOracle):
         Probability of a wrong answer, in [0, 1).
 
     kind : {"symmetric", "asymmetric"}, default="symmetric"
-        A wrong answer is any other class with the same probability, or the one class
-        that `confusion` or, without it, the `X` of `fit` says is most similar.
+        A wrong answer is uniform over the other classes, or the most similar class
+        according to `confusion` or, without it, to the `X` of `fit`.
 
     confusion : dict of label to label or None, default=None
         For ``kind="asymmetric"``: the class that each class is mistaken for.
 
     random_state : int, RandomState instance or None, default=None
-        Draws which answers are wrong. With an integer, the wrong answers at a small
+        Seed of the wrong answers. With an integer, the wrong answers at a small
         `noise` are among those at a larger one.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels that an answer can be, sorted.
+        The possible labels, sorted.
 
     answers_ : ndarray of shape (n_samples,)
-        The answer to the first question about each sample.
+        The first answer about each sample.
 
     See Also
     --------
@@ -245,26 +245,25 @@ class NoisyOracle(BaseOracle):
 
 
 class RecordedVotesOracle(BaseOracle):
-    """An oracle that answers as real annotators did.
+    """An oracle that replays the answers of real annotators.
 
-    The answer is one vote drawn from those that annotators gave for the sample, each
-    with the same probability: so disputed samples get the wrong answers that people
-    really gave. Further questions about a sample draw from the votes that are left,
-    and from all again when none is.
+    An answer is one of the votes that annotators gave for the sample, drawn uniformly:
+    so disputed samples get the wrong answers that people really gave. Further queries
+    of a sample draw from its remaining votes, and from all again once none is left.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None, default=None
-        Draws the vote. With an integer, the answer for a sample depends on its votes
-        and its position alone.
+        Seed of the draws. With an integer, the answer for a sample depends only on its
+        votes and its position.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels that an answer can be, sorted.
+        The possible labels, sorted.
 
     answers_ : ndarray of shape (n_samples,)
-        The answer to the first question about each sample.
+        The first answer about each sample.
 
     References
     ----------
@@ -289,8 +288,8 @@ class RecordedVotesOracle(BaseOracle):
         share = np.cumsum(counts, axis=1)
         share /= share[:, -1:]
         drawn = check_random_state(self.random_state).random_sample(len(y))
-        # The first class whose cumulated share exceeds the draw: a class without
-        # votes adds nothing to the sum, so it is never the first.
+        # The first class whose cumulated share exceeds the draw: a class without votes
+        # adds nothing to the sum, so it is never chosen.
         return classes[(share > drawn[:, None]).argmax(axis=1)]
 
     def _draw_again(self, y, X, votes, classes, earlier):
@@ -304,7 +303,7 @@ class RecordedVotesOracle(BaseOracle):
 
 
 def _as_integer(random_state):
-    """Turn any seed into an integer without using it up."""
+    """Convert any seed to an integer without advancing it."""
     if isinstance(random_state, Integral):
         return int(random_state)
     rng = random_state if random_state is not None else np.random.RandomState()
@@ -315,11 +314,11 @@ def _as_array(values, name):
     try:
         return np.asarray(values)
     except ValueError as error:  # rows differ in length
-        raise ValueError(f"{name} must be one row, got {values!r}.") from error
+        raise ValueError(f"{name} must be 1-D, got {values!r}.") from error
 
 
 def _check_votes(votes, n_samples, classes):
-    """Return the votes as a float array, or say what is wrong with them."""
+    """Return the validated votes as a float array."""
     if votes is None:
         raise ValueError(
             "RecordedVotesOracle needs votes of shape (n_samples, n_classes): pass "
@@ -330,7 +329,7 @@ def _check_votes(votes, n_samples, classes):
         raise ValueError(
             f"votes must have one row per label and one column per class, "
             f"{(n_samples, len(classes))}; got {counts.shape}. If y lacks a class, "
-            "name all with classes=."
+            "list all with classes=."
         )
     if (counts < 0).any():
         raise ValueError("votes must be counts of at least 0; some are negative.")

@@ -1,4 +1,4 @@
-"""Picture of a labelled pool: how precise are how many of the model's labels?"""
+"""Plot of the precision of the model's labels over their share of the pool."""
 
 import numpy as np
 
@@ -8,26 +8,26 @@ __all__ = ["PrecisionCoverageDisplay"]
 
 
 class PrecisionCoverageDisplay:
-    """Curve of the precision of a model's surest labels over their share of the pool.
+    """Plot the precision of a model's most confident labels over their coverage.
 
-    The farther to the right, the more samples of the pool are labelled by the model
-    and by nobody else. Use `from_table` to make and draw one.
+    Further to the right, the model labels more samples of the pool on its own. Use
+    `from_table` to create and draw it.
 
     Parameters
     ----------
     coverage, precision, low, high : array-like of shape (n_points,)
-        Shares of the samples without answer, in [0, 1]; the share of right labels that
-        is expected among the surest of them, and its interval.
+        Shares of the samples without answers, in [0, 1]; the expected share of right
+        labels among the most confident of them, and its interval.
 
     target_precision : float or None, default=None
         Drawn as a line.
 
     chosen : tuple of (float, float, float, float) or None, default=None
-        Coverage, precision and its interval of the labels that are left to the model.
-        Below the curve where rare classes have to be as precise as others.
+        Coverage, precision and its interval of the labels left to the model. Lies below
+        the curve if rare classes must be as precise as others.
 
     true_precision : array-like of shape (n_points,) or None, default=None
-        The share that is right, where somebody knows.
+        The true share of right labels, if known.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class PrecisionCoverageDisplay:
         The expected precision.
 
     true_line_ : matplotlib Line2D or None
-        The true one.
+        The true precision.
 
     chosen_ : matplotlib ErrorbarContainer or None
         The labels left to the model.
@@ -85,12 +85,12 @@ class PrecisionCoverageDisplay:
         Returns
         -------
         display : PrecisionCoverageDisplay
-            The object itself, with ``ax_``, ``figure_`` and what is drawn.
+            The object itself, with ``ax_``, ``figure_`` and the artists.
 
         Raises
         ------
         ValueError
-            If there is no point, or lengths differ.
+            If there are no points, or lengths differ.
 
         ImportError
             If matplotlib is not installed.
@@ -113,7 +113,7 @@ class PrecisionCoverageDisplay:
             ax.axhline(self.target_precision, color="0.5", lw=0.8, label="target")
         if self.chosen is not None:
             share, precision, low, high = self.chosen
-            # What is expected may lie outside of what a check has shown.
+            # The expected precision may lie outside the interval of a check.
             ends = [[max(precision - low, 0)], [max(high - precision, 0)]]
             self.chosen_ = ax.errorbar(
                 [share],
@@ -123,7 +123,7 @@ class PrecisionCoverageDisplay:
                 capsize=4,
                 label="left to the model",
             )
-        ax.set_xlabel("Share of the samples without answer")
+        ax.set_xlabel("Share of the samples without answers")
         ax.set_ylabel("Share of right labels")
         ax.set_xlim(0, 1.02)
         ax.legend(loc="lower left")
@@ -131,16 +131,16 @@ class PrecisionCoverageDisplay:
 
     @classmethod
     def from_table(cls, table, *, y_true=None, ax=None):
-        """Draw what a labelled pool promises.
+        """Create and draw the display of a labelled pool.
 
         Parameters
         ----------
         table : DataFrame
-            What `label_pool` has returned, of a classifier, `AnnotationSession` or
+            Result of `label_pool`, the function or a method of `AnnotationSession` or
             `ActiveLearningClassifier`, with its ``attrs``.
 
         y_true : array-like of shape (n_pool,) or None, default=None
-            True classes, in the order of the pool, to draw the truth beside it.
+            True classes, in the order of the pool, to draw the true precision as well.
 
         ax
             As in `plot`.
@@ -159,11 +159,11 @@ class PrecisionCoverageDisplay:
         promise = table.attrs
         if "curve" not in promise:
             raise ValueError(
-                "table has no promise in its attrs: give what label_pool has returned, "
-                "not a copy read from a file."
+                "table has no target_precision in its attrs: pass the result of "
+                "label_pool, not a copy read from a file."
             )
         if not promise["curve"]:
-            raise ValueError("There is no sample without answer, so nothing to draw.")
+            raise ValueError("All samples in table have answers; nothing to draw.")
         true_precision = None
         if y_true is not None:
             if len(y_true) != len(table):
@@ -190,7 +190,7 @@ class PrecisionCoverageDisplay:
     def _check(self):
         n_points = len(self.coverage)
         if not n_points:
-            raise ValueError("coverage has no point; give at least one.")
+            raise ValueError("coverage has no points; give at least one.")
         for name in ("precision", "low", "high", "true_precision"):
             values = getattr(self, name)
             if values is not None and len(values) != n_points:

@@ -1,4 +1,4 @@
-"""Labels saved: how much sooner one learning curve reaches a score than others."""
+"""Label savings: how much earlier a learning curve reaches a score than others."""
 
 from numbers import Real
 
@@ -15,7 +15,7 @@ _PLATEAU_WINDOW = 0.25
 
 
 def labels_to_reach(n_labels, scores, level):
-    """Return the first label count at which a learning curve reaches a level.
+    """Return the label count at which a learning curve first reaches a level.
 
     The curve is made monotone by a running maximum and interpolated linearly between
     its points.
@@ -26,7 +26,7 @@ def labels_to_reach(n_labels, scores, level):
         Label counts, strictly increasing.
 
     scores : array-like of shape (n_rounds,)
-        The score after each of them.
+        The score at each label count.
 
     level : float
         The score to reach.
@@ -34,8 +34,8 @@ def labels_to_reach(n_labels, scores, level):
     Returns
     -------
     float
-        The label count; the first count if the curve starts at the level or above it,
-        NaN if it never gets there.
+        The label count; the first count if the curve starts at or above the level, NaN
+        if it never reaches it.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def labels_to_reach(n_labels, scores, level):
 
 
 def check_records(records, metric):
-    """Return the records with the columns a curve needs, or say which is missing."""
+    """Return the validated records with the columns a curve needs."""
     if not isinstance(records, pd.DataFrame):
         raise TypeError(f"records must be a DataFrame, got {type(records).__name__}.")
     if not isinstance(metric, str):
@@ -97,12 +97,12 @@ def check_records(records, metric):
     if table.duplicated(["strategy", "seed", "n_labels"]).any():
         if "noise" in records and records["noise"].nunique() > 1:
             raise ValueError(
-                "records holds several shares of wrong answers; take one at a time: "
+                "records has several shares of wrong answers; select one, e.g. "
                 f"records[records['noise'] == {records['noise'].iloc[0]}]."
             )
         raise ValueError(
             "records has several rows of one strategy, seed and n_labels; keep one, or "
-            "give runs of their own a seed of their own."
+            "give each run its own seed."
         )
     return table
 
@@ -120,7 +120,7 @@ def seed_curves(table, metric):
     first, last = max(run[0, 0] for run in runs), min(run[0, -1] for run in runs)
     if first > last:
         raise ValueError(
-            "the seeds of a strategy have no label count in common; compare runs of "
+            "the seeds of a strategy have no label count in common; compare runs with "
             "the same budget."
         )
     grid = np.unique(np.concatenate([run[0] for run in runs]))
@@ -135,13 +135,13 @@ def _monotone_mean(table, metric):
 
 
 def _best_of(curves, grid):
-    """Return the highest of some monotone curves at each label count of a grid."""
-    # Before its first round a strategy has no score, after its last it keeps it.
+    """Return the maximum of monotone curves at each label count of a grid."""
+    # A strategy has no score before its first round, and keeps its last score.
     return np.max([np.interp(grid, x, y, left=-np.inf) for x, y in curves], axis=0)
 
 
 def _plateau_start(grid, scores):
-    """Return the label count from which on a monotone curve stops improving.
+    """Return the label count at which a monotone curve stops improving.
 
     That is the first count after which no whole window of a quarter of the budget
     gains 0.01; the last count if the last window still does.
@@ -151,7 +151,7 @@ def _plateau_start(grid, scores):
     if not starts.size:
         return grid[-1]
     gains = np.interp(starts + window, grid, scores) - scores[: len(starts)]
-    # a hair below the limit, as differences of scores are not exact
+    # slightly below the limit, as differences of scores are not exact
     improving = np.flatnonzero(gains > _PLATEAU_GAIN - 1e-9)
     if not improving.size:
         return starts[0]
@@ -179,40 +179,41 @@ def label_savings(
        a baseline reaches within that budget, the level of a fraction q is
        ``s0 + q * (s1 - s0)``.
     4. The saving at a level is 1 minus our label count over that of the baseline that
-       reaches the level first. It is -1 where we do not reach it within the budget.
+       reaches the level first. It is -1 if we do not reach it within the budget.
 
     Parameters
     ----------
     records : DataFrame
         One row per strategy, seed and round, with the columns ``strategy``, ``seed``,
-        ``n_labels`` and `metric`. The runs are of one data set and noise.
+        ``n_labels`` and `metric`. All runs use one data set and noise rate.
 
     ours : str
-        The strategy that the others are compared with.
+        The strategy whose savings are computed.
 
     metric : str, default="balanced_accuracy"
-        The column of the score; more is better.
+        The column of the score; higher is better.
 
     levels : sequence of float, default=(0.5, 0.75, 0.9, 0.95)
         The fractions q, each in (0, 1].
 
     baselines : sequence of str or None, default=None
-        The strategies to compare with; None takes all but `ours`.
+        The strategies to compare with; None uses all except `ours`.
 
     Returns
     -------
     DataFrame
         One row per level, with the columns ``fraction`` (q), ``level`` (a score),
         ``n_labels`` and ``n_labels_baseline`` (float; NaN where not reached within the
-        budget), ``baseline`` (the one that is first), ``saving`` (at most 1) and
-        ``budget`` (where it ends; the same in all rows). The saving of the data set is
+        budget), ``baseline`` (the first to reach it), ``saving`` (at most 1) and
+        ``budget`` (the last label count; the same in all rows). The saving of the data
+        set is
         the mean of ``saving``.
 
     Raises
     ------
     ValueError
         If a column or strategy is missing, there is no baseline, a score is not
-        finite, a level is out of range, or a row is there twice.
+        finite, a level is out of range, or a row is repeated.
 
     Examples
     --------
@@ -242,7 +243,7 @@ def label_savings(
     if not isinstance(rivals, list | tuple):
         raise TypeError(f"baselines must be a list of strategies, got {baselines!r}.")
     if not rivals or ours in rivals:
-        raise ValueError("baselines must name at least one strategy other than ours.")
+        raise ValueError("baselines must have at least one strategy other than ours.")
     if unknown := [s for s in [ours, *rivals] if s not in known]:
         raise ValueError(f"records has no strategy {unknown}; it has {known}.")
     curves = {
@@ -257,7 +258,7 @@ def label_savings(
     highest = best[grid == budget][0]
     rows = []
     for fraction in fractions:
-        # min: rounding must not lift the level over what the best baseline reaches
+        # min: rounding must not raise the level above the best baseline
         level = min(lowest + fraction * (highest - lowest), highest)
         needed = {name: labels_to_reach(x, y, level) for name, (x, y) in curves.items()}
         first = min(rivals, key=lambda name: np.nan_to_num(needed[name], nan=np.inf))
@@ -277,7 +278,7 @@ def label_savings(
 
 
 def _saving(ours, baseline):
-    """Return the share of labels saved; -1 for a level that is not reached."""
+    """Return the share of labels saved; -1 if the level is not reached."""
     if np.isnan(ours):
         return -1.0
     if baseline == 0:

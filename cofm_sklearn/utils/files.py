@@ -1,4 +1,4 @@
-"""Write a file at once, or not at all."""
+"""Write files atomically."""
 
 import os
 import secrets
@@ -10,23 +10,23 @@ __all__ = ["check_path", "whole_file"]
 
 @contextmanager
 def whole_file(path):
-    """Give a name to write to, which becomes the file when all went well.
+    """Yield a temporary path that replaces the file if all goes well.
 
     Parameters
     ----------
     path : str or path-like
-        The file. What is there stays until the new one is complete and on the disk;
-        of a symbolic link, what it points to is replaced.
+        The file. The old one stays until the new one is complete and on disk. For a
+        symbolic link, the link's target is replaced.
 
     Yields
     ------
     pathlib.Path
-        A new name in the same folder, with the same ending.
+        A temporary path in the same folder, with the same suffix.
 
     Raises
     ------
     ValueError
-        If there is no such folder, or the path is one.
+        If the folder does not exist, or the path is a folder.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def whole_file(path):
 
 
 def check_path(path):
-    """Return where a file is to be written.
+    """Check that a file can be written at a path.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def check_path(path):
     Raises
     ------
     ValueError
-        If it is a folder, or its folder is not there.
+        If it is a folder, or its folder does not exist.
     """
     path = Path(path).expanduser()
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Locks that a forked child does not find locked by a thread that it does not have."""
+"""Locks that stay usable in a forked child process."""
 
 import os
 import weakref
@@ -13,7 +13,7 @@ _PATIENCE_S = 30
 
 
 def take_before_fork(lock: Any) -> Any:
-    """Let a fork wait for what is done under this lock; for what takes a moment.
+    """Make forks wait for this lock; for locks that are held briefly.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def take_before_fork(lock: Any) -> Any:
     Returns
     -------
     RLock
-        The same.
+        The same lock.
     """
     _TAKEN.add(lock)
     return lock
 
 
 def renew_after_fork(lock: Any) -> Any:
-    """Unlock this lock in a child; for what may take long, and can begin again.
+    """Release this lock in the child; for long work that can be restarted.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def renew_after_fork(lock: Any) -> Any:
     Returns
     -------
     Lock or RLock
-        The same.
+        The same lock.
     """
     _RENEWED.add(lock)
     return lock

@@ -19,9 +19,9 @@ _CHANNELS = (1, 3, 4)
 
 
 def is_images(X):
-    """Tell whether the input looks like images that are no paths given as str.
+    """Tell whether the input looks like images; paths given as str do not count.
 
-    Paths given as str are texts to everything but an encoder of images. Numeric
+    Only image encoders read strings as paths; elsewhere they are texts. Numeric
     arrays of 3 or 4 dimensions count as images, and so do lists and object arrays
     whose first element is a PIL image, a path object, or an array of 2 or 3
     dimensions.
@@ -63,7 +63,7 @@ def is_images(X):
 
 
 def check_images(X, name="X"):
-    """Check that the input is a set of images; no file is opened.
+    """Check that the input consists of images, without opening files.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def check_images(X, name="X"):
         images and arrays of shape ``(height, width)`` or ``(height, width, 1|3|4)``.
 
     name : str, default="X"
-        What the caller calls this argument; used in errors.
+        Name of the argument, used in errors.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def check_images(X, name="X"):
         of channels, or an element is missing. The first bad position is named.
 
     TypeError
-        If an element is no image, or X cannot hold images.
+        If an element is not an image, or X cannot hold images.
 
     Examples
     --------
@@ -184,6 +184,6 @@ def _as_list(X, name):
 
 
 def _is_pil(value):
-    # Nobody has a PIL image where PIL was not imported.
+    # Without PIL imported, no value can be a PIL image.
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(value, pil.Image)

@@ -1,4 +1,4 @@
-"""Labels: checked, as positions in the classes, and columns in their order."""
+"""Check and encode labels; align probability columns with classes."""
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ __all__ = [
 
 
 def ravel_labels(y, name="y", *, warn=False):
-    """Return labels as a 1-D array; one column is taken for what it is.
+    """Return labels as a 1-D array; a single column is flattened.
 
     Raises
     ------
     ValueError
-        If there are several columns, or sequences in place of labels.
+        If there are several columns, or labels are sequences.
     """
     if not hasattr(y, "iloc"):
         try:
@@ -34,14 +34,14 @@ def ravel_labels(y, name="y", *, warn=False):
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"{name} has {shape[1]} columns; several labels per sample (multi-label) "
-            "are not supported. Give one label per sample, of one-hot columns for "
-            f"example {name}.argmax(axis=1)."
+            "are not supported. Give one label per sample; for one-hot columns, use "
+            f"{name}.argmax(axis=1)."
         )
     return column_or_1d(y, warn=warn)
 
 
 def check_labels(y, name="y", *, warn=False):
-    """Return labels as a 1-D array, or say what is wrong with them.
+    """Return labels as a 1-D array, or raise an error that says what is wrong.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ def check_labels(y, name="y", *, warn=False):
         Labels: str, int or bool, or whole numbers as float.
 
     name : str, default="y"
-        What the errors call them.
+        Name of the argument, used in errors.
 
     warn : bool, default=False
-        Whether to warn of a column, as scikit-learn does.
+        Whether to warn about a column vector, as scikit-learn does.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        The labels; str from pandas come as dtype object.
+        The labels; str from pandas have dtype object.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def check_labels(y, name="y", *, warn=False):
         If there are none, some are missing, or they are not one column.
 
     TypeError
-        If they cannot be sorted, such as int beside str.
+        If they cannot be sorted, such as a mix of int and str.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def check_labels(y, name="y", *, warn=False):
 
 
 def check_classes(classes, y, name="y"):
-    """Return the sorted classes of y, or of the given list after checking it.
+    """Return the sorted classes and the position of each label in them.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def check_classes(classes, y, name="y"):
         Labels as returned by `check_labels`.
 
     name : str, default="y"
-        What the errors call the labels.
+        Name of the labels, used in errors.
 
     Returns
     -------
@@ -127,8 +127,8 @@ def check_classes(classes, y, name="y"):
     given = check_labels(classes, "classes")
     unique = np.unique(given)
     if len(unique) < len(given):
-        raise ValueError("classes repeats a class; name each class once.")
-    # Assigning a longer str to a fixed-width array would cut it off without a word.
+        raise ValueError("classes repeats a class; list each class once.")
+    # Assigning a longer str to a fixed-width array would truncate it silently.
     try:
         cast = unique.astype(y.dtype)
     except ValueError:
@@ -154,7 +154,7 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
         If a label is not among the classes; the label is named.
     """
     labels, classes = ravel_labels(y, name).tolist(), np.asarray(classes).tolist()
-    # By Python equality: NumPy turns numbers into strings to compare them.
+    # Python equality, as NumPy would compare numbers with strings as strings.
     position = {label: k for k, label in enumerate(classes)}
     codes = np.array([position.get(label, -1) for label in labels], dtype=np.int64)
     unknown = np.flatnonzero(codes < 0)
@@ -162,7 +162,7 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
         known = ", ".join(repr(c) for c in classes[:10])
         more = ", ..." if len(classes) > 10 else ""
         if is_missing(labels[unknown[0]]):
-            cure = "Drop the rows without label."
+            cure = "Drop the rows without a label."
         raise ValueError(
             f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
             f"{known}{more}. {cure}"

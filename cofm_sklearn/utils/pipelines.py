@@ -1,4 +1,4 @@
-"""Look into pipelines of scikit-learn and imbalanced-learn."""
+"""Inspect pipelines of scikit-learn and imbalanced-learn."""
 
 import re
 import warnings
@@ -15,12 +15,12 @@ _SPEAKS_OF_LABELS = re.compile(r"\b(y|labels?|targets?|None|NoneType)\b")
 
 
 def split_pipeline(estimator):
-    """Follow pipelines down to the model at their end.
+    """Split a (nested) pipeline into its transformers and its final model.
 
     Parameters
     ----------
     estimator : estimator
-        A pipeline, of pipelines perhaps, or anything else.
+        Any estimator; pipelines may be nested.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def split_pipeline(estimator):
         nothing in prediction.
 
     model : estimator
-        The last step; the estimator itself if it is no pipeline.
+        The last step; the estimator itself if it is not a pipeline.
 
     Examples
     --------
@@ -52,12 +52,12 @@ def split_pipeline(estimator):
 
 
 def needs_labels(step):
-    """Tell whether a transformer says that it cannot be fitted without labels.
+    """Tell whether a transformer declares that it needs labels to be fitted.
 
     Parameters
     ----------
     step : transformer
-        Of scikit-learn, or home-made.
+        A scikit-learn or custom transformer.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def fit_without_labels(step, X):
     Parameters
     ----------
     step : transformer
-        Left as it is.
+        Not modified.
 
     X : array-like of length n_samples
         Samples.
@@ -91,7 +91,7 @@ def fit_without_labels(step, X):
     Returns
     -------
     transformer or None
-        None if it learns from labels only.
+        The fitted clone; None if the transformer needs labels.
     """
     if needs_labels(step):
         return None
@@ -105,18 +105,18 @@ def fit_without_labels(step, X):
 
 
 def check_takes(estimator, X, name="X"):
-    """Say at once that an estimator cannot take such samples, where that is known.
+    """Reject early, where possible, samples that an estimator cannot take.
 
     Parameters
     ----------
     estimator : estimator
-        Who shall be trained on them.
+        The estimator to be trained on them.
 
     X : array-like of length n_samples
         Samples, checked.
 
     name : str, default="X"
-        What the caller calls them.
+        Name of the argument, used in errors.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def check_takes(estimator, X, name="X"):
     Warns
     -----
     UserWarning
-        If X is no table of numbers, and a classifier of scikit-learn gets it as it is.
+        If X is not a table of numbers and goes straight into a scikit-learn classifier.
     """
     steps, model = split_pipeline(estimator)
     first = steps[0] if steps else model
@@ -145,8 +145,8 @@ def check_takes(estimator, X, name="X"):
     is_plain = type(model).__module__.startswith("sklearn.") and not steps
     if is_plain and not tags.input_tags.string:
         warnings.warn(
-            f"{type(model).__name__} cannot be trained on {name}, which is no table of "
-            "numbers. Put an encoder before it, for example make_pipeline("
+            f"{type(model).__name__} cannot be trained on {name}, which is not a table "
+            "of numbers. Put an encoder before it, for example make_pipeline("
             f"SentenceTransformerEncoder(), {type(model).__name__}()).",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Keep warnings away that are right elsewhere and wrong in active learning."""
+"""Silence warnings that do not apply to active learning."""
 
 import warnings
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ __all__ = ["few_labels_per_class"]
 
 @contextmanager
 def few_labels_per_class():
-    """Silence scikit-learn's guess that many classes for few labels are a regression.
+    """Silence scikit-learn's warning that y looks like regression targets.
 
     Examples
     --------

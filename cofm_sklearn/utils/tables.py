@@ -1,4 +1,4 @@
-"""Tables of text as spreadsheets and other programs write them."""
+"""CSV files as spreadsheets and other programs write them."""
 
 import codecs
 import csv
@@ -19,7 +19,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 
 def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
-    """Read a table, and find out how it was written.
+    """Read a CSV file, detecting its encoding and separator.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
         The file.
 
     columns : iterable of str, default=()
-        Names that tell the right separator; without any, two columns do.
+        Columns that the right separator must yield; by default, any two columns.
 
     encoding : str or None, default=None
-        None takes what the first bytes say, and else UTF-8.
+        None uses the byte order mark if there is one, else UTF-8.
 
     separator : str or None, default=None
-        None takes the first of comma, semicolon, tab and bar that gives `columns`.
+        None uses the first of comma, semicolon, tab and bar that yields `columns`.
 
     dtype : dict or type, default=str
         As for pandas.
@@ -41,7 +41,7 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
     Returns
     -------
     DataFrame
-        Empty cells are ``""``; a class may be called "None" or "NA".
+        Empty cells are ``""``; "None" and "NA" stay strings.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
         If there is no such file.
 
     ValueError
-        If it cannot be decoded or is no table; the cure is named.
+        If it cannot be decoded or is not a table; the message says what to do.
 
     Examples
     --------

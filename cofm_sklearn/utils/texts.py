@@ -13,7 +13,7 @@ _ACCEPTED = (
 
 
 def check_texts(X, name="X", *, allow_empty_strings=True):
-    """Check that the input is a set of texts, and return it as one plain array.
+    """Check that the input consists of texts, and return them as an array.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ def check_texts(X, name="X", *, allow_empty_strings=True):
         one-column frames come from pandas or polars.
 
     name : str, default="X"
-        What the caller calls this argument; used in errors.
+        Name of the argument, used in errors.
 
     allow_empty_strings : bool, default=True
-        Whether ``""`` is a text like any other.
+        Whether to accept empty strings.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def check_texts(X, name="X", *, allow_empty_strings=True):
 def is_text(X):
     """Tell whether the input looks like text, without checking all of it.
 
-    Meant for choosing between raw text and numeric embeddings; `check_texts` then
-    says what is wrong with the text, if anything is.
+    Use it to choose between raw text and numeric embeddings; `check_texts` validates
+    the texts.
 
     Parameters
     ----------
@@ -194,5 +194,5 @@ def is_missing(value):
         return True
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))
-    # pandas.NA and NaT, without importing pandas; both are singletons of such a class.
+    # pandas.NA and NaT, without importing pandas; both are singletons of such classes.
     return type(value).__name__ in {"NAType", "NaTType"}

@@ -56,7 +56,7 @@ def n_rows(X):
 
 
 def take_rows(X, indices):
-    """Select samples by position, whatever holds them; a list stays a list."""
+    """Select samples by position from any container; a list stays a list."""
     if hasattr(X, "iloc"):
         return X.iloc[indices]
     if isinstance(X, list | tuple):
@@ -67,7 +67,7 @@ def take_rows(X, indices):
 
 
 def stack_rows(first, second):
-    """Put the samples of `second` below those of `first`; both of one kind."""
+    """Put the samples of `second` below those of `first`; both of the same kind."""
     if sparse.issparse(first) or sparse.issparse(second):
         return sparse.vstack([first, second], format="csr")
     if isinstance(first, pd.DataFrame):
@@ -78,7 +78,7 @@ def stack_rows(first, second):
 def check_pool(X, name="X_pool", *, allow_nan=True):
     """Validate a pool of texts, images, numbers or a frame, keeping its kind.
 
-    NaN may be what the transformers or the model are there for.
+    NaN is allowed by default, as transformers or the model may handle it.
 
     Returns
     -------
@@ -88,7 +88,7 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     Raises
     ------
     ValueError
-        If there is no sample, or numbers are infinite or not 2-D.
+        If there are no samples, or numbers are infinite or not 2-D.
     """
     if n_rows(X) == 0:
         raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
@@ -98,17 +98,17 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     checked = check_array(
         X,
         accept_sparse="csr",
-        # In the precision that they have: times would be rounded to float32.
+        # Keep their precision: float32 would round timestamps.
         dtype="numeric",
         ensure_all_finite="allow-nan" if allow_nan else True,
         input_name=name,
     )
-    # A model that was fitted with column names wants to see them again.
+    # A model that was fitted with column names expects them again.
     return X if isinstance(X, pd.DataFrame) else checked
 
 
 def check_raw(X, name="X"):
-    """Validate samples that are no table of numbers; None if they are one.
+    """Validate samples that are not a table of numbers; return None for a table.
 
     Returns
     -------
@@ -118,8 +118,7 @@ with columns that are not all numeric, or None
     Raises
     ------
     ValueError, TypeError
-        If there is no sample, or an element among texts is no text, or one among
-        images is no image.
+        If there are no samples, or an element among texts or images is of another kind.
     """
     if is_mixed_frame(X):
         if len(X) == 0:
@@ -149,13 +148,13 @@ def is_mixed_frame(X):
 
 def is_fitted(estimator):
     """Tell whether an estimator is fitted."""
-    if hasattr(estimator, "initialized_"):  # a net of skorch, from its making on
+    if hasattr(estimator, "initialized_"):  # a skorch net has it once it is built
         return bool(estimator.initialized_)
     try:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
-    except AttributeError:  # home-made, without scikit-learn's tags
+    except AttributeError:  # a custom class without scikit-learn's tags
         if not hasattr(estimator, "fit"):
             raise
         return any(name.endswith("_") for name in vars(estimator))
@@ -172,7 +171,7 @@ def is_finite(X):
 
 
 def allows_nan(estimator):
-    """Tell whether an estimator says that it takes NaN."""
+    """Tell whether an estimator declares that it accepts NaN."""
     if not hasattr(estimator, "__sklearn_tags__"):
         return False
     return estimator.__sklearn_tags__().input_tags.allow_nan
@@ -204,7 +203,7 @@ def _within_reach(X):
     largest = abs(X[odd]).max(axis=1)
     largest = largest.toarray().ravel() if sparse.issparse(largest) else largest
     factor = np.ones(X.shape[0])
-    # A power of two, so that nothing is rounded.
+    # A power of two, to avoid rounding.
     factor[odd] = np.exp2(-np.frexp(largest.astype(np.float64))[1])
     if sparse.issparse(X):
         X = X.copy()
@@ -250,7 +249,7 @@ def check_numbers(values, name):
     Raises
     ------
     ValueError
-        If they are no real numbers, or rows differ in length.
+        If they are not real numbers, or rows differ in length.
     """
     try:
         numbers = np.asarray(values)
@@ -262,7 +261,7 @@ def check_numbers(values, name):
 
 
 def check_n_instances(n_instances, n_pool):
-    """Validate how many samples are asked for.
+    """Validate the number of samples to query.
 
     Raises
     ------
@@ -285,8 +284,8 @@ def check_n_instances(n_instances, n_pool):
 def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
     """Validate class probabilities; returns float64 rows that sum to 1.
 
-    An error counts rows from the start, or gives their positions in `rows`, a slice or
-    an array, where the probabilities are a part of others.
+    Errors count rows from 0, or use the positions in `rows` (a slice or an array) where
+    the probabilities are part of a larger array.
 
     Raises
     ------
@@ -316,7 +315,7 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
 
 
 def check_weights(sample_weight, n_samples):
-    """Validate weights of samples; None weighs all alike.
+    """Validate sample weights; None gives equal weights.
 
     Returns
     -------
@@ -331,12 +330,12 @@ def check_weights(sample_weight, n_samples):
         sample_weight, np.empty((n_samples, 1)), ensure_non_negative=True
     )
     if not weight.any():
-        raise ValueError("sample_weight is zero for all samples; raise one.")
+        raise ValueError("sample_weight is zero for all samples; make one positive.")
     return weight
 
 
 def is_share(value):
-    """Tell whether this is a number from 0 to 1."""
+    """Tell whether a value is a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     return 0 <= float(value) <= 1

@@ -14,9 +14,9 @@ from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
 
 __all__ = ["show_versions"]
 
-# Extras for those who work on the package itself.
+# Extras for developers of the package.
 _TOOLS = {"test", "docs", "dev"}
-# Extras are made of other extras.
+# Some extras include other extras.
 _OWN_NAMES = {"cofm_sklearn", "cofm-sklearn"}
 
 
@@ -67,7 +67,7 @@ def _package():
 
 
 def _requirements():
-    """Return the requirements of cofm_sklearn, as its metadata has them."""
+    """Return the requirements of cofm_sklearn, from its metadata."""
     try:
         return importlib.metadata.requires("cofm_sklearn") or []
     except importlib.metadata.PackageNotFoundError:
@@ -75,7 +75,7 @@ def _requirements():
 
 
 def _dependencies(requirements):
-    """Sort requirements under titles, each with what is installed of it."""
+    """Group requirements under titles, each with its installed version."""
     found: dict[str, list[tuple[str, str]]] = {"Dependencies": []}
     for requirement in map(Requirement, requirements):
         extra = re.search(r'extra == "([\w-]+)"', str(requirement.marker))

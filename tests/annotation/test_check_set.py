@@ -1,4 +1,4 @@
-"""The check set: drawn at random, never learned from, and scored with intervals."""
+"""The check set: drawn at random, not used in training, and scored with intervals."""
 
 import numpy as np
 import pytest
@@ -210,7 +210,7 @@ def test_numbers_are_drawn_evenly_and_by_seed():
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_intervals_of_balanced_accuracy_hold_what_they_should(k):
-    """By a slow simulation: recalls are drawn, then answers from them."""
+    """Compare with a slow simulation that draws recalls, then answers."""
     rng = np.random.RandomState(0)
     held = 0
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""Exports with a checksum beside them: a file that has changed is not imported."""
+"""Exports with a checksum: a changed file is not imported."""
 
 import hashlib
 import random

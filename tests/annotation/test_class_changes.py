@@ -1,4 +1,4 @@
-"""Classes that change while people label: labels are kept, the history is true."""
+"""Class changes during labelling keep the labels and the history."""
 
 import json
 
@@ -169,21 +169,21 @@ def test_a_prior_that_reads_descriptions_learns_them(tmp_path):
         (lambda s: s.add_class("alpha"), ValueError, "already"),
         (lambda s: s.add_class(""), ValueError, "must not be empty"),
         (lambda s: s.add_class(3), TypeError, "type of the others"),
-        (lambda s: s.add_class("new", " "), ValueError, "says something"),
-        (lambda s: s.add_class("new", 3), ValueError, "says something"),
-        (lambda s: s.rename_class("none", "new"), ValueError, "no class 'none'"),
+        (lambda s: s.add_class("new", " "), ValueError, "description must be"),
+        (lambda s: s.add_class("new", 3), ValueError, "description must be"),
+        (lambda s: s.rename_class("none", "new"), ValueError, "class 'none'"),
         (lambda s: s.rename_class("alpha", "beta"), ValueError, "merge them"),
         (lambda s: s.rename_class("alpha", "alpha"), ValueError, "already"),
-        (lambda s: s.merge_classes([], "alpha"), ValueError, "one or more"),
-        (lambda s: s.merge_classes("alpha", "alpha"), ValueError, "named twice"),
-        (lambda s: s.merge_classes("alpha", "none"), ValueError, "no class 'none'"),
+        (lambda s: s.merge_classes([], "alpha"), ValueError, "at least one"),
+        (lambda s: s.merge_classes("alpha", "alpha"), ValueError, "twice"),
+        (lambda s: s.merge_classes("alpha", "none"), ValueError, "class 'none'"),
         (
             lambda s: s.merge_classes(["alpha", "beta"], "gamma"),
             ValueError,
-            "2 or more",
+            "at least 2",
         ),
-        (lambda s: s.describe_class("none", "x"), ValueError, "no class 'none'"),
-        (lambda s: s.describe_class("beta", ""), ValueError, "says something"),
+        (lambda s: s.describe_class("none", "x"), ValueError, "class 'none'"),
+        (lambda s: s.describe_class("beta", ""), ValueError, "description must be"),
     ],
 )
 def test_changes_that_make_no_sense_are_refused(change, error, message):

@@ -1,4 +1,4 @@
-"""Files that go out are whole; files that come in end in labels or a clear error."""
+"""Exports are complete; imports end in labels or a clear error."""
 
 import contextlib
 import csv

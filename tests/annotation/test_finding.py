@@ -1,4 +1,4 @@
-"""Search, labels out of turn, near-duplicates, reasons, map, model and report."""
+"""Search, direct labels, near-duplicates, reasons, map, model and report."""
 
 import re
 from html import unescape
@@ -76,7 +76,7 @@ def test_suspects_come_with_their_quality(labelled):
 
 
 def test_what_cannot_be_searched_is_said(labelled):
-    with pytest.raises(ValueError, match="no class 'eggs'"):
+    with pytest.raises(ValueError, match="class 'eggs'"):
         labelled.search(predicted="eggs")
     with pytest.raises(ValueError, match="order must be"):
         labelled.search(order="best")
@@ -86,7 +86,7 @@ def test_what_cannot_be_searched_is_said(labelled):
     ) as numbers:
         with pytest.raises(ValueError, match="no text to search"):
             numbers.search("1")
-        with pytest.raises(ValueError, match="neither a label nor a prior"):
+        with pytest.raises(ValueError, match="nor a prior"):
             numbers.search(order="uncertain")
         assert len(numbers.search(n=5)) == 5
 
@@ -107,7 +107,7 @@ def test_labels_out_of_turn_are_learned_from_and_stay(tmp_path):
         assert session.progress().counts == {"ham": 0, "spam": 10}
         assert session.progress().n_checks == 0
         assert len(session._learn().rows) == 10
-        # What was open and is labelled by now is not asked again.
+        # A question that was labelled meanwhile is not asked again.
         again = {q.id for q in session.ask(6)}
         assert not again & {q.id for q in hits}
         assert {q.id for q in asked} - {q.id for q in hits} <= again
@@ -137,7 +137,7 @@ def test_near_duplicates_are_offered_where_all_agree():
         Z, model, classes=CLASSES, background=False, check_share=0
     ) as session:
         first = session._ids[0]
-        assert session.near_duplicates(first) == []  # nobody expects anything
+        assert session.near_duplicates(first) == []  # there are no predictions
         for question in session.ask(10):
             session.answer(question.id, CLASSES[question.index % 2])
         likeness = Z @ Z.T / np.outer(*[np.linalg.norm(Z, axis=1)] * 2)
@@ -218,7 +218,7 @@ def test_the_model_predicts_without_the_session(labelled, tmp_path):
     X = np.random.RandomState(0).dirichlet([1, 1], size=30)
     with AnnotationSession(X, only_prior, background=False) as session:
         assert session.model_.predict(X).shape == (30,)
-    with make_session() as session, pytest.raises(ValueError, match="neither a label"):
+    with make_session() as session, pytest.raises(ValueError, match="nor a prior"):
         _ = session.model_
 
 

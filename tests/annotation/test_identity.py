@@ -1,4 +1,4 @@
-"""Samples are known by their content: by all of it, and by nothing else."""
+"""Samples are identified by their whole content, and nothing else."""
 
 import os
 import subprocess
@@ -107,7 +107,7 @@ def test_pool_as_list_and_as_array_is_one_pool(tmp_path):
 
 @pytest.mark.parametrize("kind", ["list", "integers", "sparse", "images"])
 def test_file_of_an_earlier_version_opens_with_all_labels(tmp_path, kind):
-    """The names are those that the file was written with, by hand."""
+    """Compare with the ids of an existing file, computed by hand."""
     from hashlib import blake2b
 
     def name(*parts):
@@ -196,7 +196,7 @@ def test_objects_without_content_are_refused():
 
     for value in (Thing(), [Thing()], {"a": (Thing(),)}, lambda: 0, {Thing()}):
         frame = pd.DataFrame({"a": [value], "b": ["text"]})
-        with pytest.raises(TypeError, match="not known by its content"):
+        with pytest.raises(TypeError, match="by its content"):
             sample_ids(frame)
 
 

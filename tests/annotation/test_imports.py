@@ -47,7 +47,7 @@ def test_another_label_of_the_same_annotator_is_left_out_and_said():
     name = sample_ids(TEXTS[:1])[0]
     with open_session() as session:
         session.import_labels([(name, "x", "ann")])
-        with pytest.warns(UserWarning, match="overwrite=True takes it"):
+        with pytest.warns(UserWarning, match="overwrite=True"):
             assert session.import_labels([(name, "y", "ann")]) == 0
         assert session.import_labels([(name, "y", "ann")], overwrite=True) == 1
         assert session.import_labels([(name, "y", "bob")]) == 1
@@ -116,7 +116,7 @@ def test_labels_find_the_text_that_they_are_about(labels):
 def test_an_index_that_may_mean_two_things_is_refused():
     df = dropped()
     with open_session(df["message"]) as session:
-        with pytest.raises(ValueError, match='Call it "position"'):
+        with pytest.raises(ValueError, match='"position" if it counts'):
             session.import_labels(df.reset_index()[["index", "label"]])
         assert session.export().empty
     with open_session(df["message"].tolist()) as session:
@@ -251,7 +251,7 @@ def test_a_blank_label_is_named_by_its_row_with_the_cure(tmp_path, classes):
     series = pd.Series([1, None] + [0] * 10, dtype=object)
     with open_session(classes=classes) as session:
         for labels in (path, frame, series):
-            with pytest.raises(ValueError, match=r"first is row 1\. Drop the rows"):
+            with pytest.raises(ValueError, match=r"row 1\. Drop the rows"):
                 session.import_labels(labels)
         assert session.export().empty
         assert session.import_labels(frame.dropna()) == 1
@@ -292,7 +292,7 @@ def test_a_missing_label_says_what_to_do():
     name = sample_ids(TEXTS[:1])[0]
     with open_session() as session:
         for label in (None, np.nan, pd.NA):
-            with pytest.raises(ValueError, match=r"Drop the rows without label"):
+            with pytest.raises(ValueError, match="Drop the rows"):
                 session.import_labels([(name, label, "me")])
 
 

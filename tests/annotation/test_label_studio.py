@@ -1,4 +1,4 @@
-"""Hand-over to Label Studio and back.
+"""Export to Label Studio, and import from it.
 
 `label_studio_1.23.2.json` and `label_studio_1.23.2_min.json` are what a server of Label
 Studio 1.23.2 exported after it had imported the tasks and the interface of the session
@@ -156,7 +156,7 @@ def test_file_exported_by_label_studio_comes_in(name):
 
 @pytest.mark.parametrize("name", ["label_studio.json", "label_studio_min.json"])
 def test_wrong_name_of_the_choices_is_not_taken_for_no_answer(name):
-    message = r"from_name='label'; there are .*'topic"
+    message = r"from_name='label'; .*'topic"
     with make_session() as session, pytest.raises(ValueError, match=message):
         from_label_studio(session, HERE / name)
 
@@ -213,7 +213,7 @@ def test_a_change_of_mind_in_label_studio_comes_in_where_it_is_wanted():
         assert from_label_studio(session, tasks, from_name="topic") == 4
         value = tasks[0]["annotations"][0]["result"][0]["value"]
         value["choices"] = ["question"]
-        with pytest.warns(UserWarning, match="1 that its annotator did not give here"):
+        with pytest.warns(UserWarning, match="1 that its annotator gave otherwise"):
             assert from_label_studio(session, tasks, from_name="topic") == 0
         again = {"from_name": "topic", "overwrite": True}
         assert from_label_studio(session, tasks, **again) == 1
@@ -233,12 +233,12 @@ def answered(**others):
     [
         # doccano, in two forms; an export of before 1.0; a frame
         ([{"id": 1, "text": TEXTS[0], "label": ["praise"]}], "must be one of"),
-        ([{"id": 1, "text": TEXTS[0], "labels": ["praise"]}], "no export of Label"),
+        ([{"id": 1, "text": TEXTS[0], "labels": ["praise"]}], "tasks is not an export"),
         (
             [{"data": {"text": TEXTS[0]}, "completions": answered()["annotations"]}],
-            "no export of Label",
+            "tasks is not an export",
         ),
-        ([{"text": TEXTS[0], "topic": "praise"}], "no export of Label"),
+        ([{"text": TEXTS[0], "topic": "praise"}], "tasks is not an export"),
     ],
 )
 def test_what_is_no_export_of_label_studio_is_an_error(tasks, message):
@@ -268,6 +268,6 @@ def test_cancelled_annotations_are_left_out_whatever_is_in_them(result):
 def test_answers_that_are_no_choices_are_named_with_their_type():
     task = answered()
     task["annotations"][0]["result"][0]["type"] = "taxonomy"
-    message = r"there are .'label \(taxonomy\)'"
+    message = r"names are .'label \(taxonomy\)'"
     with make_session() as session, pytest.raises(ValueError, match=message):
         from_label_studio(session, [task])

@@ -212,7 +212,7 @@ def test_untrusted_samples_are_shown_as_text(lab):
         .startswith("<i>one</i>")
     )
     seen = []
-    while "Nothing is left" not in text_of(labeller):
+    while "no more questions" not in text_of(labeller):
         text, body = text_of(labeller), labeller.locator(".cofm-sample")
         seen.append(text)
         assert body.locator("script, img, b, i").count() == 0
@@ -228,7 +228,7 @@ def test_untrusted_samples_are_shown_as_text(lab):
         press(lab, labeller, "1")
         if len(seen) == 7:
             wait_for_head(lab, "7 of 7")
-            labeller.locator(".cofm-sample", has_text="Nothing is left").wait_for()
+            labeller.locator(".cofm-sample", has_text="no more questions").wait_for()
     assert len(seen) == 7
     assert "<script>window.hacked = 1</script><b>bold?</b>" in seen
     assert "<img src=x onerror='window.hacked = 2'>" in seen

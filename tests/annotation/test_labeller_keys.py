@@ -64,7 +64,7 @@ def labels_of(session):
 
 
 def open_one(page):
-    """Id of the sample that is shown, as the widget's own script knows it."""
+    """Return the id of the sample shown, from the page."""
     return page.evaluate("() => document.querySelector('.cofm-sample').dataset.id")
 
 
@@ -105,7 +105,7 @@ def test_without_a_guess_enter_labels_nothing(new_page):
         page.page.locator(".cofm-labeller").focus()
         page.press("Enter", " ")
         assert not labels_of(session)
-        assert "no guess" in page.page.locator(".cofm-status").inner_text()
+        assert "no prediction" in page.page.locator(".cofm-status").inner_text()
 
 
 def test_at_most_one_key_and_a_fifth_per_label_where_the_model_is_right(new_page):
@@ -166,7 +166,7 @@ def test_typing_nothing_known_labels_nothing_and_escape_goes_back(new_page):
         assert not labels_of(session)
         assert taken(page.page) == "No such class"
         page.press("Escape")
-        assert taken(page.page).startswith("Enter takes the guess")
+        assert taken(page.page).startswith("Enter accepts the prediction")
         page.press("t", "ArrowDown", "Enter")
         assert list(labels_of(session).values()) == ["top_up_failed"]
         page.press("Alt+u")

@@ -59,7 +59,7 @@ def focused(page):
 
 
 def no_markup(page):
-    """Nothing that came from outside has become an element, or has run."""
+    """No external text has become an element, or was executed."""
     assert page.page.evaluate("() => window.hacked") is None
     found = page.page.evaluate(
         "() => document.querySelectorAll('.cofm-labeller script, .cofm-labeller "
@@ -80,7 +80,7 @@ def test_find_label_out_of_turn_and_go_on(new_page):
         hits = page.page.locator(".cofm-hit")
         assert hits.count() == 1
         assert EVIL in hits.first.inner_text()
-        assert "no opinion yet" in hits.first.inner_text()
+        assert "no prediction yet" in hits.first.inner_text()
         hits.first.focus()
         page.press("Enter")
         assert EVIL in page.text()
@@ -106,7 +106,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
             panel = page.page.locator("form[aria-label='Change the classes']")
             if not panel.count():
                 page.press("c")
-            panel.get_by_label("Do", exact=True).select_option(do)
+            panel.get_by_label("Action", exact=True).select_option(do)
             for name, value in fields.items():
                 control = panel.get_by_label(name.replace("_", " "), exact=True)
                 if control.evaluate("(node) => node.tagName") == "SELECT":
@@ -116,7 +116,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
             panel.get_by_role("button", name="Change").focus()
             page.press("Enter")
 
-        change("add", New_name="<u>news</u>", What_it_means=EVIL)
+        change("add", New_name="<u>news</u>", Description=EVIL)
         assert session.classes == ["<b>ham</b>", "<u>news</u>", "spam"]
         assert session.descriptions == {"<u>news</u>": EVIL}
         names = page.page.locator(".cofm-classes button").all_inner_texts()
@@ -124,7 +124,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         assert any(EVIL in name for name in names)
         change("rename", Class="spam", New_name="junk")
         assert "junk" in session.classes
-        change("describe", Class="junk", What_it_means="what nobody wants")
+        change("describe", Class="junk", Description="what nobody wants")
         assert session.descriptions["junk"] == "what nobody wants"
         counts = session.progress().counts
         change("merge", Class="<u>news</u>", Into="junk")
@@ -132,11 +132,11 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         assert session.progress().counts["junk"] == counts["junk"]
         change("add", New_name="junk")
         assert "already" in page.page.locator(".cofm-status").inner_text()
-        # A message about the classes of before is refused.
+        # A message about the previous classes is rejected.
         reply = AnnotationWidget(session).handle(
             {"type": "answer", "id": session.ask()[0].id, "label": 0, "changes": 1}
         )
-        assert "have changed meanwhile" in reply["error"]
+        assert "classes have changed" in reply["error"]
         no_markup(page)
 
 
@@ -248,7 +248,7 @@ def test_while_the_first_questions_are_chosen_it_says_so(new_page):
     model = make_pipeline(Slow(), LogisticRegression())
     with AnnotationSession(TEXTS, model, classes=CLASSES) as session:
         page = LabellerPage(new_page(), AnnotationWidget(session))
-        waiting = page.page.locator(".cofm-empty", has_text="The pool is embedded")
+        waiting = page.page.locator(".cofm-empty", has_text="Embedding the pool")
         waiting.wait_for()
         page.page.locator(".cofm-text").wait_for()
         assert page.text() in TEXTS

@@ -33,7 +33,7 @@ def open_session(path, background=True):
 
 
 def label_all(path, log):
-    """Label until there are enough; logs each answer after it has returned."""
+    """Label until there are enough labels; log each answer after it has returned."""
     with open_session(path) as session:
         while session.progress().n_labels < N_ANSWERS:
             for question in session.ask(1):
@@ -42,7 +42,7 @@ def label_all(path, log):
 
 
 def story(path):
-    """What was said, in order."""
+    """Return all events, in order."""
     with AnnotationStore(path) as store:
         return [(e.kind, e.sample, e.label) for e in store.events()]
 
@@ -182,7 +182,7 @@ def test_read_only_file_is_named(tmp_path):
     assert os.waitpid(in_child(work), 0)[1] == 0
     tmp_path.chmod(0o755)
     assert "read_only.sqlite is read-only" in result.read_text()
-    assert "new.sqlite is read-only, or may not be opened" in result.read_text()
+    assert "new.sqlite is read-only" in result.read_text()
 
 
 def test_store_is_not_used_across_a_fork(tmp_path):

@@ -1,4 +1,4 @@
-"""The file of answers: what is in it, whom it shuts out, what damage is seen."""
+"""The annotation file: its content, its locks, and the detection of damage."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def path(tmp_path):
 
 
 def change_by_hand(path, sql, values=()):
-    """Change a file past all its checks."""
+    """Change a file without its checks."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         triggers = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
@@ -65,7 +65,7 @@ def change_by_hand(path, sql, values=()):
 
 
 def test_answers_stand_in_the_file_itself(tmp_path):
-    """Copied in the middle of a session, without what is beside it."""
+    """Copy a file in the middle of a session, without its companion files."""
     path, copy = tmp_path / "s.sqlite", tmp_path / "copy.sqlite"
     with open_session(path) as session:
         for n in range(1, 9):
@@ -78,7 +78,7 @@ def test_answers_stand_in_the_file_itself(tmp_path):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_file_of_an_earlier_version_is_opened_with_its_log(tmp_path, version):
-    """Its last answers stand in a write-ahead log, as after a kill."""
+    """The last answers are in a write-ahead log, as after a kill."""
     old, path = tmp_path / "old.sqlite", tmp_path / "s.sqlite"
     connection = sqlite3.connect(old, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -178,7 +178,7 @@ def test_a_flipped_bit_in_the_header(path, at):
         AnnotationStore(path).close()
     except DamagedStoreError as error:
         path, message = error.salvaged, str(error)
-        assert "none is missing" in message
+        assert "none are missing" in message
     with AnnotationStore(path) as store:
         assert store.events() == whole
 
@@ -189,11 +189,11 @@ def test_a_file_that_has_lost_all_is_not_a_new_one(path, left):
     for _ in range(2):
         with pytest.raises(DamagedStoreError, match="no answer could be read") as error:
             open_session(path)
-        assert "all that it held is missing" in str(error.value)
+        assert "all content is missing" in str(error.value)
     assert path.read_bytes() == left
     assert [error.value.salvaged] == list(path.parent.glob("*salvaged*"))
     with open_session(error.value.salvaged) as session:
-        assert "all that it held is missing" in session.store.note("salvaged")
+        assert "all content is missing" in session.store.note("salvaged")
         label(session, 1)
     with pytest.raises(DamagedStoreError) as again:
         open_session(path)
@@ -252,7 +252,7 @@ def test_a_journal_that_leads_nowhere_is_not_played_back(path, tmp_path, whose):
     path.write_bytes(files[0])
     Path(f"{path}-journal").write_bytes(journal)
     for _ in range(2):
-        with pytest.raises(DamagedStoreError, match="was left as it is") as error:
+        with pytest.raises(DamagedStoreError, match="was not changed") as error:
             AnnotationStore(path)
         assert path.read_bytes() == files[0]
         assert Path(f"{path}-journal").read_bytes() == journal
@@ -278,7 +278,7 @@ def test_answers_are_read_where_their_table_has_lost_them(tmp_path):
     content = bytearray(path.read_bytes())
     content[4096 * (root - 1) : 4096 * root] = bytes(4096)
     path.write_bytes(content)
-    with pytest.raises(DamagedStoreError, match="none is missing") as error:
+    with pytest.raises(DamagedStoreError, match="none are missing") as error:
         AnnotationStore(path)
     with AnnotationStore(error.value.salvaged) as store:
         assert store.events() == whole
@@ -305,12 +305,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     if os.name == "nt" or os.getuid() == 0:
         pytest.skip("may write everything")
     tmp_path.chmod(0o555)
-    with pytest.raises(StoreError, match="is read-only, or may not be opened"):
+    with pytest.raises(StoreError, match="is read-only"):
         AnnotationStore(tmp_path / "s.sqlite")
 
 
 def test_ctrl_c_while_waiting_for_the_lock_leaves_none(path):
-    """The signal comes while another program writes; then that program ends."""
+    """Ctrl-C during another program's write, which then ends."""
     with AnnotationStore(path, timeout=20) as store:
         other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
@@ -357,7 +357,7 @@ def test_a_transaction_that_was_left_open_is_taken_back(path):
 
 
 class Busy(ClassifierMixin, BaseEstimator):
-    """Trains until it is told to stop."""
+    """A classifier that trains until it is stopped."""
 
     gate = threading.Event()
 
@@ -477,7 +477,7 @@ def test_reading_beside_another_thread(path):
 
 
 class Broken(ClassifierMixin, BaseEstimator):
-    """Fails in a way that nobody has thought of."""
+    """A classifier that fails with an unexpected error."""
 
     class Odd(Exception):
         pass

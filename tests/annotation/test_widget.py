@@ -1,4 +1,4 @@
-"""The Python half of the labeller: messages in, replies and the session's state out."""
+"""The labeller in Python: messages, replies and the session's state."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What tests of benchmarks share."""
+"""Shared fixtures of the benchmark tests."""
 
 import pytest
 

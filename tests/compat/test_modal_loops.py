@@ -265,7 +265,7 @@ def test_unfitted_learner_on_a_list_of_texts(strategy):
 
 
 class NeverFittedYet(ClassifierMixin, BaseEstimator):
-    """A text classifier that says by itself that it is not fitted."""
+    """A text classifier that raises NotFittedError itself."""
 
     def fit(self, X, y):
         self.pipeline_ = make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(X, y)

@@ -49,7 +49,7 @@ def blocks_of(source):
 
 
 def run(source, name, capsys):
-    """Run the blocks of a page; return where one prints something else."""
+    """Run the blocks of a page; return those with other output."""
     namespace = {"__name__": f"docs_{Path(name).stem}"}
     wrong, check = [], doctest.OutputChecker().check_output
     try:
@@ -116,7 +116,7 @@ def test_an_error_names_the_line_of_the_page(capsys):
 
 
 def anchors(page):
-    """Return what headings are called in links, as Git forges do."""
+    """Return the anchors of headings, as on Git forges."""
     prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
     titles = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
     words = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]

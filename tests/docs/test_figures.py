@@ -1,4 +1,4 @@
-"""What the docs quote is what the results and the code say."""
+"""Quotes in the docs match the results and the code."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ def read(path):
 
 
 def prose(path):
-    """Return a page as one line, so that it does not matter where lines end."""
+    """Return a page as one line, so that line breaks do not matter."""
     return " ".join(read(path).split())
 
 
@@ -250,7 +250,7 @@ def raised():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(read(path))):
             made = isinstance(node, ast.Call) and ast.unparse(node.func)
-            if made and made.endswith("Error"):  # raised here, or by who gets it
+            if made and made.endswith("Error"):  # raised here, or by the caller
                 parts = ast.walk(node)
                 # A text with values in it and its pieces are both walked over.
                 texts = [

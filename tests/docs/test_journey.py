@@ -1,4 +1,4 @@
-"""The page "from a CSV to a model in use" does what it says, across processes."""
+"""The page "from a CSV to a model in use" works as printed, across processes."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_model_and_labels_outlive_the_process(tmp_path):
     topics = pd.read_csv(tmp_path / "topics.csv")
     assert len(topics) == 500
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "What was found wrong" in report
+    assert "Corrected labels" in report
     assert "['stats']" in run("\n".join(code_of(in_use)), tmp_path)
     # What stands in for the notebook that is opened again: all but the first session.
     again = [

@@ -1,4 +1,4 @@
-"""What the build of the site does not notice by itself.
+"""Checks of the site beyond its build.
 
 The build turns warnings into errors, and so finds dead links. Here: every public name
 has a page, every paper is in the bibliography, links are rewritten as they should.

@@ -14,7 +14,7 @@ _names = (f"test-{i}" for i in range(sys.maxsize))
 
 
 def row_of(key, width=4):
-    """What a model would give: a row that depends on the sample alone."""
+    """A fake embedding: a row that depends only on the sample."""
     seed = int.from_bytes(content_key(key)[:4], "little")
     return np.random.default_rng(seed).normal(size=width).astype(np.float32)
 
@@ -24,7 +24,7 @@ def rows_of(keys):
 
 
 class Model:
-    """Computes rows, and remembers what it was asked for."""
+    """Compute rows, and record the calls."""
 
     def __init__(self, keys, block=3):
         self.keys, self.block, self.asked = keys, block, []

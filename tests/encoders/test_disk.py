@@ -143,9 +143,9 @@ def test_locked_file_is_left_alone_with_a_warning(store, monkeypatch):
     monkeypatch.setattr("cofm_sklearn.encoders.disk._BUSY_TIMEOUT_S", 0.05)
     connection = sqlite3.connect(store.path, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
-    with pytest.warns(UserWarning, match="not used for now"):
+    with pytest.warns(UserWarning, match="is not used"):
         assert store.get(KEYS) == {}
-    with pytest.warns(UserWarning, match="not used for now"):
+    with pytest.warns(UserWarning, match="is not used"):
         store.put([b"new"], rows_of([b"new"]))
     connection.execute("COMMIT")
     connection.close()

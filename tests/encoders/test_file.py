@@ -169,7 +169,7 @@ def test_a_file_that_cannot_grow_is_a_clear_error_and_can_be_resumed(encoder, tm
     process.join()
     assert number == errno.EFBIG
     assert "File too large" in message
-    assert "go on" in notes[0]
+    assert "resume" in notes[0]
     assert not path.exists()
     (store,) = (tmp_path / "pool.npy.cache").glob("*.sqlite")
     with closing(sqlite3.connect(store)) as connection:

@@ -1,4 +1,4 @@
-"""Images of every kind come out as they are meant to be seen."""
+"""Images of every type are decoded as a viewer would show them."""
 
 import os
 import struct
@@ -254,7 +254,7 @@ showpage
 
 @pytest.fixture
 def ghostscript(tmp_path, monkeypatch):
-    """A Ghostscript that tells that it was started."""
+    """A fake Ghostscript that records that it was started."""
     plugin = pytest.importorskip("PIL.EpsImagePlugin")
     mark = tmp_path / "was run"
     program = tmp_path / "bin" / "gs"

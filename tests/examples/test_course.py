@@ -1,4 +1,4 @@
-"""The notebooks of the course are what the lessons say, and run from top to bottom."""
+"""The notebooks of the course match the lessons, and run from top to bottom."""
 
 import importlib.util
 import json
@@ -40,7 +40,7 @@ def kernels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classroom(tmp_path_factory):
-    """Where all notebooks run, so that texts are embedded once for all of them."""
+    """Shared folder of all notebooks, so that texts are embedded only once."""
     return tmp_path_factory.mktemp("classroom")
 
 

@@ -1,4 +1,4 @@
-"""The examples keep the rules that make them readable and repeatable.
+"""The examples follow rules that make them readable and reproducible.
 
 That they run is seen where the gallery is built, so they do not run here again.
 """
@@ -31,7 +31,7 @@ def calls(source):
 
 
 def unseeded(source):
-    """Return the calls that draw random numbers nobody can draw again."""
+    """Return the calls that draw random numbers without a seed."""
     found = []
     for name, node in calls(source):
         last = name.split(".")[-1]

@@ -1,4 +1,4 @@
-"""The learner: rounds, and that what fails changes nothing."""
+"""The learner: rounds, and failed calls that change nothing."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ KINDS = {
 
 
 class Picky(ClassifierMixin, BaseEstimator):
-    """Refuses a label with an exception of choice."""
+    """Reject a label with a given exception."""
 
     def __init__(self, error=ValueError):
         self.error = error
@@ -128,8 +128,8 @@ BAD = {
     "width": (X[:2, :3], NAMES[:2], ValueError, "3 features.*have 4"),
     "infinite": (X[:2] * [np.inf, 1, 1, 1], NAMES[:2], ValueError, "infinity"),
     "gap": (X[:2] * [np.nan, 1, 1, 1], NAMES[:2], ValueError, "NaN"),
-    "texts": (["x", "y"], NAMES[:2], ValueError, "kind"),
-    "frame": (pd.DataFrame(X[:2]), NAMES[:2], ValueError, "kind"),
+    "texts": (["x", "y"], NAMES[:2], ValueError, "X must be of the type"),
+    "frame": (pd.DataFrame(X[:2]), NAMES[:2], ValueError, "X must be of the type"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Rules that say when labelling more will not help much."""
+"""Stopping rules."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""CoDecisionClassifier: what it learns, on arrays."""
+"""CoDecisionClassifier on arrays."""
 
 import pickle
 
@@ -303,7 +303,7 @@ def test_without_a_prior_there_is_no_evidence_for_it(data):
 
 
 class NegativePrior(PrecomputedPrior):
-    """Gives scores around 0 for probabilities."""
+    """A prior that returns scores around 0 instead of probabilities."""
 
     def predict_proba(self, X):
         return 2 * super().predict_proba(X) - 0.5
@@ -462,7 +462,7 @@ def test_refit_on_another_kind_of_data(data):
 
 
 def test_out_of_fold_probabilities_have_not_seen_the_label():
-    """Labels drawn at random are foretold by chance out of fold, and not in sample."""
+    """Random labels are predicted at chance level out of fold, but not in sample."""
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(120, 30)), rng.randint(2, size=120)
     model = CoDecisionClassifier(

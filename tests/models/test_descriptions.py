@@ -1,4 +1,4 @@
-"""Which description is weak: found from few labels, and what a rewording changes."""
+"""Weak descriptions: detection with few labels, and the effect of rewording."""
 
 import numpy as np
 import pandas as pd
@@ -161,7 +161,7 @@ def test_candidates_are_compared(docs):
 
 
 def slow_judge(close, of_class):
-    """The same, label by label, with the integral over shifts done by quadrature."""
+    """The same, label by label, integrating over shifts by quadrature."""
     share = (of_class.sum() + 0.5) / (len(close) - of_class.sum() + 0.5)
 
     def likelihood(slope):

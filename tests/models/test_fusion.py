@@ -1,4 +1,4 @@
-"""How far the prior is trusted, as labels say."""
+"""Trust in the prior, learned from labels."""
 
 import tracemalloc
 
@@ -19,7 +19,7 @@ from cofm_sklearn.noise.estimate import centre_logits, explain_labels
 
 
 def opinions(y, k, skill, seed):
-    """Probabilities of a model that is right about `skill` of the time."""
+    """Probabilities of a model with an accuracy of about `skill`."""
     rng = np.random.RandomState(seed)
     logits = rng.normal(size=(len(y), k))
     logits[np.arange(len(y)), y] += skill

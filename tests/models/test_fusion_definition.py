@@ -1,4 +1,4 @@
-"""The fusion is, to the digit, what docs/method.md says."""
+"""The fusion matches docs/method.md exactly."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def slow_fusion(prior, small, y, trust="auto", label_noise="auto", weight=None):
 
 
 def draw(seed, n, K):
-    """Labels, some wrong; a prior and a small model that know something."""
+    """Labels, some wrong; an informative prior and small model."""
     rng = np.random.RandomState(seed)
     true = rng.choice(K, size=n, p=np.arange(1, K + 1) / np.arange(1, K + 1).sum())
     y = np.where(rng.uniform(size=n) < 0.2, rng.randint(K, size=n), true)

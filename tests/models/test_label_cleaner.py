@@ -1,4 +1,4 @@
-"""The sampler that keeps wrong labels away from the next step."""
+"""The sampler that removes wrong labels."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The neighbours' voice in the co-decision: what it says, when it counts, no harm."""
+"""The neighbours in the co-decision: their probabilities, weight and safety."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ from cofm_sklearn.noise.estimate import centre_logits
 
 
 def groups(n=300, seed=0):
-    """Two classes of four groups each, which a linear model finds one by one."""
+    """Two classes of four groups each, which a linear model learns one by one."""
     rng = np.random.RandomState(seed)
     group = rng.randint(8, size=n)
     centres = normalize(rng.normal(size=(8, 12)))
@@ -94,7 +94,7 @@ def slow_voice(Z, proba, rows, codes, quality, new, new_proba, attention, k):
 
 
 def slow_attention_and_weight(Z, proba, k):
-    """Moran's I of the logits, by pairs, and what follows from it."""
+    """Moran's I of the logits, by pairs, and the resulting attention and weight."""
     near = slow_neighbors(Z, proba, proba, Z, 0.0, k, own=True)
     logits = centre_logits(proba) - centre_logits(proba).mean(axis=0)
     pairs = [logits[i] @ logits[j] for i, found in enumerate(near) for j, _ in found]
@@ -160,7 +160,7 @@ def test_trust_and_labels_are_judged_without_neighbours():
 
 
 def with_prior(X, y, accuracy=0.8, seed=1):
-    """Put the probabilities of a prior before the features."""
+    """Prepend the probabilities of a prior to the features."""
     rng = np.random.RandomState(seed)
     said = np.where(rng.uniform(size=len(y)) < accuracy, y, 1 - y)
     proba = np.where(said[:, None] == np.arange(2), 0.9, 0.1)
@@ -384,7 +384,7 @@ def test_blocks_change_no_prediction(monkeypatch):
 
 
 def test_small_model_knows_classes_without_label_from_the_pool_of_any_prior():
-    """A table of probabilities has no descriptions that could stand for the classes."""
+    """A table of probabilities has no descriptions to represent the classes."""
     rng = np.random.RandomState(0)
     y = np.repeat(np.arange(4), 60)
     Z = normalize(np.eye(8)[y] + 0.3 * rng.normal(size=(240, 8)))

@@ -1,4 +1,4 @@
-"""Nets as ordinary classifiers: classes, weights, losses, seeds, and where they run."""
+"""Nets as ordinary classifiers: classes, weights, losses, seeds and devices."""
 
 import copy
 import pickle
@@ -343,7 +343,7 @@ def test_pickle_and_copy_predict_the_same(blobs):
     assert len(pickle.dumps(net)) < 200_000
 
 
-def test_warm_start_goes_on_and_starts_anew_where_it_must(blobs):
+def test_warm_start_goes_on_and_starts_cold_where_it_must(blobs):
     X, y = blobs
     params = {**FAST, "classes": np.unique(y), "batch_size": 200}
     net = NetClassifier("mlp", warm_start=True, **params)
@@ -355,8 +355,8 @@ def test_warm_start_goes_on_and_starts_anew_where_it_must(blobs):
     # other width, other input: nothing to go on from
     for params, data in (({"module__hidden": (7,)}, X), ({}, X[:, :4])):
         net.set_params(**params).fit(data, y)
-        anew = clone(net).fit(data, y)
-        assert_array_equal(net.predict_proba(data), anew.predict_proba(data))
+        cold = clone(net).fit(data, y)
+        assert_array_equal(net.predict_proba(data), cold.predict_proba(data))
 
 
 # Images

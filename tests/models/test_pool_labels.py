@@ -1,4 +1,4 @@
-"""A label for each sample: whose, how sure, and who has to look."""
+"""Labels of a pool: their source, probability, and need of review."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ SMALL = LogisticRegression(class_weight="balanced")
 
 @pytest.fixture(scope="module")
 def data():
-    """Pool, truth, rows asked about, rows of a random check."""
+    """Pool, truth, queried rows, rows of a random check."""
     X, y = make_blobs(
         [500, 200, 100],
         n_features=3,
@@ -195,13 +195,13 @@ def test_a_pool_without_open_samples(data, model):
     [
         ({"target_precision": 1.0}, ValueError, "target_precision must be above 0"),
         ({"target_precision": "high"}, ValueError, "target_precision must be above 0"),
-        ({"y": None}, ValueError, "y and labeled go together"),
+        ({"y": None}, ValueError, "y and labeled must"),
         ({"labeled": np.arange(3)}, ValueError, "y has 100 answers for 3"),
         ({"labeled": np.zeros(100, int)}, ValueError, "labeled repeats a row"),
         ({"labeled": np.arange(750, 850)}, ValueError, "from 0 to 799"),
         ({"labeled": np.ones(100)}, TypeError, "labeled must hold rows"),
         ({"y": np.repeat("eggs", 100)}, ValueError, "unknown label 'eggs'"),
-        ({"check": [799]}, ValueError, "check names row 799"),
+        ({"check": [799]}, ValueError, "row 799"),
         ({"X_pool": np.empty((0, 3))}, ValueError, "X_pool is empty"),
     ],
 )

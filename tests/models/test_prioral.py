@@ -1,4 +1,4 @@
-"""PriorAL: the split of the pool, and what the small model is trained on."""
+"""PriorAL: the split of the pool, and the small model's training data."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ FLAT = np.full((100, 2), 0.5)
 
 
 class Recording(LogisticRegression):
-    """A logistic regression that keeps what it was fitted on."""
+    """A logistic regression that records its training data."""
 
     def fit(self, X, y, sample_weight=None):
         self.seen_ = X, y, sample_weight
@@ -280,7 +280,7 @@ def test_a_pool_of_another_kind_is_named_and_nothing_is_lost():
     before = model.predict_proba(X)
     with pytest.raises(ValueError, match="features"):
         model.set_params(pool=X[:, :4]).fit(X[:50], y[:50])
-    with pytest.raises(ValueError, match="one kind"):
+    with pytest.raises(ValueError, match="pool and X"):
         model.set_params(pool=TEXTS).fit(X[:50], y[:50])
     assert_array_equal(model.predict_proba(X), before)
 

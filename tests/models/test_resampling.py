@@ -1,4 +1,4 @@
-"""Any sampler of imbalanced-learn, with classes as small as the first rounds have.
+"""Any sampler of imbalanced-learn, with classes as small as in the first rounds.
 
 Run as a script, it prints the table of docs/resampling.md.
 """
@@ -43,7 +43,7 @@ KINDS = [
 
 
 class FailsInFit(LogisticRegression):
-    """Shows that it was trained."""
+    """A classifier that records its training."""
 
     def fit(self, X, y, sample_weight=None):
         raise ZeroDivisionError
@@ -164,7 +164,7 @@ def test_one_class_is_left_alone():
 
 def test_a_refusal_among_large_classes_is_said():
     X, y = make_data({"a": 30, "b": 10}, spread=0.01)
-    with pytest.warns(UserWarning, match="ADASYN refused"):
+    with pytest.warns(UserWarning, match="ADASYN failed"):
         X_new, _ = SafeSampler(ADASYN()).fit_resample(X, y)
     assert_array_equal(X_new, X)
 
@@ -262,7 +262,7 @@ def test_in_the_co_decision_and_in_the_loop():
 
 
 def table_row(kind):
-    """One line of the table in the docs: sizes of all classes, alone and made safe."""
+    """One line of the table in the docs: class sizes with and without SafeSampler."""
     # labels are numbers, since two samplers take no str by themselves
     names = list(SIZES)
     X, y = make_data(SIZES)

@@ -22,7 +22,7 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 
 def simulate(n_samples=300, rates=(0.1, 0.2, 0.6), missing=0.3, seed=0):
-    """True classes 0 to 2, noisy answers, and a model that is right in 70 %."""
+    """True classes 0 to 2, noisy answers, and a model with 70 % accuracy."""
     rng = np.random.RandomState(seed)
     true = rng.randint(3, size=n_samples)
 

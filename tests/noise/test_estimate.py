@@ -1,4 +1,4 @@
-"""How many labels are wrong, and what is taken for what."""
+"""Estimates of noise rate and noise matrix."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ NAMES = np.array(["eggs", "ham", "spam"])
 
 
 def planted(rate, n=600, k=3, seed=0, matrix=None):
-    """Honest probabilities, true classes drawn from them, and labels gone wrong."""
+    """Calibrated probabilities, true classes drawn from them, and noisy labels."""
     rng = np.random.RandomState(seed)
     proba = rng.dirichlet(np.full(k, 0.1), size=n)
     true = (proba.cumsum(axis=1) > rng.uniform(size=(n, 1))).argmax(axis=1)

@@ -118,7 +118,7 @@ def test_some_labels_speak_for_all(y, work, seed):
 
 
 def planted(rate, n=3000, k=4, seed=0):
-    """Honest and mostly sure probabilities, and labels of which a share is wrong."""
+    """Calibrated, mostly confident probabilities, and noisy labels."""
     rng = np.random.RandomState(seed)
     proba = rng.dirichlet(np.full(k, 0.05), size=n)
     true = (proba.cumsum(axis=1) > rng.uniform(size=(n, 1))).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Which labels to do without, so that no class is lost."""
+"""Suspects: labels to drop, without losing a class."""
 
 import numpy as np
 import pytest

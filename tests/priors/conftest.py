@@ -96,7 +96,7 @@ def llama(tmp_path_factory):
 
 
 class Proxy:
-    """Passes requests on to a server, and does to some what networks do.
+    """Forward requests to a server, and inject faults of networks.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Several priors as one: the formula, what the small model sees, and the weights."""
+"""Combined priors: the formula, the small model's features, and the weights."""
 
 import pickle
 
@@ -29,7 +29,7 @@ CLASSES = ["a", "b", "c"]
 
 
 def simulate(y, accuracy, rng, sharpness=1.0):
-    """Probabilities of a model that is right so often, and is as sure of itself."""
+    """Probabilities of a calibrated model with a given accuracy."""
     proba = np.full((len(y), 3), 0.02)
     wrong = (y + rng.randint(1, 3, len(y))) % 3
     said = np.where(rng.rand(len(y)) < accuracy, y, wrong)
@@ -186,7 +186,7 @@ def test_in_a_loop(data):
     ("priors", "error", "message"),
     [
         (PrecomputedPrior([0, 1]), TypeError, "must be a list"),
-        ([PrecomputedPrior([0, 1])], ValueError, "2 or more, got 1"),
+        ([PrecomputedPrior([0, 1])], ValueError, "at least 2, got 1"),
         ([PrecomputedPrior([0, 1]), 3], TypeError, "predict_proba"),
         (
             [PrecomputedPrior([0, 1]), PrecomputedPrior([0, 2])],
@@ -196,7 +196,7 @@ def test_in_a_loop(data):
         (
             [PrecomputedPrior([0, 1]), LogisticRegression()],
             ValueError,
-            "learns from labels only",
+            "needs labels",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Probabilities from elsewhere as a prior."""
+"""A prior from precomputed probabilities."""
 
 import pickle
 
@@ -75,7 +75,7 @@ def test_rows_are_made_to_sum_to_one_exactly():
 @pytest.mark.parametrize(
     ("classes", "columns", "X", "message"),
     [
-        (["a"], None, None, "2 classes or more"),
+        (["a"], None, None, "at least 2"),
         ([], None, None, "classes is empty"),
         (["a", "a"], None, None, "must not repeat"),
         (["a", None], None, None, "classes has missing"),

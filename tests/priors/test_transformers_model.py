@@ -1,4 +1,4 @@
-"""Tiny models, made here, as priors: equal to calling transformers by hand."""
+"""Tiny models as priors, compared with direct calls of transformers."""
 
 import json
 import pickle
@@ -28,7 +28,7 @@ MOODS = {"bad": ["NEGATIVE", "ANGRY"], "good": "POSITIVE"}
 
 
 def make_model(folder, labels):
-    """Save a BERT of random weights, large enough for answers that differ."""
+    """Save a BERT with random weights, large enough for different answers."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -180,7 +180,7 @@ def test_in_a_co_decision(nli):
 
 
 def test_without_the_layer_that_classifies_it_is_refused(nli, tmp_path):
-    """transformers would fill it with random numbers."""
+    """transformers would initialize a missing layer at random."""
     import safetensors.torch
 
     for path in nli.iterdir():
@@ -229,7 +229,7 @@ def test_bad_parameters_are_named(nli, monkeypatch, options, error, message):
 
 
 def test_a_model_without_inference_is_refused(moods):
-    with pytest.raises(ValueError, match="none is an entailment"):
+    with pytest.raises(ValueError, match="no entailment"):
         TransformersPrior(DESCRIPTIONS, moods).fit(TEXTS)
 
 

@@ -12,7 +12,7 @@ N_CLASSES, WIDTH = 4, 32
 
 
 class GapEncoder(TransformerMixin, BaseEstimator):
-    """Stands for an encoder of images whose texts lie in another part of the space.
+    """A fake image encoder whose texts lie in another part of the space.
 
     The spaces are drawn: a test of the prior must know what is right.
     """

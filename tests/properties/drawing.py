@@ -1,4 +1,4 @@
-"""Random arguments: what users mean, and what they never would."""
+"""Random arguments, valid and invalid ones."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ _TEXTS = ("", "auto", "a", "symmetric", "entropy", "é\n", "no such thing")
 
 
 class Draw:
-    """Draws arguments; with the odds of `evil`, something unlike what is asked for.
+    """Draw arguments; with the odds of `evil`, invalid ones.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Draw:
         Draws.
 
     evil : float
-        Odds that an argument is not what it should be.
+        Probability of an invalid argument.
     """
 
     def __init__(self, rng, evil):
@@ -30,7 +30,7 @@ class Draw:
         return self.rng.uniform() < odds
 
     def one(self, *choices):
-        """Choose one of these, whatever they are."""
+        """Return one of the choices."""
         return choices[self.rng.randint(len(choices))]
 
     def number(self, low, high):
@@ -38,11 +38,11 @@ class Draw:
         return int(self.rng.randint(low, high + 1))
 
     def maybe(self, valid):
-        """Return the argument, or with the odds of `evil` anything at all."""
+        """Return the argument, or with the odds of `evil` anything."""
         return self.anything() if self.chance(self.evil) else valid
 
     def anything(self):
-        """Draw something that is hardly ever right."""
+        """Draw something that is hardly ever valid."""
         kind = self.rng.randint(8)
         if kind == 0:
             return self.one(*_NUMBERS)
@@ -76,7 +76,7 @@ class Draw:
         return names.astype(object) if kind == "object" else names
 
     def labels(self, names, n):
-        """Draw n labels, with a class missing or alone now and then."""
+        """Draw n labels, sometimes with a missing or a single class."""
         shares = self.rng.dirichlet(np.full(len(names), self.one(0.1, 1.0, 10.0)))
         y = names[self.rng.choice(len(names), size=n, p=shares)]
         if self.chance(self.evil):
@@ -94,7 +94,7 @@ class Draw:
         return [y, y, y.tolist(), pd.Series(y), y.astype(object)][kind]
 
     def table(self, n, d):
-        """Draw a table of numbers, in any container, with odd values now and then."""
+        """Draw a table of numbers, in any container, sometimes with odd values."""
         X = self.rng.normal(size=(n, d))
         shape = self.rng.randint(8)
         if shape == 0 and n:
@@ -133,7 +133,7 @@ class Draw:
         return X
 
     def proba(self, n, k):
-        """Draw class probabilities, ties, zeros and ones among them."""
+        """Draw class probabilities, including ties, zeros and ones."""
         P = self.rng.dirichlet(np.full(k, self.one(0.05, 1.0, 50.0)), size=n)
         P = P.reshape(n, k)
         shape = self.rng.randint(5)

@@ -1,4 +1,4 @@
-"""Kill, damage and interrupt sessions at random; no answer may be lost in silence.
+"""Kill, damage and interrupt sessions at random; no answer may be lost silently.
 
     python -m tests.properties.endure --kills 500 --damages 1000 --interrupts 1000
 
@@ -14,7 +14,7 @@ changes no answer of the session that it came from; elsewhere it ends in labels 
 clear error.
 
 Interrupts: as many Ctrl-Cs, and as many forks beside threads that write and train. No
-call hangs, no lock is left, and a child is told that the session is not its own.
+call hangs, no lock is left, and a child gets an error if it uses its parent's session.
 """
 
 import argparse
@@ -52,7 +52,7 @@ from cofm_sklearn.annotation.store import _STEPS, _statements, row_checksum
 
 X, Y = make_blobs([60, 60], n_features=3, random_state=0)
 IDS = sample_ids(X)
-LONGEST_S = 60  # that any process may take
+LONGEST_S = 60  # limit for any process
 WAYS_OF_ANY_FILE = ["bit", "bits", "cut", "zeros", "noise", "longer", "swapped", "lost"]
 WAYS = [
     *("stale page", "foreign page", "lost journal", "cut journal"),
@@ -70,11 +70,11 @@ def events_of(store):
     return [[e.annotator, e.kind, e.sample, e.label, e.target] for e in store.events()]
 
 
-# What is done to a session, at random.
+# Random actions on a session.
 
 
 def act(session, rng, folder):
-    """Do one thing that writes."""
+    """Perform one action that writes."""
     people = ["ann", "bob"]
     name = rng.choice(people)
     said = session.export()
@@ -100,7 +100,7 @@ def act(session, rng, folder):
 
 
 def write_earlier_version(path, n_events):
-    """A file as version 2 left it, its last events in a write-ahead log."""
+    """Write a file as version 2 did, with its last events in a write-ahead log."""
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder) / "old.sqlite"
         connection = sqlite3.connect(old, isolation_level=None)
@@ -125,7 +125,7 @@ def write_earlier_version(path, n_events):
 
 
 def in_child(work):
-    """Run work in a forked process; returns its id."""
+    """Run work in a forked process; return its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -141,7 +141,7 @@ def in_child(work):
 
 
 def wait_for(pid, why):
-    """Wait for a process, or stop it and say that it hung."""
+    """Wait for a process; stop it and fail if it hangs."""
     end = time.monotonic() + LONGEST_S
     while time.monotonic() < end:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -157,7 +157,7 @@ def wait_for(pid, why):
 
 
 def work_and_tell(path, log, seed):
-    """Do things for ever, and write down what the file held when each returned."""
+    """Perform actions forever, and log the content of the file after each."""
     rng = random.Random(seed)
     with open_session(path, background=rng.random() < 0.5) as session:
         while True:
@@ -167,7 +167,7 @@ def work_and_tell(path, log, seed):
 
 
 def kills(n, seed):
-    """Kill processes n times; returns how many files they were."""
+    """Kill processes n times; return the number of files."""
     rng, n_files, n_killed = random.Random(seed), 0, 0
     while n_killed < n:
         n_files += 1
@@ -196,7 +196,7 @@ def kills(n, seed):
 
 
 def check_exports(folder):
-    """What is there was written to its end."""
+    """Check that existing exports are complete."""
     for path in folder.glob("out.*"):
         with open_session(":memory:", background=False) as session:
             session.import_labels(path)
@@ -206,7 +206,7 @@ def check_exports(folder):
 
 
 def scene(folder, seed):
-    """Files of a session, and of another one; returns theirs and what they hold."""
+    """Create files of two sessions; return the files and their content."""
     rng, made = random.Random(seed), []
     for name in ("one", "two"):
         (folder / name).mkdir()
@@ -228,7 +228,7 @@ def scene(folder, seed):
 
 
 def leave_in_the_middle(path, target, rng):
-    """Copy a file with its journal while a transaction is on its way."""
+    """Copy a file with its journal during a transaction."""
     shutil.copy(path, target.with_name("writing.sqlite"))
     with AnnotationStore(target.with_name("writing.sqlite")) as store:
         store.query("PRAGMA cache_size = 1")  # pages go to the file at once
@@ -243,7 +243,7 @@ def leave_in_the_middle(path, target, rng):
 
 
 def spoil(path, way, other, rng):
-    """Spoil a file of any kind."""
+    """Damage a file of any type."""
     content = bytearray(path.read_bytes())
     start = rng.randrange(max(len(content), 1))
     if way in ("bit", "bits") and content:
@@ -265,7 +265,7 @@ def spoil(path, way, other, rng):
 
 
 def damage(path, other, early, rng):
-    """Spoil a session's file in one of many ways; returns the name of the way."""
+    """Damage a session's file in one of many ways; return the name of the way."""
     content, journal = bytearray(path.read_bytes()), Path(f"{path}-journal")
     way = rng.choice(WAYS_OF_ANY_FILE + WAYS)
     page = 4096 * rng.randrange(max(len(content) // 4096, 1))
@@ -287,7 +287,7 @@ def damage(path, other, early, rng):
 
 
 def check_damaged(path, way, held, others):
-    """Open a spoilt file, and see what comes of it; returns how it ended."""
+    """Open a damaged file, and check the outcome; return its name."""
     found, error = go_on(path)
     if error:
         note = check_salvaged(error, held, others)
@@ -297,14 +297,14 @@ def check_damaged(path, way, held, others):
         assert again.salvaged == error.salvaged, "salvaged twice"
         check_salvaged(again, held, others)
         return "error with a copy"
-    # It has become the other file: nothing tells it from one that belongs there.
+    # It has become the other file, which is valid by itself.
     whole = [held, others] if way == "swapped" else [held]
     assert any(found[: len(one)] == one for one in whole), "lost in silence"
     return "right labels"
 
 
 def go_on(path):
-    """Do what a person would do with a session; returns events, or the error."""
+    """Use a session as a person would; return its events, or the error."""
     try:
         with open_session(path, background=False) as session:
             session.progress()
@@ -317,7 +317,7 @@ def go_on(path):
 
 
 def check_salvaged(error, held, others):
-    """Look for answers that are missing in silence; returns the note of the copy."""
+    """Check that no answer is missing silently; return the note of the copy."""
     message = str(error)
     assert error.salvaged is not None, "no copy"
     with AnnotationStore(error.salvaged) as store:
@@ -343,12 +343,12 @@ def check_salvaged(error, held, others):
             known = str(seq) in named or (after and seq > int(after[1]))
             assert known, f"{seq} is missing in silence"
     else:
-        assert not gone or "all that it held is missing" in message
+        assert not gone or "all content is missing" in message
     return note
 
 
 def check_export(path, way, source):
-    """Import a spoilt export; returns how it ended."""
+    """Import a damaged export; return the name of the outcome."""
     with open_session(source, background=False) as session:
         before = labels_of(session)
         with contextlib.suppress(ValueError):
@@ -371,7 +371,7 @@ def labels_of(session):
 
 
 def damages(n, seed):
-    """Spoil files n times; returns how often each end came."""
+    """Damage files n times; return the count of each outcome."""
     rng, ends, done = random.Random(seed), Counter(), 0
     while done < n:
         with tempfile.TemporaryDirectory() as folder:
@@ -409,7 +409,7 @@ def damages(n, seed):
 
 
 def go_on_in_spite_of_ctrl_c(path, ready, seed):
-    """Work until Ctrl-C comes, again and again; look for locks each time."""
+    """Work until Ctrl-C, repeatedly; check for locks each time."""
     rng, kept = random.Random(seed), []
     stop: list = []
     faulthandler.enable()
@@ -458,7 +458,7 @@ def ctrl_cs(n, seed):
 
 
 def read_one(told, pid):
-    """Wait until the process says that it has come through."""
+    """Wait until the process reports that it has recovered."""
     heard = sent = time.monotonic()
     while (now := time.monotonic()) < heard + LONGEST_S:
         said = b""

@@ -1,4 +1,4 @@
-"""Call the public API at random; nothing but a result or a clear error may come.
+"""Call the public API at random; each call must give a result or a clear error.
 
     python -m tests.properties.fuzz --calls 10000 --seed 0
 
@@ -21,7 +21,7 @@ import numpy as np
 from tests.properties.drawing import Draw
 from tests.properties.targets import TARGETS
 
-# What NumPy, SciPy, pandas or Python say where an argument was not checked.
+# Messages of NumPy, SciPy, pandas or Python for an unchecked argument.
 _INTERNAL = re.compile(
     "|".join(
         [
@@ -65,11 +65,11 @@ _SECONDS = 60
 
 
 class TooLong(BaseException):
-    """A call did not come back."""
+    """A call did not return in time."""
 
 
 def call(number, seed):
-    """Make one call; returns its target, how it ended, and what was said."""
+    """Make one call; return its target, its outcome, and its message."""
     rng = np.random.RandomState([seed, number])
     odds = np.array(list(TARGETS.values()), dtype=float)
     target = list(TARGETS)[rng.choice(len(odds), p=odds / odds.sum())]
@@ -85,7 +85,7 @@ def call(number, seed):
                 return target.__name__, type(error).__name__, said
             return target.__name__, "defect", _where(error)
         except RuntimeError as error:
-            # What a thread of the session has met comes as the cause.
+            # The cause is the error in the session's thread.
             if str(error).startswith("Training in the background failed: "):
                 return target.__name__, type(error.__cause__).__name__, str(error)
             return target.__name__, "defect", _where(error)
@@ -95,7 +95,7 @@ def call(number, seed):
 
 
 def run(n_calls, seed, *, first=0):
-    """Make calls; returns counts of how they ended, and the defects by number."""
+    """Make calls; return counts of the outcomes, and the defects by number."""
     counts, defects = Counter(), {}
     before = signal.signal(signal.SIGALRM, _stop)
     try:
@@ -117,13 +117,13 @@ def _stop(*_):
 
 
 def _of_sklearn(error):
-    """Tell whether scikit-learn's own validation says so."""
+    """Tell whether scikit-learn's own validation raised an error."""
     frames = traceback.extract_tb(error.__traceback__)
     return any("sklearn/utils/validation" in frame.filename for frame in frames)
 
 
 def _where(error):
-    """Say what went wrong, and the last line of the package it came through."""
+    """Describe an error, with the last line of the package in its traceback."""
     lines = [
         f"{frame.filename.rpartition('cofm_sklearn')[2]}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""Calls of the public API with drawn arguments, and what must hold of the results.
+"""Calls of the public API with random arguments, and properties of the results.
 
 Each function makes its arguments with a `Draw`, calls, and asserts what is true
 whatever the arguments were.
@@ -470,7 +470,7 @@ def session(d):
 
 
 def _cells(d, values):
-    """Return a column, in which a cell may hold anything."""
+    """Return a column with arbitrary cells."""
     cells = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         cells[i] = d.maybe(value)
@@ -478,7 +478,7 @@ def _cells(d, values):
 
 
 def _bring(d, labels, X, names):
-    """Labels from elsewhere, in each of the ways that say which sample they are of."""
+    """Import labels, in each of the ways to identify their samples."""
     rows = d.rng.permutation(len(X))[: d.number(0, 3)]
     said = [d.one(*names) for _ in rows]
     frame = pd.DataFrame({"label": _cells(d, said)})

@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind are named; random calls (`fuzz.py`) have found these."""
+"""Invalid arguments are named; random calls (`fuzz.py`) found these cases."""
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ def asked(verb, *arguments):
 
 
 def said(value):
-    """Tasks with one answer that is not as Label Studio writes it."""
+    """Tasks with one answer that Label Studio would not write."""
     result = {"type": "choices", "from_name": "label", "value": value}
     return [{"data": {"text": "x"}, "annotations": [{"result": [result]}]}]
 

@@ -1,4 +1,4 @@
-"""What holds of labels, their quality and their noise, whatever they are."""
+"""Properties of labels, their quality and their noise."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What holds of every query strategy, whatever the pool and the models say."""
+"""Properties of every query strategy, for any pool and models."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_without_sharpness_and_balance_probabilities_do_not_matter(seed):
     Z = check_unit_embeddings(X)
 
     def reach(*probabilities):
-        # Not the picks: of two neighbours far from all others, either may come.
+        # Not the picks: of two neighbours far from the rest, either may come.
         picked = strategy.select(X, *probabilities, n_instances=4)
         return covered_by(Z, Z[picked], 0.5).sum()
 

@@ -1,4 +1,4 @@
-"""No label is lost, doubled or on another sample, whatever is done in which order.
+"""No label is lost, duplicated or moved to another sample, in any order of actions.
 
 COFM_SEQUENCES=2000 python -m pytest tests/properties/test_session_sequences.py
 """
@@ -36,7 +36,7 @@ texts = st.sampled_from(TEXTS)
 
 
 class MostFrequent(ClassifierMixin, BaseEstimator):
-    """As quick to train as can be, on texts."""
+    """A classifier of texts that trains instantly."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -55,7 +55,7 @@ def plain(text):
 
 
 class Paper:
-    """What a careful person would write down: every say, and struck out ones gone."""
+    """A reference implementation of the history: all actions, without undone ones."""
 
     def __init__(self):
         self.says = []  # (who, kind, text, label)
@@ -81,7 +81,7 @@ class Paper:
         return None
 
     def table(self):
-        """Return the label that counts, by text and person."""
+        """Return the current labels, by text and person."""
         found = {}
         for who, kind, text, label in self.says:
             if kind == "skip":
@@ -104,7 +104,7 @@ class Paper:
 
 
 def table_of(session):
-    """Return the same from a session, by the texts that it shows."""
+    """Return the same from a session, by text."""
     frame = session.export()
     found = {}
     for row in frame.itertuples():
@@ -117,7 +117,7 @@ def table_of(session):
 
 
 class Sequences(RuleBasedStateMachine):
-    """A session, and what is on paper."""
+    """A session with its reference implementation."""
 
     def __init__(self):
         super().__init__()
@@ -180,7 +180,7 @@ class Sequences(RuleBasedStateMachine):
     def undo(self, who):
         text = self.paper.undo(who)
         if text is None:
-            with pytest.raises(ValueError, match="nothing that"):
+            with pytest.raises(ValueError, match="nothing to undo"):
                 self.session.undo(annotator=who)
         else:
             assert self.session.undo(annotator=who) == self.session.id_of(text)

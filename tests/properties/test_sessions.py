@@ -1,4 +1,4 @@
-"""A session keeps what was said, in any order of verbs and any alphabet."""
+"""A session keeps all labels, in any order of actions and any alphabet."""
 
 import tempfile
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_what_is_exported_comes_back(ending, classes, people, data):
 
 
 class Labelling(RuleBasedStateMachine):
-    """A session beside what a careful person would write on paper."""
+    """A session compared with a reference implementation."""
 
     def __init__(self):
         super().__init__()
@@ -115,7 +115,7 @@ class Labelling(RuleBasedStateMachine):
             self.session.undo()
             self.labels, self.skipped = self.past.pop()
         else:
-            with pytest.raises(ValueError, match="nothing that 'me' could undo"):
+            with pytest.raises(ValueError, match="nothing to undo for 'me'"):
                 self.session.undo()
 
     @rule(label=st.sampled_from(["c", 1, None]))

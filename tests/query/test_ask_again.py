@@ -30,7 +30,7 @@ def test_strategy(strategy, check):
 
 
 class Knows:
-    """A learner that says what it is told to."""
+    """A learner with given probabilities."""
 
     def __init__(self, proba_labeled, proba_pool, classes=("a", "b")):
         self.estimator = self
@@ -50,7 +50,7 @@ def make_knows(n=20, doubtful=(3, 8)):
 
 
 def make_unsure():
-    """12 labels that the model shares, 6 that it contradicts, 12 it cannot judge."""
+    """12 labels that the model predicts, 6 it contradicts, 12 it cannot judge."""
     proba = np.repeat([[0.95, 0.05], [0.05, 0.95], [0.5, 0.5]], [12, 6, 12], axis=0)
     return Knows(proba, np.tile([[0.9, 0.1], [0.5, 0.5]], (10, 1)))
 

@@ -1,4 +1,4 @@
-"""GALAXY and DIRECT: what defines them, on pools made for the purpose."""
+"""GALAXY and DIRECT: their definitions, on constructed pools."""
 
 import tracemalloc
 

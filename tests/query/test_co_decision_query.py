@@ -1,4 +1,4 @@
-"""CoDecisionQuery: what it asks for, and what it refuses."""
+"""CoDecisionQuery: its queries and its errors."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_uncertain_samples_come_first(clusters):
 
 
 def test_balance_moves_the_batch_to_rare_classes():
-    """Position says nothing about the class here, so only the weights can."""
+    """Position is independent of the class here, so only the weights matter."""
     rng = np.random.RandomState(0)
     Z = normalize(rng.normal(size=(200, 4)))
     y = (rng.uniform(size=200) < 0.1).astype(int)
@@ -190,7 +190,7 @@ def test_rounds_differ_and_repeat(clusters):
 
 
 def test_labels_are_only_checked(clusters):
-    """As `select` says: it matters what is labelled, and not as what."""
+    """As documented in `select`, only the positions of labelled samples matter."""
     Z, y = clusters
     given = {"X_labeled": Z[:6], "n_instances": 9}
     proba = np.full((96, 3), 1 / 3)
@@ -286,7 +286,7 @@ def test_bad_arrays_are_named(clusters, arrays, name):
 
 
 def test_text_without_anything_that_embeds_it_is_refused():
-    with pytest.raises(ValueError, match="nothing that turns the pool into numbers"):
+    with pytest.raises(ValueError, match="no encoder for the pool"):
         CoDecisionQuery()(LogisticRegression(), ["one text", "another"], 1)
 
 
@@ -338,7 +338,7 @@ def test_class_shares_undo_equal_shares():
 
 
 def test_automatic_width_looks_at_what_has_weight():
-    """Of a large pool most is known and alike; the rest lies far from each other."""
+    """Most of a large pool is known and similar; the rest are outliers."""
     n_far = 2100
     rows = sparse.csr_matrix(np.eye(n_far + 1))
     Z = sparse.vstack([rows[:n_far], rows[np.full(3 * n_far, n_far)]], format="csr")

@@ -150,7 +150,7 @@ def test_bad_pools_are_named(data, learner):
 
 
 def test_the_query_works_without_dask(tmp_path):
-    """Dask is an extra: where it is missing, nothing else is."""
+    """Dask is optional: everything else works without it."""
     code = """
         import sys
         sys.modules["dask"] = None

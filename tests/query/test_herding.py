@@ -1,4 +1,4 @@
-"""Uncertainty herding: adaptation to the labels, and limits that it must have."""
+"""Uncertainty herding: adaptation to the labels, and its limits."""
 
 import tracemalloc
 
@@ -24,7 +24,7 @@ def test_shared_checks(strategy, check):
 
 
 class Taught:
-    """A trained model with its labels, as modAL's learner holds them."""
+    """A trained model with its labels, like modAL's learner."""
 
     def __init__(self, estimator, X, y):
         self.estimator, self.X_training, self.y_training = estimator.fit(X, y), X, y
@@ -42,7 +42,7 @@ def blobs():
 
 
 def obvious_herding(X, weight, X_labeled, n_instances, radius):
-    """Greedy choice by the definition, every gain computed anew."""
+    """Greedy selection by definition, computing every gain again."""
     kernel = np.exp(-((X[:, None] - X[None]) ** 2).sum(axis=2) / radius**2)
     covered = np.zeros(len(X))
     if len(X_labeled):

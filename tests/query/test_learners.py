@@ -1,4 +1,4 @@
-"""Learners as people have them: unfitted steps, gaps, lost classes, columns of y."""
+"""Realistic learners: unfitted steps, missing values, lost classes, column y."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ X, Y = make_blobs([40, 30, 20], n_features=4, cluster_std=2.0, random_state=0)
 
 
 class Lengths:
-    """A home-made encoder that knows nothing of scikit-learn's conventions."""
+    """A custom encoder without scikit-learn's conventions."""
 
     def fit(self, X, y=None):
         self.words = sorted({word for text in X for word in text.split()[:3]})

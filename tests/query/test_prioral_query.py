@@ -1,4 +1,4 @@
-"""PriorAL: what it asks for."""
+"""PriorAL: its queries."""
 
 import numpy as np
 import pytest

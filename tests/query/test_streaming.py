@@ -1,4 +1,4 @@
-"""CoDecisionQuery on pools that are read in blocks, whatever holds them."""
+"""CoDecisionQuery on pools read in blocks, in any container."""
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ def learner(data, teach):
 
 @pytest.fixture(autouse=True)
 def _small_sample(monkeypatch):
-    """Make a pool of 3,000 large: its class shares come from a part of it."""
+    """Treat a pool of 3,000 as large, with class shares estimated from a part."""
     monkeypatch.setattr(co_decision, "_SAMPLE", 700)
 
 

@@ -143,7 +143,7 @@ def test_recorded_votes_answer(blobs):
 
 
 class _Fragile(LogisticRegression):
-    """Fails, in the way asked for, when it sees more labels than it can take."""
+    """A classifier that raises a given error above a number of labels."""
 
     def __init__(self, limit=12, error=ValueError):
         super().__init__()
@@ -365,7 +365,7 @@ def test_progress_is_quiet_unless_asked_for(blobs, capfd):
 
 
 def test_raw_texts_whose_first_labels_are_of_one_class():
-    """The stand-in for a model that cannot be trained still embeds its texts."""
+    """The constant replacement of an untrainable model still embeds its texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 

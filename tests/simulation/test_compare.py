@@ -1,4 +1,4 @@
-"""compare_strategies: runs as by hand, in any number of processes."""
+"""compare_strategies equals runs by hand, with any number of processes."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_is_drawn_and_summed_up_as_it_is(records):
     display = LearningCurveDisplay.from_records(one)
     assert list(display.lines_) == list(STRATEGIES)
     assert len(label_savings(one, ours="ours"))
-    with pytest.raises(ValueError, match=r"one at a time: records\[records\['noise'\]"):
+    with pytest.raises(ValueError, match=r"records\[records\['noise'\]"):
         LearningCurveDisplay.from_records(records)
 
 
@@ -152,7 +152,7 @@ def test_texts_in_a_list_and_a_function(data):
 
 
 class _Interrupts(RandomQuery):
-    """Somebody presses Ctrl-C when this one is asked for the second time."""
+    """A strategy that raises KeyboardInterrupt in its second query."""
 
     def _select_for(self, learner, X_pool, n_instances):
         if hasattr(learner.estimator, "classes_"):
@@ -177,7 +177,7 @@ def test_an_interruption_keeps_complete_runs(data):
         ({"strategies": [RandomQuery()]}, TypeError, "must be a dict"),
         ({"strategies": {}}, ValueError, "empty"),
         ({"strategies": {"a": "margin"}}, TypeError, r"strategies\['a'\]"),
-        ({"estimator": None}, ValueError, "no model to teach"),
+        ({"estimator": None}, ValueError, "estimator="),
         ({"seeds": 0}, ValueError, "seeds"),
         ({"seeds": []}, ValueError, "seeds"),
         ({"noise": 1.0}, ValueError, "noise"),

@@ -320,7 +320,7 @@ def test_seeds_without_a_common_label_count_are_refused():
 
 
 class GrowingClassifier(BaseEstimator):
-    """Labels more and more random samples of iris, as a loop would."""
+    """A fake loop that labels more and more random samples of iris."""
 
     def __init__(self, query_strategy=None, random_state=0):
         self.query_strategy = query_strategy
@@ -379,7 +379,7 @@ def test_axes_are_labelled_and_label_counts_are_whole(records):
         records[records["n_labels"] <= 20].assign(macro_f1=0.5), metric="macro_f1"
     )
     display.ax_.set_xlim(10, 13)
-    assert display.ax_.get_xlabel() == "Labels asked for"
+    assert display.ax_.get_xlabel() == "Number of labels"
     assert display.ax_.get_ylabel() == "Macro F1"
     assert all(tick == int(tick) for tick in display.ax_.get_xticks())
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]

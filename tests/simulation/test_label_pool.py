@@ -1,4 +1,4 @@
-"""The loop labels its pool, and the picture of it."""
+"""The loop labels its pool, and the plot of the result."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_what_cannot_be_drawn_is_refused(looped):
     with pytest.raises(ValueError, match="y_true has 3 labels for 280 samples"):
         PrecisionCoverageDisplay.from_table(table, y_true=y[:3])
     table.attrs = {}
-    with pytest.raises(ValueError, match="no promise in its attrs"):
+    with pytest.raises(ValueError, match="attrs"):
         PrecisionCoverageDisplay.from_table(table)
     with pytest.raises(ValueError, match="low has 2 values for 1 points"):
         PrecisionCoverageDisplay([1.0], [0.9], [0.8, 0.7], [1.0]).plot()

@@ -1,4 +1,4 @@
-"""Oracles: fixed answers, the promised share of wrong ones, clear errors."""
+"""Oracles: fixed answers, the right share of wrong ones, clear errors."""
 
 import pickle
 

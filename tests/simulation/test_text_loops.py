@@ -109,7 +109,7 @@ def test_unknown_label_leaves_the_learner_as_it_was(docs):
 
 
 def test_raw_text_without_an_encoder_step(docs):
-    """The prior's encoder serves where the small model has its own features."""
+    """The prior's encoder is used if the small model has its own features."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts, y, descriptions = docs
@@ -164,7 +164,7 @@ def test_grid_search_from_raw_text(docs):
 
 
 def test_co_decision_finds_rare_topics_sooner_than_margin_sampling(docs):
-    """The point of it all, on real text, in one figure."""
+    """The main claim, on real text, as one number."""
     texts, y, descriptions = docs
     Z = SentenceTransformerEncoder().transform(texts)
     plain = LogisticRegression(class_weight="balanced")

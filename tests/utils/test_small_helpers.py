@@ -1,4 +1,4 @@
-"""split_pipeline and the warnings that are kept away."""
+"""split_pipeline and silenced warnings."""
 
 import warnings
 

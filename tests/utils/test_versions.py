@@ -1,4 +1,4 @@
-"""What a bug report needs to know."""
+"""Versions for bug reports."""
 
 import importlib.metadata
 import os
@@ -118,7 +118,7 @@ def test_without_metadata_it_says_so():
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
 def test_what_is_installed_is_supported(requirement):
-    """A release out of bounds would make every other test worth nothing."""
+    """A release outside the bounds would invalidate all other tests."""
     version = installed(requirement.name)
     if version == "not installed":
         assert requirement.marker is not None, "a core dependency is missing"

@@ -1,4 +1,4 @@
-"""Nets of skorch as ordinary classifiers."""
+"""skorch nets as scikit-learn classifiers."""
 
 from cofm_sklearn.models.net.net_classifier import NetClassifier
 

@@ -1,4 +1,4 @@
-"""What nets are trained on: weighted targets, held-out samples, scaled features."""
+"""Training data of nets: weighted targets, held-out samples, scaled features."""
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -28,12 +28,12 @@ def channels_first(X):
 
 
 def class_weights(class_weight, codes, classes, weight):
-    """Turn `class_weight` into one factor per class.
+    """Convert `class_weight` to one factor per class.
 
     Parameters
     ----------
     class_weight : None, "balanced" or dict
-        Factors by label; labels that a dict leaves out have 1.
+        Factors by label; labels missing from a dict get 1.
 
     codes : ndarray of shape (n_samples,), dtype int64
         Labels as positions in `classes`.
@@ -42,7 +42,7 @@ def class_weights(class_weight, codes, classes, weight):
         The labels.
 
     weight : ndarray of shape (n_samples,)
-        Sample weights; a balanced class has the sum of weights of any other.
+        Sample weights; balanced classes have equal sums of weights.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def class_weights(class_weight, codes, classes, weight):
     Raises
     ------
     ValueError
-        If it is something else, names an unknown label, or a factor is negative.
+        If `class_weight` is invalid, has an unknown label, or a factor is negative.
     """
     if class_weight is None:
         return np.ones(len(classes))
@@ -67,20 +67,20 @@ def class_weights(class_weight, codes, classes, weight):
     unknown = set(class_weight) - set(classes.tolist())
     if unknown:
         raise ValueError(
-            f"class_weight names {unknown.pop()!r}, which is not among the classes. "
+            f"class_weight has the unknown label {unknown.pop()!r}. "
             "Add it to `classes`, or leave it out."
         )
     factors = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
     if not np.all(np.isfinite(factors) & (factors >= 0)):
-        raise ValueError(f"class_weight must hold numbers >= 0, got {class_weight!r}.")
+        raise ValueError(f"class_weight must have factors >= 0, got {class_weight!r}.")
     return factors.astype(float)
 
 
 def soft_targets(codes, n_classes, weight, label_smoothing=0.0):
-    """Put labels, weights and smoothing into one matrix.
+    """Combine labels, weights and smoothing into one target matrix.
 
-    All losses here are sums over classes of target times loss, so a row that is twice
-    as large weighs twice as much.
+    All losses here sum target times loss over classes, so a row that is twice as large
+    has twice the weight.
 
     Parameters
     ----------
@@ -88,13 +88,13 @@ def soft_targets(codes, n_classes, weight, label_smoothing=0.0):
         Labels.
 
     n_classes : int
-        Columns.
+        Number of columns.
 
     weight : ndarray of shape (n_samples,)
         Weights, not all 0; only their ratios matter.
 
     label_smoothing : float, default=0.0
-        Share of each target that is spread over all classes.
+        Share of each target spread over all classes.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def stratified_split(codes, share, random_state):
         Labels.
 
     share : float
-        Of the rows that are held out.
+        Share of the rows to hold out.
 
     random_state : int
         Seed.
@@ -126,8 +126,8 @@ def stratified_split(codes, share, random_state):
         Positions, sorted.
 
     None
-        If there is no such split: a class has one member, or `share` of the rows are
-        fewer than classes.
+        If there is no such split: a class has only one member, or `share` of the rows
+        is fewer than the number of classes.
     """
     counts = np.unique(codes, return_counts=True)[1]
     n_valid = int(np.ceil(share * len(codes)))
@@ -159,7 +159,7 @@ def fit_scaling(X, weight):
     mean : ndarray that can be subtracted from X, dtype float32
 
     scale : float
-        Root mean square of what is left; 1 if nothing is.
+        Root mean square of the centred values; 1 if they are all 0.
     """
     rest = (0, *range(2, X.ndim))
     per_row = X.mean(axis=rest[1:]) if X.ndim > 2 else X

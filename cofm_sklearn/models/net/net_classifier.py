@@ -36,98 +36,97 @@ __all__ = ["NetClassifier"]
 
 
 class NetClassifier(ClassifierMixin, BaseEstimator):
-    """A small torch net that behaves like any scikit-learn classifier.
+    """A small torch net as a scikit-learn classifier.
 
-    A linear or MLP head on embeddings, or a small convolutional net that learns from
-    pixels. Training is that of skorch [1]_, and so are the names: every setting of the
-    module, the loss and the optimizer is a parameter, such as ``module__hidden``,
-    ``criterion__q`` or ``optimizer__weight_decay``, for `set_params` and
-    `GridSearchCV` too.
+    A linear or MLP head on embeddings, or a small convolutional net on pixels. skorch
+    [1]_ does the training and gives the names: every setting of the module, the loss
+    and the optimizer is a parameter, such as ``module__hidden``, ``criterion__q`` or
+    ``optimizer__weight_decay``, also for `set_params` and `GridSearchCV`.
 
     Parameters
     ----------
     module : {"linear", "mlp", "conv"} or callable, default="mlp"
         ``"mlp"`` takes ``module__hidden=(64,)`` and ``module__dropout=0.0``; ``"conv"``
         takes images, ``module__channels=(32, 64)`` and ``module__dropout=0.0``. A
-        callable, such as a class of torch, is given `n_inputs` (the number of
+        callable, such as a torch class, gets `n_inputs` (the number of
         features; for images the tuple of channels, height and width), `n_outputs` and
-        the settings ``module__*``, and returns a module that gives logits. A
-        pretrained image model with a new last layer is fine-tuned that way.
+        the settings ``module__*``, and returns a module that outputs logits. This is
+        also how to fine-tune a pretrained image model with a new last layer.
 
     classes : array-like of shape (n_classes,) or None, default=None
-        The full class list. Classes without label are outputs like the others, so
-        `predict_proba` has their columns from the first round on. None takes the
-        labels in y.
+        The full class list. Classes without labels are outputs like the others, so
+        `predict_proba` has their columns from the first round on. None uses the labels
+        in y.
 
     criterion : {"cross_entropy", "gce", "focal"} or callable, \
 default="cross_entropy"
-        ``"gce"``, the generalised cross entropy [2]_, forgives wrong labels
-        (``criterion__q=0.7``, above 0 to 1; larger forgives more); ``"focal"`` [3]_
-        looks at hard samples (``criterion__gamma=2``). A callable is given the
-        settings ``criterion__*`` and returns a function of logits and targets, both
-        of shape (n, n_classes), such as ``torch.nn.CrossEntropyLoss``; rows of targets
-        sum to the weight of the sample.
+        ``"gce"``, the generalised cross entropy [2]_, tolerates wrong labels
+        (``criterion__q=0.7``, above 0 to 1; larger tolerates more); ``"focal"`` [3]_
+        focuses on hard samples (``criterion__gamma=2``). A callable gets the settings
+        ``criterion__*`` and returns a function of logits and targets, both of shape (n,
+        n_classes), such as ``torch.nn.CrossEntropyLoss``; each target row sums to the
+        weight of the sample.
 
     class_weight : None, "balanced" or dict, default=None
-        Factor of each class in the loss. ``"balanced"`` gives all classes that have
-        labels the same total.
+        Factor of each class in the loss. ``"balanced"`` gives all classes with labels
+        the same total.
 
     label_smoothing : float, default=0.0
-        Share of each label that is spread over all classes, 0 or more, below 1.
+        Share of each label spread over all classes, at least 0 and below 1.
 
     optimizer : str or callable, default="AdamW"
-        Name of a class in ``torch.optim``, or such a class.
+        Name of a class in ``torch.optim``, or the class itself.
 
     lr : float, default=0.01
         Learning rate, above 0.
 
     max_epochs : int, default=60
-        Passes over the labels.
+        Number of epochs.
 
     batch_size : int, default=32
-        Samples per step; ``iterator_valid__batch_size`` is that of prediction.
+        Samples per step; for prediction, see ``iterator_valid__batch_size``.
 
     early_stopping : bool, default=False
-        Whether training ends when the loss on held-out samples no longer falls; the
-        best weights are taken. If the classes are too small for held-out samples
-        from each, the loss on the training samples decides.
+        Whether to stop training when the loss on held-out samples no longer falls; the
+        best weights are kept. If some class is too small to hold out samples from, the
+        loss on the training samples decides.
 
     validation_fraction : float, default=0.2
-        Share that early stopping holds out, between 0 and 1.
+        Share of samples held out for early stopping, between 0 and 1.
 
     n_iter_no_change : int, default=10
-        Epochs that early stopping waits.
+        Epochs without improvement before early stopping.
 
     tol : float, default=0.001
-        By less than this, the loss has not fallen.
+        Smallest decrease of the loss that counts as an improvement.
 
     standardize : bool, default=True
-        Whether features are centred and divided by one number, learned in `fit`, so
-        that learning rates suit embeddings of any scale; the geometry stays.
-        Images: per channel.
+        Whether to centre features and divide them by one number, learned in `fit`, so
+        that learning rates suit embeddings of any scale without changing their
+        geometry. For images, per channel.
 
     image_shape : tuple of int or None, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of images that come as
-        rows of a table.
+        ``(height, width)`` or ``(height, width, channels)`` of images given as rows of
+        a table.
 
     warm_start : bool, default=False
-        Whether a further `fit` starts from the weights it has, if they fit the
-        data and the settings, and else anew; the optimizer starts anew. modAL's
-        `teach` keeps the net, so it can go on; clones start anew.
+        Whether `fit` continues from the current weights if they match the data and the
+        settings; the optimizer restarts. modAL's `teach` keeps the net, so training can
+        continue; clones start from scratch.
 
     callbacks : list of skorch callbacks or None, default=None
-        Further callbacks; copied before use. Named ones take settings
+        Further callbacks, copied before use. Named callbacks take settings
         ``callbacks__name__*``.
 
     device : str, default="auto"
-        A device of torch, or ``"auto"``: cuda, else mps, else cpu.
+        A torch device, or ``"auto"``: cuda, else mps, else cpu.
 
     verbose : int, default=0
         Above 0, skorch prints the epochs.
 
     random_state : int, RandomState or None, default=None
-        Seed of first weights, order of samples, dropout and held-out samples. The
-        random state of torch is as before after `fit`.
+        Seed of initial weights, order of samples, dropout and held-out samples. `fit`
+        restores torch's random state.
 
     **settings
         ``module__*``, ``criterion__*``, ``optimizer__*``, ``iterator_train__*``,
@@ -139,27 +138,27 @@ default="cross_entropy"
         The class list, sorted.
 
     net_ : skorch.NeuralNet
-        The fitted net; its `history` has the losses.
+        The fitted net; `net_.history` has the losses.
 
     device_ : str
-        Where it was trained.
+        The device it was trained on.
 
     n_iter_ : int
-        Epochs of the last `fit`.
+        Number of epochs of the last `fit`.
 
     monitor_ : {"valid_loss", "train_loss"} or None
-        What early stopping watched.
+        The loss that early stopping monitored.
 
     n_features_in_ : int
-        Features of X; only where X is a table.
+        Number of features of X; only if X is a table.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names of X, where it has any.
+        Column names of X, if it has any.
 
     Notes
     -----
-    Weights are honoured exactly as repeated samples as long as all samples are in one
-    batch and none are held out.
+    Weights are exactly equivalent to repeated samples if all samples are in one batch
+    and none are held out.
 
     References
     ----------
@@ -239,12 +238,12 @@ default="cross_entropy"
             setattr(self, name, value)
 
     def get_params(self, deep=True):
-        """Return all parameters, settings such as ``module__hidden`` included.
+        """Return all parameters, including settings such as ``module__hidden``.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether parameters of parameters are listed too.
+            Whether to include parameters of nested estimators.
 
         Returns
         -------
@@ -254,7 +253,7 @@ default="cross_entropy"
         return {**super().get_params(deep=deep), **self._settings()}
 
     def set_params(self, **params):
-        """Set parameters; a setting need not have been given before.
+        """Set parameters, including settings that were not given before.
 
         Parameters
         ----------
@@ -301,11 +300,11 @@ default="cross_entropy"
         ValueError
             If a parameter is out of range, values are missing or not finite, lengths
             differ, y holds a label that is not among `classes`, all weights are 0,
-            or X has not the shape that the module takes. The classifier keeps its
+            or X does not have the shape that the module needs. The classifier keeps its
             former state.
 
         TypeError
-            If the module, the loss or the optimizer does not take a setting.
+            If the module, the loss or the optimizer does not accept a setting.
         """
         params = self.get_params(deep=False)
         check_parameters(params)
@@ -313,7 +312,7 @@ default="cross_entropy"
             raise ValueError(
                 "NetClassifier requires y to be passed, but the target y is None."
             )
-        # The shape of X is learned by a copy, since what follows may fail.
+        # Learn the shape of X on a copy, as later steps may fail.
         checker = copy(self)
         X = checker._check_X(X, reset=True)
         y = check_labels(y, warn=True)
@@ -343,7 +342,7 @@ default="cross_entropy"
         with seeded(seed, device), few_threads(X, device):
             net = make_net(params, X.shape[1:], len(classes), device, monitor)
             if self.warm_start and self._copy_weights(net, classes):
-                # The weights are right for inputs on the scale they were learned on.
+                # The weights fit only the input scale they were learned on.
                 scaling = self._scaling
             train(net, _scaled(X, scaling), targets, split)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -357,7 +356,7 @@ default="cross_entropy"
         return self
 
     def predict_proba(self, X):
-        """Return the softmax of the net's outputs.
+        """Predict class probabilities: the softmax of the net's outputs.
 
         Parameters
         ----------
@@ -409,7 +408,7 @@ default="cross_entropy"
         return {name: value for name, value in vars(self).items() if is_setting(name)}
 
     def _copy_weights(self, net, classes):
-        """Start from the weights of the last fit; False if they do not fit."""
+        """Copy the weights of the last fit; return False if they do not match."""
         if not hasattr(self, "net_") or not np.array_equal(classes, self.classes_):
             return False
         old, new = (each.module_.state_dict() for each in (self.net_, net))
@@ -424,7 +423,7 @@ default="cross_entropy"
         if reset:
             self.__dict__.pop("n_features_in_", None)
             self.__dict__.pop("feature_names_in_", None)
-        # What is neither becomes the first.
+        # Other kinds are treated as tables.
         dtype = [np.float32, np.uint8]
         if len(X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))) > 2:
             X = check_array(X, allow_nd=True, dtype=dtype, input_name="X")

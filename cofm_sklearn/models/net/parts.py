@@ -1,4 +1,4 @@
-"""What nets are made of: modules, losses and batches, as functions for skorch.
+"""Modules, losses and data loaders for skorch.
 
 Functions instead of classes, so that this module can be imported without torch.
 """
@@ -21,15 +21,15 @@ __all__ = [
 
 
 def linear_head(n_inputs, n_outputs):
-    """Build a linear layer, which starts with equal logits.
+    """Build a linear layer that starts with equal logits.
 
     Parameters
     ----------
     n_inputs : int
-        Features.
+        Number of features.
 
     n_outputs : int
-        Classes.
+        Number of classes.
 
     Returns
     -------
@@ -45,18 +45,18 @@ def linear_head(n_inputs, n_outputs):
 
 
 def mlp_head(n_inputs, n_outputs, hidden=(64,), dropout=0.0):
-    """Build hidden layers with ReLU between them, and a linear layer.
+    """Build a multi-layer perceptron with ReLU activations.
 
     Parameters
     ----------
     n_inputs, n_outputs : int
-        Features and classes.
+        Number of features and of classes.
 
     hidden : sequence of int or int, default=(64,)
         Width of each hidden layer.
 
     dropout : float, default=0.0
-        Share of hidden units that a training step leaves out, 0 or more, below 1.
+        Dropout rate of hidden units, at least 0 and below 1.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def mlp_head(n_inputs, n_outputs, hidden=(64,), dropout=0.0):
 
 
 def conv_net(n_inputs, n_outputs, channels=(32, 64), dropout=0.0):
-    """Build convolutions that halve the image each, mean pooling, a linear layer.
+    """Build a convolutional net: halving blocks, mean pooling, a linear layer.
 
     Group norm, since the batches of the first rounds are too small for batch norm.
 
@@ -83,13 +83,13 @@ def conv_net(n_inputs, n_outputs, channels=(32, 64), dropout=0.0):
         Channels, height and width of the images.
 
     n_outputs : int
-        Classes.
+        Number of classes.
 
     channels : sequence of int or int, default=(32, 64)
         Width of each block.
 
     dropout : float, default=0.0
-        Share of pooled features that a training step leaves out.
+        Dropout rate of the pooled features.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def generalized_cross_entropy(q=0.7):
 
 
 def focal(gamma=2.0):
-    """Return cross entropy times (1 - p)^gamma: what is easy counts less."""
+    """Return cross entropy times (1 - p)^gamma, which down-weights easy samples."""
     if gamma < 0:
         raise ValueError(f"criterion__gamma must be 0 or more, got {gamma!r}.")
     return partial(_focal, gamma=gamma)
@@ -160,26 +160,26 @@ def _focal(logits, targets, gamma):
 
 
 def batches(dataset, batch_size, shuffle=False, **settings):
-    """Make a DataLoader that fetches whole batches: one index for all rows of a batch.
+    """Make a DataLoader that fetches each batch with a single indexing operation.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        Takes lists of positions.
+        A dataset that accepts lists of positions.
 
     batch_size : int
         Rows per batch.
 
     shuffle : bool, default=False
-        Whether each pass has its own order.
+        Whether to shuffle each epoch.
 
     **settings
-        Of the DataLoader.
+        Further arguments of the DataLoader.
 
     Returns
     -------
     torch.utils.data.DataLoader
-        Of batches.
+        The loader.
     """
     from torch.utils import data
 

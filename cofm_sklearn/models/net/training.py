@@ -20,7 +20,7 @@ __all__ = [
     "train",
 ]
 
-# What skorch hands on to its parts.
+# Prefixes of settings that skorch passes on.
 PREFIXES = (
     "module",
     "criterion",
@@ -29,15 +29,15 @@ PREFIXES = (
     "iterator_valid",
     "callbacks",
 )
-# The random state of torch is one per process, so nets in threads take turns.
+# torch has one random state per process, so only one thread trains at a time.
 _TORCH_SEED = RLock()
-# Up to here, more threads cost more than they give: with 400 rows of 384 features and
-# busy cores, two threads took 100 times as long as one.
+# Below this size, more threads are slower: with 400 rows of 384 features and busy
+# cores, two threads took 100 times as long as one.
 _ONE_THREAD_VALUES = 20_000_000
 
 
 def is_setting(name):
-    """Tell whether a parameter name is one of a part of the net."""
+    """Tell whether a parameter name is a setting of a part of the net."""
     prefix, _, rest = name.partition("__")
     return prefix in PREFIXES and bool(rest)
 
@@ -48,12 +48,12 @@ def check_parameters(params):
     Parameters
     ----------
     params : dict
-        Of `get_params`.
+        Result of `get_params`.
 
     Raises
     ------
     ValueError
-        If one is out of range; it is named.
+        If a parameter is out of range.
     """
     for name, known in (("module", MODULES), ("criterion", LOSSES)):
         value = params[name]
@@ -85,24 +85,24 @@ def make_net(params, shape, n_classes, device, monitor=None):
     Parameters
     ----------
     params : dict
-        Of `NetClassifier.get_params`.
+        Result of `NetClassifier.get_params`.
 
     shape : tuple of int
-        Of one sample.
+        Shape of one sample.
 
     n_classes : int
-        Outputs.
+        Number of outputs.
 
     device : str
-        Device of torch.
+        A torch device.
 
     monitor : {"valid_loss", "train_loss"} or None, default=None
-        What early stopping watches; None does not stop early.
+        The loss that early stopping monitors; None disables early stopping.
 
     Returns
     -------
     skorch.NeuralNet
-        Initialised.
+        The initialised net.
     """
     from skorch import NeuralNet
     from skorch.callbacks import EarlyStopping
@@ -151,36 +151,36 @@ def train(net, X, targets, split=None):
     Parameters
     ----------
     net : skorch.NeuralNet
-        Is changed.
+        Trained in place.
 
     X : ndarray of shape (n_samples, ...), dtype float32
         Samples.
 
     targets : ndarray of shape (n_samples, n_classes), dtype float32
-        Of `soft_targets`.
+        Result of `soft_targets`.
 
     split : tuple of (train, valid) or None, default=None
-        Positions to train on, and to hold out.
+        Positions to train on and to hold out.
     """
     from skorch.helper import predefined_split
     from torch import as_tensor
     from torch.utils.data import TensorDataset
 
     def dataset(rows):
-        # skorch would look at each row of a batch.
+        # Skip skorch's access to each row of a batch.
         return TensorDataset(as_tensor(X[rows]), as_tensor(targets[rows]))
 
     rows, valid = (slice(None), None) if split is None else split
     if valid is not None:
         net.train_split = predefined_split(dataset(valid))
     net.partial_fit(dataset(rows))
-    # The held-out samples shall not travel with the net.
+    # Do not pickle the held-out samples with the net.
     net.train_split = None
 
 
 @contextmanager
 def seeded(seed, device):
-    """Seed torch for a while; its random state is put back afterwards.
+    """Seed torch within a context, and restore its random state afterwards.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def seeded(seed, device):
         Seed of the default generators of the CPU and of `device`.
 
     device : str or torch.device
-        Where the net is trained.
+        The device of the net.
     """
     import torch
 
@@ -197,7 +197,7 @@ def seeded(seed, device):
     with (
         _TORCH_SEED,
         torch.random.fork_rng(devices, device_type="cuda" if kind == "cpu" else kind),
-        # the fastest convolution is chosen by the clock, and may differ every time
+        # cuDNN benchmarking picks the fastest convolution, so results may vary
         torch.backends.cudnn.flags(deterministic=True, benchmark=False),
     ):
         torch.manual_seed(seed)
@@ -206,15 +206,15 @@ def seeded(seed, device):
 
 @contextmanager
 def few_threads(X, device):
-    """Let torch use one CPU thread while the data are small.
+    """Limit torch to one CPU thread while the data are small.
 
     Parameters
     ----------
     X : ndarray
-        What the net sees; images are never small.
+        Input of the net; images never count as small.
 
     device : str
-        Anything but the CPU is left alone.
+        The limit applies on the CPU only.
     """
     import torch
 
@@ -235,8 +235,8 @@ def _find_optimizer(optimizer):
     found = getattr(torch.optim, optimizer, None)
     if not isinstance(found, type):
         raise ValueError(
-            f"optimizer={optimizer!r} is no class in torch.optim; take for example "
-            '"AdamW" or "SGD".'
+            f"optimizer={optimizer!r} is not a class in torch.optim; use for "
+            'example "AdamW" or "SGD".'
         )
     return found
 
@@ -246,4 +246,4 @@ def _softmax(logits):
 
 
 def _say_nothing(_):
-    """Where skorch's early stopping sends its message."""
+    """Discard the message of skorch's early stopping."""
