@@ -32,12 +32,14 @@ _MOST_SPREAD = 10_000_000
 class CoDecisionClassifier(BasePriorClassifier):
     """Classifier that combines a foundation model's prior and a small model.
 
-    `fit` trains the small model on the labelled samples and on the class descriptions,
-    which give every class a first member. Out-of-fold predictions then determine how
-    far to trust the prior and which labels both models find unlikely; these labels lose
-    weight, and the small model is trained again. The prediction is a softmax over the
-    weighted sum of both models' logits, each scaled to unit spread. Without labels, the
-    prior alone predicts; if the labels contradict the prior, it is discarded.
+    `fit` considers two cases. If the prior is useful, the small model is trained on the
+    labelled samples and on the class descriptions, which give every class a first
+    member, and the prediction is a softmax over the weighted sum of both models'
+    logits, each scaled to unit spread. If the prior is not useful, the small model
+    learns from the labels only and predicts alone. In both cases, out-of-fold
+    predictions determine which labels are unlikely; these lose weight, and the small
+    model is trained again. The labels also determine how probable each case is, and
+    the prediction averages the two. Without labels, the prior alone predicts.
 
     With the neighbours of the pool, the labels and this prediction then spread to
     similar samples, labelled or not, and the result is mixed in. If neighbours in this
@@ -91,7 +93,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         prior, the labels in y.
 
     estimator_ : classifier or None
-        The fitted small model; None without labels.
+        The fitted small model, that of the more probable case; None without labels.
 
     prior_ : prior or None
         The fitted prior; for a `CombinedPrior`, with weights learned from the labels.
@@ -100,18 +102,18 @@ class CoDecisionClassifier(BasePriorClassifier):
         The graph of the pool; None without one.
 
     trust_ : float
-        Weight of the prior against the small model, 0 to 1.
+        Weight of the prior against the small model, 0 to 1, averaged over the cases.
 
     neighbor_weight_ : float
         Weight of the neighbours against prior and small model together, 0 to 0.5: 0 if
         neighbours in the pool have nothing in common, and without neighbours.
 
     temperature_ : float
-        Divisor of the fused logits.
+        Divisor of the fused logits, averaged over the cases.
 
     prior_evidence_ : float
-        Probability, given the labels, that the prior helps at all; 0.5 without labels,
-        0 without a prior.
+        Probability, given the labels, that the prior is useful at all; 2/3 without
+        labels, 0 without a prior.
 
     noise_rate_ : float
         Estimated (or given) share of wrong labels.

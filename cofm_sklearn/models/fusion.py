@@ -250,7 +250,7 @@ def fit_fusion(
     quality = np.tensordot(post, quality, axes=3)
     if len(rows) < len(everything[2]):
         belief = post.sum(axis=(0, 1))
-        quality = _quality(*everything, mean_trust, temperature, hypotheses, belief)
+        quality = _quality(everything, mean_trust, temperature, hypotheses, belief)
     return Fusion(
         trust=mean_trust,
         temperature=temperature,
@@ -431,8 +431,9 @@ def _on_unit_scale(prior_proba, small_proba, y, sample_weight):
     return (Zp / scales[0], Zs / scales[1], y, w / w[weighed].mean()), scales
 
 
-def _quality(Zp, Zs, y, w, trust, temperature, hypotheses, belief):
+def _quality(everything, trust, temperature, hypotheses, belief):
     """Judge labels by the co-decision itself, under each hypothesis."""
+    Zp, Zs, y, w = everything
     proba = softmax((trust * Zp + (1 - trust) * Zs) / temperature, axis=1)
     quality = np.zeros(len(y))
     for hypothesis, share in zip(hypotheses, belief):

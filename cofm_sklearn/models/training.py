@@ -108,8 +108,9 @@ class Decision:
 
     @property
     def noise_rate_interval(self):
-        """From the lowest to the highest rate that either case allows."""
-        lows, highs = zip(*(c.fusion.noise_rate_interval for _, c in self.cases))
+        """From the lowest to the highest rate in the cases that are not unlikely."""
+        likely = [case.fusion for share, case in self.cases if share > 0.05]
+        lows, highs = zip(*(fusion.noise_rate_interval for fusion in likely))
         return min(lows), max(highs)
 
 
@@ -192,7 +193,8 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
     share, cases = evidence, []
     if share > _NEGLIGIBLE:
-        cases.append((share, train("auto", data)))
+        same = data.extra is None
+        cases.append((share, train("auto", data, proba if same else None)))
     if 1 - share > _NEGLIGIBLE:
         cases.append((1 - share, train(0.0, labels_alone, proba)))
     whole = sum(share for share, _ in cases)
@@ -202,7 +204,6 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 
 def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fit):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
-
     only = np.bincount(training.codes, minlength=len(training.classes)) == 1
 
     def fuse(proba):
