@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import binomtest
@@ -102,18 +103,15 @@ def score_check_set(counts):
     if not there:
         return None
     right, of = np.array(there).T
-    rng = np.random.RandomState(0)
-    # Jeffreys' prior.
-    drawn = rng.beta(right + 0.5, of - right + 0.5, size=(_DRAWS, len(of)))
-    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    low, high = _balanced(tuple(there))
     found = float(np.mean(right / of))
     return CheckScore(
         n=int(of.sum()),
         accuracy=float(right.sum() / of.sum()),
-        accuracy_interval=_exact(right.sum(), of.sum()),
+        accuracy_interval=_exact(int(right.sum()), int(of.sum())),
         balanced_accuracy=found,
         # Where all are right, or none, it would end before what was found.
-        balanced_accuracy_interval=(min(float(low), found), max(float(high), found)),
+        balanced_accuracy_interval=(min(low, found), max(high, found)),
         recalls={
             label: (k / n, *_exact(k, n), n) if n else (None, 0.0, 1.0, 0)
             for label, k, n in counts
@@ -122,6 +120,18 @@ def score_check_set(counts):
     )
 
 
+# The labeller asks after each answer, mostly for what it was told before.
+@lru_cache(maxsize=8)
+def _balanced(there):
+    right, of = np.array(there).T
+    rng = np.random.RandomState(0)
+    # Jeffreys' prior.
+    drawn = rng.beta(right + 0.5, of - right + 0.5, size=(_DRAWS, len(of)))
+    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=256)
 def _exact(right, n):
-    interval = binomtest(int(right), int(n)).proportion_ci(method="exact")
+    interval = binomtest(right, n).proportion_ci(method="exact")
     return float(interval.low), float(interval.high)

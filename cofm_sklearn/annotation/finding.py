@@ -134,7 +134,7 @@ class Finding(SessionPart):
         self._answers.check_in_pool(sample)
         history = self._answers.refresh()
         taught = self._learn()
-        found = self._batches.near(taught, history, self._rows[sample])
+        (found,) = self._batches.near(taught, history, [self._rows[sample]])
         rows = np.array([self._rows[other] for other in found], dtype=np.int64)
         return self._found(rows, history, {})
 

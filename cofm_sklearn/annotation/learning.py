@@ -117,9 +117,10 @@ class Learning:
                 self._surroundings = Surroundings(self.estimator, self.X)
             return self._surroundings
 
-    def nearly_same(self, row):
-        """Return rows of other samples that are nearly the same as a row."""
-        return [r for r in self.surroundings.nearly_same(row).tolist() if r in self.ids]
+    def nearly_same(self, rows):
+        """Return, for each of some rows, other samples that are nearly the same."""
+        found = self.surroundings.nearly_same(rows)
+        return [[r for r in same.tolist() if r in self.ids] for same in found]
 
     def after(self, changes):
         """Return what learns with the classes after changes; this one, if it does."""
