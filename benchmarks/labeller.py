@@ -2,8 +2,8 @@
 
     python -m benchmarks.labeller
 
-Starts JupyterLab on this machine and drives it with the system's chromium: one key after
-the other, while models train in the background. The texts have 40 words; their
+Starts JupyterLab on this machine and drives it with the system's chromium: one key
+after the other, while models train in the background. The texts have 40 words; their
 embeddings are made up, as if an encoder had cached them. Writes
 benchmarks/results/labeller.json: for each size of pool, in milliseconds, the time from
 the key to the next sample in the page, the time until the answer is saved and the page
@@ -264,7 +264,8 @@ def measure(n_pool, n_keys, pause_s):
         labeller.focus()
         lab.page.evaluate(WATCH)
         for k in range(n_keys):
-            lab.page.keyboard.press(str(k % 8 + 1))
+            text = labeller.locator(".cofm-text").inner_text()
+            lab.page.keyboard.press(str(int(text.partition(":")[0]) % 8 + 1))
             lab.page.wait_for_function(
                 "(n) => window.cofmTimes.length >= n", arg=k + 1, timeout=120_000
             )

@@ -58,10 +58,10 @@ class Batches:
         n = len(history.changes)
         found = self._after.get(n)
         if found is None:
-            before = self._after.get(n - 1, self.told)
+            found = self.told.after(history.changes)
             # A batch may still be computed with the classes before.
-            found = before.after(history.changes)
-            self._after = {n - 1: before, n: found}
+            kept = {k: one for k, one in self._after.items() if k == n - 1}
+            self._after = {**kept, n: found}
         return found
 
     def tell_known(self, n_changes):
@@ -179,7 +179,7 @@ class Batches:
         return taught, len(questions)
 
     def near(self, taught, history, rows, gone=()):
-        """Return ids of what is nearly the same as each row, where all agree on a class.
+        """Return ids of what is nearly the same as each row, if of one class.
 
         Those that are labelled, asked about or drawn for the check set are left out.
         """

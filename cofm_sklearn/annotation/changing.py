@@ -65,7 +65,7 @@ class Changing(SessionPart):
     def merge_classes(self, names, into, annotator=None):
         """Make several classes one; all their labels, of before too, follow.
 
-        The file keeps what was said, but nothing divides the labels again.
+        The file keeps what was said; only `undo` divides the labels again.
 
         Parameters
         ----------

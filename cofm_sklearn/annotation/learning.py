@@ -103,19 +103,18 @@ class Learning:
         self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
         self.n_known = 0  # changes of the classes that the estimator knows already
-        self._n_done = 0  # changes that were made for it
         self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
-        self._surroundings = None
+        self._shared: dict[str, Surroundings] = {}  # whatever the classes are called
         self._lock = threading.RLock()
 
     @property
     def surroundings(self):
         """The pool as the query sees it; looked at once."""
         with self._lock:
-            if self._surroundings is None:
-                self._surroundings = Surroundings(self.estimator, self.X)
-            return self._surroundings
+            if "surroundings" not in self._shared:
+                self._shared["surroundings"] = Surroundings(self.estimator, self.X)
+            return self._shared["surroundings"]
 
     def nearly_same(self, rows):
         """Return, for each of some rows, other samples that are nearly the same."""
@@ -124,12 +123,10 @@ class Learning:
 
     def after(self, changes):
         """Return what learns with the classes after changes; this one, if it does."""
-        done = self.n_known + self._n_done
-        news = changes[done:]
+        news = changes[self.n_known :]
         if not news:
             return self
         found = copy(self)
-        found._n_done = len(changes) - self.n_known
         before, classes = self.classes.tolist(), self.classes.tolist()
         for event in news:
             classes = classes_after(classes, event)

@@ -157,7 +157,7 @@ class ClassPanel {
     this.hint.textContent = {
       add: "Its labels come from now on.",
       rename: "All its labels follow.",
-      merge: "All its labels follow, and nothing divides them again.",
+      merge: "All its labels follow; only Undo divides them again.",
       describe: "For you, and for a foundation model that reads descriptions.",
     }[what];
   }

@@ -348,9 +348,10 @@ class AnnotationSession(Changing, Finding, Results):
         self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
-        """Take back the last answer, correction, skip or imported label.
+        """Take back the last answer, correction, skip, import or change of classes.
 
-        More calls go further back.
+        More calls go further back. A class that was added goes as long as no label is
+        of it; where classes were merged, the labels of before are divided again.
 
         Parameters
         ----------
@@ -360,14 +361,20 @@ class AnnotationSession(Changing, Finding, Results):
         Returns
         -------
         str
-            Id of the sample, which `ask` returns again if it is open now.
+            Id of the sample, which `ask` returns again if it is open now; empty for a
+            change of the classes.
 
         Raises
         ------
         ValueError
-            If there is nothing to undo.
+            If there is nothing to undo, or the classes have been changed again or have
+            labels since. Nothing is written then.
         """
-        return self._answers.undo(self._check(annotator))
+        sample = self._answers.undo(self._check(annotator))
+        if not sample:
+            self._answers.refresh()
+            self._background.start()
+        return sample
 
     def import_labels(self, labels, annotator=None, *, overwrite=False):
         """Take in labels from elsewhere; what an annotator has said here stays.
@@ -491,6 +498,12 @@ class AnnotationSession(Changing, Finding, Results):
         RuntimeError
             If training failed in the background; said once.
         """
+        found = self._progress()
+        self._background.look(self._measure)
+        return found
+
+    def _progress(self):
+        """What is known now, without a look at what was said last."""
         self._check(None)
         self._background.raise_error()
         history = self._answers.refresh()
@@ -498,7 +511,6 @@ class AnnotationSession(Changing, Finding, Results):
         said = {s: a for s, a in history.answers.items() if s in self._rows}
         for answers in said.values():
             counts[label_of(next(iter(answers.values())).label)] += 1
-        self._background.look(self._measure)
         reports = self._batches.reports()
         if self._measured is not None:
             reports.append(self._measured)
