@@ -4,6 +4,7 @@ import json
 import threading
 from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -378,6 +379,11 @@ class Learning:
         """Ask the stopping rule; returns whether to stop, and why."""
         if self.stopping is None or not len(taught.rows) or not len(candidates):
             return False, None
+        check: dict[str, Any] = {}
+        if "X_check" in signature(self.stopping.update).parameters:
+            rows = taught.all_rows[taught.is_check]
+            check["X_check"] = take_rows(self.X, rows)
+            check["y_check"] = taught.all_labels[taught.is_check]
         with self._lock:
             decision = self.stopping.update(
                 taught.learner.estimator,
@@ -385,6 +391,7 @@ class Learning:
                 n_labels=len(taught.rows),
                 X_labeled=take_rows(self.X, taught.rows),
                 y_labeled=taught.labels,
+                **check,
             )
         return bool(decision.stop), str(decision.reason) if decision.stop else None
 

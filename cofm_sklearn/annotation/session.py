@@ -12,7 +12,6 @@ from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.changing import Changing
-from cofm_sklearn.annotation.check_set import score_check_set
 from cofm_sklearn.annotation.exchange import read_labels
 from cofm_sklearn.annotation.finding import Finding
 from cofm_sklearn.annotation.identity import PoolNames, sample_ids
@@ -20,6 +19,7 @@ from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.results import Results
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
+from cofm_sklearn.loop.check_score import score_check_set
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
@@ -74,7 +74,8 @@ class AnnotationSession(Changing, Finding, Results):
         they are on the whole pool. At most 0.5; 0 asks only what the query wants.
 
     stopping : object or None, default=None
-        A stopping rule; what it says is in `progress`.
+        A stopping rule; what it says is in `progress`. `TargetScore` goes by the
+        check set.
 
     background : bool, default=True
         Whether to train in a thread, or when needed; the questions are the same.
