@@ -145,6 +145,14 @@ class Lab:
         self.page.wait_for_function("() => window.jupyterapp !== undefined")
         return self.page.evaluate(call, [name, arguments or {}])
 
+    def restart(self):
+        """Restart the kernel, and wait until the new one is there."""
+        # The status may be that of the kernel that is about to go.
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
+        )
+        self.idle()
+
     def run_all(self):
         """Run all cells; returns the labeller."""
         # The command does nothing before JupyterLab has taken note of the notebook.
@@ -159,12 +167,12 @@ class Lab:
 
     def labeller(self):
         """Wait until the labeller shows a sample."""
+        # One from before a reload may still be there, above, and ready.
         labeller = self.page.locator(".cofm-labeller").last
-        labeller.locator(".cofm-sample > *").first.wait_for(timeout=90_000)
-        self.page.wait_for_function(
-            "() => document.querySelector('.cofm-classes button:not([disabled])')",
-            timeout=90_000,
-        )
+        shown = labeller.locator(".cofm-sample[data-id]:not([data-id=''])")
+        shown.wait_for(timeout=90_000)
+        ready = labeller.locator(".cofm-classes button:enabled").first
+        ready.wait_for(timeout=90_000)
         return labeller
 
 

@@ -53,10 +53,17 @@ class Finding(SessionPart):
         ValueError
             If the pool has no text to search, a class or an order is unknown, or the
             model gives no opinion where one is needed.
+
+        TypeError
+            If `text` is no str, or `labeled` no bool.
         """
         self._check(None)
         check_integer("n", n, 1)
         check_option("order", order, _ORDERS)
+        if labeled is not None and not isinstance(labeled, bool | np.bool_):
+            raise TypeError(f"labeled must be True, False or None, got {labeled!r}.")
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text must be a str or None, got {text!r}.")
         if predicted is not None and predicted not in self.classes:
             raise ValueError(
                 f"There is no class {predicted!r}; the classes are {self.classes}."

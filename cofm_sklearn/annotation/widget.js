@@ -91,7 +91,7 @@ class Labeller {
     this.looks = 0;
     this.since = Date.now();
     this.waiting = null; // what the kernel was asked for before anything else goes on
-    this.pending = new Map(); // seq -> {id, since}
+    this.pending = new Map(); // seq -> {id, also, text, since}
     this.seq = 0;
     this.progress = null;
     this.lost = false;
@@ -172,7 +172,8 @@ class Labeller {
 
   send(message, waitFor) {
     const seq = ++this.seq;
-    this.pending.set(seq, { id: message.id, text: message.type, since: Date.now() });
+    const { id, also, type } = message;
+    this.pending.set(seq, { id, also: also || [], text: type, since: Date.now() });
     if (waitFor) {
       this.waiting = seq;
       this.say(waitFor);
@@ -204,7 +205,7 @@ class Labeller {
     }
     if (reply.questions) {
       // What was answered since is on its way to the kernel.
-      const sent = new Set([...this.pending.values()].map((one) => one.id));
+      const sent = new Set([...this.pending.values()].flatMap((one) => [one.id, ...one.also]));
       const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
       const now = this.queue[0];

@@ -179,9 +179,7 @@ def test_label_undo_skip_review_reload_restart_and_go_on(lab):
     assert text_of(labeller) == here
     wait_for_head(lab, "19 of 120")
 
-    lab.command("kernelmenu:restart", wait=False)
-    lab.page.locator(".jp-Dialog .jp-mod-accept").click()
-    lab.idle()
+    lab.restart()
     lab.command("notebook:clear-all-cell-outputs")
     labeller = lab.run_all()
     assert text_of(labeller) == here
