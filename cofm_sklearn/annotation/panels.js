@@ -188,7 +188,9 @@ class MapPanel {
     this.svg.addEventListener("keydown", (event) => this.onKey(event));
     this.note = make("p", "cofm-hint");
     this.note.setAttribute("role", "status");
-    this.root.append(this.svg, this.note, again);
+    this.legend = make("ul", "cofm-legend");
+    this.legend.setAttribute("aria-label", "Colours of the classes");
+    this.root.append(this.svg, this.legend, this.note, again);
     this.ask();
   }
 
@@ -221,6 +223,17 @@ class MapPanel {
       return circle;
     });
     this.svg.replaceChildren(...this.circles);
+    this.legend.replaceChildren(
+      ...this.labeller.classes.map((name, k) => {
+        const item = make("li");
+        const dot = make("i");
+        dot.style.background = colorOf(k);
+        const text = make("span", "", name);
+        text.dir = "auto";
+        item.append(dot, text);
+        return item;
+      }),
+    );
     this.note.textContent =
       "With a rim: labelled. The others have the colour of the class that is expected.";
   }

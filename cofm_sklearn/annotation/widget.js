@@ -606,6 +606,7 @@ class Labeller {
 
   showClasses() {
     this.filter.hidden = !this.isMany();
+    this.buttons.classList.toggle("cofm-many", this.isMany());
     if (this.named !== this.classes) {
       this.named = this.classes;
       this.buttons.replaceChildren(...this.classes.map((name, k) => this.makeClass(name, k)));

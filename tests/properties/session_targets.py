@@ -108,7 +108,7 @@ def _one_step(d, labels):
         *("add", "rename", "merge", "describe", "undo", "keep", "pool", "out", "map"),
     )
     if way == "answer":
-        for question in labels.ask(d.number(1, 3)):
+        for question in labels.ask(d.number(1, 3))[-1:]:
             labels.answer(question.id, d.maybe(d.one(*labels.classes)))
     elif way == "label" and left:
         ids = list(dict.fromkeys([d.one(*left), d.one(*left)]))
