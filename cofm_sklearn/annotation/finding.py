@@ -64,7 +64,8 @@ class Finding(SessionPart):
             raise TypeError(f"labeled must be True, False or None, got {labeled!r}.")
         if text is not None and not isinstance(text, str):
             raise TypeError(f"text must be a str or None, got {text!r}.")
-        if predicted is not None and predicted not in self.classes:
+        known = isinstance(predicted, str | int | np.generic)
+        if predicted is not None and not (known and predicted in self.classes):
             raise ValueError(
                 f"There is no class {predicted!r}; the classes are {self.classes}."
             )

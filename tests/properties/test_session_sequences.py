@@ -246,7 +246,7 @@ class Sequences(RuleBasedStateMachine):
         new, all_but_one = f"{name}+", session.classes[1:]
         if what == "describe":
             session.describe_class(name, "as it is", annotator=who)
-            self.paper.change(who, {}, ["describe", name])
+            self.paper.change(who, {}, ("describe", name))
             assert session.descriptions[name] == "as it is"
         elif what == "merge" and len(session.classes) < 3:
             with pytest.raises(ValueError, match="would be one class"):
@@ -256,14 +256,14 @@ class Sequences(RuleBasedStateMachine):
                 session.rename_class(name, new, annotator=who)
         elif what == "add":
             session.add_class(new, annotator=who)
-            self.paper.change(who, {}, ["add", new])
+            self.paper.change(who, {}, ("add", new))
         elif what == "rename":
             session.rename_class(name, new, annotator=who)
-            self.paper.change(who, {name: new}, ["rename", name, new])
+            self.paper.change(who, {name: new}, ("rename", name, new))
         else:
             into = next(other for other in session.classes if other != name)
             session.merge_classes(name, into, annotator=who)
-            self.paper.change(who, {name: into}, ["merge", into, name])
+            self.paper.change(who, {name: into}, ("merge", into, name))
 
     @rule()
     def release(self):
