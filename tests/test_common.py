@@ -26,7 +26,7 @@ from cofm_sklearn import (
     TransformersPrior,
     ZeroShotPrior,
 )
-from cofm_sklearn.loop import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions, TargetScore
 from cofm_sklearn.models import PriorALClassifier
 from cofm_sklearn.query import (
     AskAgainQuery,
@@ -87,6 +87,7 @@ FROM_ELSEWHERE = [
     NoisyOracle(),
     RecordedVotesOracle(),
     StabilizedPredictions(),  # a fitted model, round by round
+    TargetScore(),
 ]
 
 _FOLDS = "folds are dealt over rows, so a repeated row can be on both sides of a fold"

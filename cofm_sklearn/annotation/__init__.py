@@ -1,6 +1,5 @@
 """Labelling by people: persistent sessions, shared in one file."""
 
-from cofm_sklearn.annotation.check_set import CheckScore
 from cofm_sklearn.annotation.exchange import samples_from_dataset
 from cofm_sklearn.annotation.label_studio import (
     from_label_studio,
@@ -16,6 +15,7 @@ from cofm_sklearn.annotation.store import (
 )
 from cofm_sklearn.annotation.views import Progress, Question
 from cofm_sklearn.annotation.widget import AnnotationWidget
+from cofm_sklearn.loop.check_score import CheckScore
 
 __all__ = [
     "AnnotationSession",

@@ -10,6 +10,7 @@ from cofm_sklearn.annotation.class_changes import (
     CLASS_CHANGES,
     check_change,
     classes_after,
+    standing,
 )
 from cofm_sklearn.annotation.history import History
 from cofm_sklearn.annotation.learning import label_of
@@ -53,12 +54,17 @@ class Answers:
         """Read the file, and reject one with other classes."""
         with self.store.transaction():
             given, self.classes = self.classes, self.store.note("classes", self.classes)
+            events = self.store.events()
+            changes = [event for event in events if event.kind in CLASS_CHANGES]
             states = [self.classes]
-            for event in self.store.events():
-                if event.kind in CLASS_CHANGES:
-                    states.append(classes_after(states[-1], event))
-            texts = [json.dumps(state) for state in states]
-            if json.dumps(given) not in texts:
+            for event in changes:
+                states.append(classes_after(states[-1], event))
+            known = [
+                n
+                for n, state in enumerate(states)
+                if json.dumps(state) == json.dumps(given) and _go_on(changes, n)
+            ]
+            if not known:
                 raise ValueError(
                     f"The store {self.store.path} holds labels of the classes "
                     f"{states[-1]}, but this session has {given}. Use these. For other "
@@ -67,8 +73,8 @@ class Answers:
                     "into another file with import_labels."
                 )
             self.catch_up()
-            # The estimator may have the original classes, or the current ones.
-            self.batches.tell_known(texts.index(json.dumps(given)))
+            # The estimator may know the classes as they were, or as they are by now.
+            self.batches.tell_known(known[0])
             for sample in self.history.answers:
                 self.batches.set_open(sample, False)
             self.batches.plan_first()
@@ -148,11 +154,38 @@ class Answers:
             self.catch_up()
             event = self.history.last_of(annotator)
             if event is None:
-                raise ValueError(f"There is nothing to undo for {annotator!r}.")
+                raise ValueError(f"There is nothing that {annotator!r} could undo.")
+            if event.kind in CLASS_CHANGES:
+                self._restore(event, annotator)
+                return event.sample
             self.store.append(annotator, "undo", event.sample, target=event.seq)
             settled = History(self.store.events()).is_settled(event.sample)
             self.batches.set_open(event.sample, not settled)
         return event.sample
+
+    def _restore(self, change, annotator):
+        """Take a change of the classes back; inside a transaction."""
+        changes, content = self.history.changes, json.loads(change.label)
+        said = f"{change.kind} {', '.join(repr(c) for c in content if c is not None)}"
+        if change != standing(changes)[-1]:
+            raise ValueError(
+                f"The classes were changed again after {annotator!r} said {said}; "
+                "that comes first."
+            )
+        if changes.index(change) < self.batches.told.n_known:
+            raise ValueError(
+                f"This session was opened with the classes as they are after {said}. "
+                "To undo it, open the session with those of before."
+            )
+        if change.kind == "add" and self.history.has_label(json.dumps(content[0])):
+            raise ValueError(
+                f"There are labels of the class {content[0]!r}, so it stays. Give "
+                "them other labels, or merge it into another class."
+            )
+        text = json.dumps([change.kind, *content])
+        event = self.store.append(annotator, "restore", "", text, target=change.seq)
+        self.batches.recast(self.classes, event)
+        self.batches.move_on()
 
     def take_in(self, labels, *, overwrite):
         """Write labels from elsewhere; labels given here stay.
@@ -269,6 +302,12 @@ class Answers:
                 f"written.{cure}"
             )
         return text
+
+
+def _go_on(changes, n):
+    """Tell whether none of the first n changes was taken back after them."""
+    first = {event.seq for event in changes[:n]}
+    return not any(event.target in first for event in changes[n:])
 
 
 def check_name(annotator):

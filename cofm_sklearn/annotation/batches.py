@@ -58,10 +58,10 @@ class Batches:
         n = len(history.changes)
         found = self._after.get(n)
         if found is None:
-            before = self._after.get(n - 1, self.told)
-            # A batch may still be in progress with the previous classes.
-            found = before.after(history.changes)
-            self._after = {n - 1: before, n: found}
+            found = self.told.after(history.changes)
+            # A batch may still be computed with the classes before.
+            kept = {k: one for k, one in self._after.items() if k == n - 1}
+            self._after = {**kept, n: found}
         return found
 
     def tell_known(self, n_changes):
@@ -145,8 +145,9 @@ class Batches:
         free = [rows[s] for s in left if self._number(s) >= self.check_share]
         candidates = np.array(free, dtype=int)
         questions = learning.choose(taught, candidates, pending, n_asked)
-        for row, details in questions:
-            details["near"] = self.near(taught, history, row, gone)
+        near = self.near(taught, history, [row for row, _ in questions], gone)
+        for (_, details), same in zip(questions, near):
+            details["near"] = same
         self._mix(number, questions, [rows[s] for s in checks])
         ids = {row: sample for sample, row in rows.items()}
         stop, reason = learning.should_stop(taught, np.array([rows[s] for s in left]))
@@ -177,13 +178,20 @@ class Batches:
             )
         return taught, len(questions)
 
-    def near(self, taught, history, row, gone=()):
-        """Return the ids of a row's near-duplicates if all agree on a class.
+    def near(self, taught, history, rows, gone=()):
+        """Return ids of what is nearly the same as each row, if of one class.
 
         Labelled, queried and check set samples are left out.
         """
+        same = taught.learning.nearly_same(rows)
+        return [
+            self._agreeing(taught, history, row, others, gone)
+            for row, others in zip(rows, same)
+        ]
+
+    def _agreeing(self, taught, history, row, others, gone):
         learning = taught.learning
-        ids = [learning.ids[other] for other in learning.nearly_same(row)]
+        ids = [learning.ids[other] for other in others]
         free = [
             s
             for s in ids

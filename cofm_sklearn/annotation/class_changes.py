@@ -22,11 +22,19 @@ from cofm_sklearn.priors.base import (
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import is_fitted
 
-__all__ = ["CLASS_CHANGES", "RecastPrior", "check_change", "classes_after", "recast"]
+__all__ = [
+    "CLASS_CHANGES",
+    "RecastPrior",
+    "check_change",
+    "classes_after",
+    "recast",
+    "standing",
+]
 
 # add: [name, description or null]; rename: [old, new]; merge: [into, from, ...];
-# describe: [name, description]. In `label` of the event, as JSON.
-CLASS_CHANGES = {"add", "rename", "merge", "describe"}
+# describe: [name, description]. In `label` of the event, as JSON. A restore takes back
+# the last change that stands: [its kind, and what it said]; its number is in `target`.
+CLASS_CHANGES = {"add", "rename", "merge", "describe", "restore"}
 
 
 def check_change(kind, content, classes):
@@ -59,11 +67,38 @@ def check_change(kind, content, classes):
         raise ValueError("This would leave one class; at least 2 are needed.")
 
 
+def standing(changes):
+    """Return the changes that were not taken back.
+
+    Raises
+    ------
+    ValueError
+        If one was taken back that is not among them.
+    """
+    found: list[Any] = []
+    for event in changes:
+        if event.kind != "restore":
+            found.append(event)
+        elif found:
+            found.pop()
+        else:
+            raise ValueError(
+                "The classes that this session was opened with were changed back. "
+                "Open it again with those of before."
+            )
+    return found
+
+
 def renamed_by(event):
-    """Return the new names of labels after a change of the classes, JSON to JSON."""
+    """Return what labels are called after a change of the classes, as JSON to JSON.
+
+    Who takes a merge back must know what each label was called before.
+    """
     content = json.loads(event.label)
     if event.kind == "rename":
         pairs = [(content[0], content[1])]
+    elif event.kind == "restore" and content[0] == "rename":
+        pairs = [(content[2], content[1])]
     elif event.kind == "merge":
         pairs = [(name, content[0]) for name in content[1:]]
     else:
@@ -76,20 +111,39 @@ def classes_after(classes, event):
     content = json.loads(event.label)
     if event.kind == "add":
         return sorted({*classes, content[0]})
+    if event.kind == "restore" and content[0] == "add":
+        return [name for name in classes if name != content[1]]
+    if event.kind == "restore" and content[0] == "merge":
+        return sorted({*classes, *content[1:]})
     renamed = renamed_by(event)
     texts = [json.dumps(name) for name in classes]
     return sorted({json.loads(renamed.get(text, text)) for text in texts})
 
 
 def recast_proba(proba, classes, event):
-    """Map probabilities to the classes after a change; a new class gets 0."""
+    """Return probabilities of the classes after a change; a new class has none.
+
+    Classes that come back after a merge share what they had together.
+    """
     renamed = renamed_by(event)
     summed: dict[str, float] = {}
     for name, share in zip(classes, proba):
         text = json.dumps(name)
         text = renamed.get(text, text)
         summed[text] = summed.get(text, 0.0) + share
-    return [summed.get(json.dumps(name), 0.0) for name in classes_after(classes, event)]
+    after = classes_after(classes, event)
+    if event.kind == "restore":
+        what, *names = json.loads(event.label)
+        if what == "merge":
+            share = summed[json.dumps(names[0])] / len(names)
+            summed.update((json.dumps(name), share) for name in names)
+        elif what == "add":
+            gone = summed.pop(json.dumps(names[0]))
+            left = {
+                text: share / max(1 - gone, 1e-12) for text, share in summed.items()
+            }
+            summed = left if gone < 1 else dict.fromkeys(summed, 1 / len(after))
+    return [summed.get(json.dumps(name), 0.0) for name in after]
 
 
 def descriptions_of(estimator):
@@ -110,7 +164,7 @@ def descriptions_of(estimator):
 def describe(descriptions, changes):
     """Return the descriptions of the classes after changes."""
     found = dict(descriptions)
-    for event in changes:
+    for event in standing(changes):
         content = json.loads(event.label)
         if event.kind in ("add", "describe") and content[1] is not None:
             found[content[0]] = content[1]
@@ -141,6 +195,7 @@ def recast(estimator, classes, changes):
     -------
     classifier
     """
+    changes = standing(changes)
     estimator = clone(estimator)
     model = split_pipeline(estimator)[1]
     prior = getattr(model, "prior", None)

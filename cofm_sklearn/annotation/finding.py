@@ -51,12 +51,20 @@ class Finding(SessionPart):
         ------
         ValueError
             If the pool has no text to search, a class or an order is unknown, or the
-            model has no predictions where they are needed.
+            model gives no opinion where one is needed.
+
+        TypeError
+            If `text` is no str, or `labeled` no bool.
         """
         self._check(None)
         check_integer("n", n, 1)
         check_option("order", order, _ORDERS)
-        if predicted is not None and predicted not in self.classes:
+        if labeled is not None and not isinstance(labeled, bool | np.bool_):
+            raise TypeError(f"labeled must be True, False or None, got {labeled!r}.")
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text must be a str or None, got {text!r}.")
+        known = isinstance(predicted, str | int | np.generic)
+        if predicted is not None and not (known and predicted in self.classes):
             raise ValueError(
                 f"Unknown class {predicted!r}; the classes are {self.classes}."
             )
@@ -133,7 +141,7 @@ class Finding(SessionPart):
         self._answers.check_in_pool(sample)
         history = self._answers.refresh()
         taught = self._learn()
-        found = self._batches.near(taught, history, self._rows[sample])
+        (found,) = self._batches.near(taught, history, [self._rows[sample]])
         rows = np.array([self._rows[other] for other in found], dtype=np.int64)
         return self._found(rows, history, {})
 

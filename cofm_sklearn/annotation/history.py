@@ -26,10 +26,10 @@ class Event:
         Name of the annotator.
 
     kind : {"answer", "check", "label", "relabel", "import", "skip", "undo", "add", \
-"rename", "merge", "describe", "release"}
+"rename", "merge", "describe", "restore", "release"}
         What was done: a question of the query or of the check set was answered; a
-        sample was labelled without being asked; and so on. The last five have no
-        sample: changes of the classes, and the release of the check set.
+        sample was labelled out of turn; and so on. The last six are about no sample:
+        changes of the classes, the undo of one, and the release of the check set.
 
     sample : str
         Id of the sample; empty if there is none.
@@ -39,7 +39,7 @@ class Event:
         release.
 
     target : int or None
-        Number of the event that an undo reverts.
+        Number of the event that an undo or a restore takes back.
     """
 
     seq: int
@@ -74,7 +74,7 @@ class History:
         Answered samples of the check set that were not released.
 
     changes : list of Event
-        Changes of the classes.
+        Changes of the classes, those that were taken back and the restores among them.
 
     skipped : dict of str to Event
         Skipped samples without an answer.
@@ -102,6 +102,7 @@ class History:
         self.reviewed = set()
         self._standing = {}  # annotator -> their events that were not undone
         self._of_sample = {}  # sample -> events that were not undone
+        self._before = {}  # change -> labels before it, by number of their event
         self._released = 0  # number of the last release
         for event in events:
             self.add(event)
@@ -110,6 +111,12 @@ class History:
         """Apply the next event."""
         self.last = event.seq
         if event.kind in CLASS_CHANGES:
+            self.changes.append(event)
+            mine = self._standing.setdefault(event.annotator, [])
+            if event.kind == "restore":
+                mine[:] = [e for e in mine if e.seq != event.target]
+            else:
+                mine.append(event)
             self._rename(event)
             return
         if event.kind == "release":
@@ -162,6 +169,12 @@ class History:
                 before = event.label
         return sorted(mended, key=lambda one: one[2].seq), n_kept
 
+    def has_label(self, label):
+        """Tell whether anybody gave a label, as JSON, and did not undo it."""
+        return any(
+            e.label == label for about in self._of_sample.values() for e in about
+        )
+
     def last_of(self, annotator):
         """Return the event that an annotator would undo next, or None."""
         mine = self._standing.get(annotator)
@@ -176,14 +189,17 @@ class History:
         return copied
 
     def _rename(self, change):
-        self.changes.append(change)
         renamed = renamed_by(change)
+        came_back = self._before.pop(change.target, {})
+        before = self._before[change.seq] = {}
         for sample, about in self._of_sample.items():
-            if any(event.label in renamed for event in about):
-                about[:] = [
-                    replace(event, label=renamed.get(event.label, event.label))
-                    for event in about
-                ]
+            now = [
+                came_back.get(event.seq, renamed.get(event.label, event.label))
+                for event in about
+            ]
+            if now != [event.label for event in about]:
+                before.update((event.seq, event.label) for event in about)
+                about[:] = [replace(e, label=text) for e, text in zip(about, now)]
                 self._settle(sample, about)
 
     def _settle(self, sample, about):

@@ -4,6 +4,7 @@ import json
 import threading
 from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -102,33 +103,31 @@ class Learning:
         self.seed = seed
         self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
-        self.n_known = 0  # class changes that the estimator knows already
-        self._n_done = 0  # class changes applied to the estimator
+        self.n_known = 0  # changes of the classes that the estimator knows already
         self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
-        self._surroundings = None
+        self._shared: dict[str, Surroundings] = {}  # whatever the classes are called
         self._lock = threading.RLock()
 
     @property
     def surroundings(self):
         """Embeddings and neighbours of the pool, computed once."""
         with self._lock:
-            if self._surroundings is None:
-                self._surroundings = Surroundings(self.estimator, self.X)
-            return self._surroundings
+            if "surroundings" not in self._shared:
+                self._shared["surroundings"] = Surroundings(self.estimator, self.X)
+            return self._shared["surroundings"]
 
-    def nearly_same(self, row):
-        """Return the rows of near-duplicates of a row."""
-        return [r for r in self.surroundings.nearly_same(row).tolist() if r in self.ids]
+    def nearly_same(self, rows):
+        """Return, for each of some rows, other samples that are nearly the same."""
+        found = self.surroundings.nearly_same(rows)
+        return [[r for r in same.tolist() if r in self.ids] for same in found]
 
     def after(self, changes):
-        """Return the Learning for the classes after changes, perhaps this one."""
-        done = self.n_known + self._n_done
-        news = changes[done:]
+        """Return what learns with the classes after changes; this one, if it does."""
+        news = changes[self.n_known :]
         if not news:
             return self
         found = copy(self)
-        found._n_done = len(changes) - self.n_known
         before, classes = self.classes.tolist(), self.classes.tolist()
         for event in news:
             classes = classes_after(classes, event)
@@ -379,6 +378,11 @@ class Learning:
         """Evaluate the stopping rule; return whether to stop, and why."""
         if self.stopping is None or not len(taught.rows) or not len(candidates):
             return False, None
+        check: dict[str, Any] = {}
+        if "X_check" in signature(self.stopping.update).parameters:
+            rows = taught.all_rows[taught.is_check]
+            check["X_check"] = take_rows(self.X, rows)
+            check["y_check"] = taught.all_labels[taught.is_check]
         with self._lock:
             decision = self.stopping.update(
                 taught.learner.estimator,
@@ -386,6 +390,7 @@ class Learning:
                 n_labels=len(taught.rows),
                 X_labeled=take_rows(self.X, taught.rows),
                 y_labeled=taught.labels,
+                **check,
             )
         return bool(decision.stop), str(decision.reason) if decision.stop else None
 

@@ -155,10 +155,10 @@ class ClassPanel {
     const known = this.labeller.descriptions[Number(this.which.value)];
     if (what === "describe") this.text.value = known || "";
     this.hint.textContent = {
-      add: "You can use it from now on.",
-      rename: "All its labels are renamed, too.",
-      merge: "All its labels move to the other class. This cannot be undone.",
-      describe: "For people, and for foundation models that read descriptions.",
+      add: "Its labels come from now on.",
+      rename: "All its labels follow.",
+      merge: "All its labels follow; only Undo divides them again.",
+      describe: "For you, and for a foundation model that reads descriptions.",
     }[what];
   }
 
@@ -188,7 +188,9 @@ class MapPanel {
     this.svg.addEventListener("keydown", (event) => this.onKey(event));
     this.note = make("p", "cofm-hint");
     this.note.setAttribute("role", "status");
-    this.root.append(this.svg, this.note, again);
+    this.legend = make("ul", "cofm-legend");
+    this.legend.setAttribute("aria-label", "Colours of the classes");
+    this.root.append(this.svg, this.legend, this.note, again);
     this.ask();
   }
 
@@ -221,6 +223,17 @@ class MapPanel {
       return circle;
     });
     this.svg.replaceChildren(...this.circles);
+    this.legend.replaceChildren(
+      ...this.labeller.classes.map((name, k) => {
+        const item = make("li");
+        const dot = make("i");
+        dot.style.background = colorOf(k);
+        const text = make("span", "", name);
+        text.dir = "auto";
+        item.append(dot, text);
+        return item;
+      }),
+    );
     this.note.textContent =
       "With an outline: labelled. Others have the colour of their predicted class.";
   }

@@ -106,9 +106,31 @@ class Results(SessionPart):
     def model_(self):
         """The model, fitted on all labels so far except those of the check set.
 
-        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` saves it, and
-        it predicts without the session. A co-decision with neighbours contains samples
-        of the pool.
+        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` keeps it, and
+        it predicts without the session. A co-decision with neighbours holds samples of
+        the pool.
+
+        Another session can begin with it, as a prior that is not trained again.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_blobs
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from cofm_sklearn import AnnotationSession, CoDecisionClassifier
+        >>> X, y = make_blobs([60, 60], n_features=4, random_state=0)
+        >>> first = CoDecisionClassifier(LogisticRegression())
+        >>> with AnnotationSession(X[:60], first, classes=[0, 1]) as session:
+        ...     for question in session.ask(20):
+        ...         session.answer(question.id, y[question.index])
+        ...     last_week = FrozenEstimator(session.model_)
+        >>> model = CoDecisionClassifier(LogisticRegression(), prior=last_week)
+        >>> with AnnotationSession(X[60:], model) as session:
+        ...     session.ask()[0].prior_proba is not None
+        True
+
+        Behind an encoder, both use the same: ``make_pipeline(*old[:-1],
+        CoDecisionClassifier(estimator, FrozenEstimator(old[-1])))``.
         """
         return self._model(self.X)
 

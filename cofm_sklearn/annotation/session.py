@@ -12,7 +12,6 @@ from cofm_sklearn.annotation.answers import Answers, check_name
 from cofm_sklearn.annotation.background import Background
 from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.changing import Changing
-from cofm_sklearn.annotation.check_set import score_check_set
 from cofm_sklearn.annotation.exchange import read_labels
 from cofm_sklearn.annotation.finding import Finding
 from cofm_sklearn.annotation.identity import PoolNames, sample_ids
@@ -20,6 +19,7 @@ from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.results import Results
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
+from cofm_sklearn.loop.check_score import score_check_set
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
@@ -74,7 +74,8 @@ class AnnotationSession(Changing, Finding, Results):
         on the whole pool. At most 0.5; 0 asks only questions of the query strategy.
 
     stopping : object or None, default=None
-        A stopping rule; `progress` returns its decision.
+        A stopping rule; what it says is in `progress`. `TargetScore` goes by the
+        check set.
 
     background : bool, default=True
         Whether to train in a thread, instead of when needed; questions are the same.
@@ -349,9 +350,10 @@ class AnnotationSession(Changing, Finding, Results):
         self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
-        """Undo the last answer, correction, skip or imported label.
+        """Take back the last answer, correction, skip, import or change of classes.
 
-        Further calls undo earlier ones.
+        More calls go further back. A class that was added goes as long as no label is
+        of it; where classes were merged, the labels of before are divided again.
 
         Parameters
         ----------
@@ -361,14 +363,20 @@ class AnnotationSession(Changing, Finding, Results):
         Returns
         -------
         str
-            Id of the sample, which `ask` returns again if it is open.
+            Id of the sample, which `ask` returns again if it is open now; empty for a
+            change of the classes.
 
         Raises
         ------
         ValueError
-            If there is nothing to undo.
+            If there is nothing to undo, or the classes have been changed again or have
+            labels since. Nothing is written then.
         """
-        return self._answers.undo(self._check(annotator))
+        sample = self._answers.undo(self._check(annotator))
+        if not sample:
+            self._answers.refresh()
+            self._background.start()
+        return sample
 
     def import_labels(self, labels, annotator=None, *, overwrite=False):
         """Import labels from elsewhere; labels that an annotator gave here stay.
@@ -492,6 +500,12 @@ class AnnotationSession(Changing, Finding, Results):
         RuntimeError
             If training in the background failed; raised once.
         """
+        found = self._progress()
+        self._background.look(self._measure)
+        return found
+
+    def _progress(self):
+        """What is known now, without a look at what was said last."""
         self._check(None)
         self._background.raise_error()
         history = self._answers.refresh()
@@ -499,7 +513,6 @@ class AnnotationSession(Changing, Finding, Results):
         said = {s: a for s, a in history.answers.items() if s in self._rows}
         for answers in said.values():
             counts[label_of(next(iter(answers.values())).label)] += 1
-        self._background.look(self._measure)
         reports = self._batches.reports()
         if self._measured is not None:
             reports.append(self._measured)

@@ -68,20 +68,32 @@ class Surroundings:
         if self.embeddings is None or not len(among):
             return among[:0], np.empty(0)
         Z = self.embeddings
-        whole = len(among) == n_rows(Z)
-        found = (Z if whole else Z[among]) @ Z[[row]].T
-        found = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
-        found = found.ravel()
+        found = _dense(Z[among] @ Z[[row]].T).ravel()
         first = np.argsort(-found, kind="stable")[:n]
         return among[first], found[first].astype(float)
 
-    def nearly_same(self, row):
-        """Return the near-duplicates of a row, the nearest first."""
-        if self.embeddings is None:
-            return np.empty(0, dtype=np.int64)
-        everything = np.arange(n_rows(self.embeddings))
-        rows, likeness = self.nearest(row, everything, _N_NEARLY + 1)
-        return rows[(likeness >= NEARLY) & (rows != row)]
+    def nearly_same(self, rows):
+        """Return what is nearly the same as each of some rows, the nearest first.
+
+        Parameters
+        ----------
+        rows : list of int
+
+        Returns
+        -------
+        list of ndarray of int
+            At most 12 for each, without itself.
+        """
+        Z = self.embeddings
+        if Z is None or not len(rows):
+            return [np.empty(0, dtype=np.int64) for _ in rows]
+        found = []
+        # The pool is read once for all of them.
+        for row, likeness in zip(rows, _dense(Z @ Z[rows].T).T):
+            same = np.flatnonzero(likeness >= NEARLY)
+            same = same[np.argsort(-likeness[same], kind="stable")]
+            found.append(same[same != row][:_N_NEARLY])
+        return found
 
     def map(self):
         """Return two principal components of the embeddings, computed once.
@@ -102,3 +114,7 @@ class Surroundings:
             reducer.fit(Z if some is ... else Z[some])
             self._map = np.asarray(reducer.transform(Z), dtype=np.float64)
         return self._map
+
+
+def _dense(product):
+    return product.toarray() if hasattr(product, "toarray") else np.asarray(product)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cofm_sklearn.annotation.check_set import score_check_set
+from cofm_sklearn.loop.check_score import score_check_set
 
 __all__ = ["Progress", "Question", "explain", "make_question", "summarise"]
 

@@ -90,8 +90,8 @@ class Labeller {
     this.preparing = false;
     this.looks = 0;
     this.since = Date.now();
-    this.waiting = null; // the request to the kernel that blocks all others
-    this.pending = new Map(); // seq -> {id, since}
+    this.waiting = null; // what the kernel was asked for before anything else goes on
+    this.pending = new Map(); // seq -> {id, also, text, since}
     this.seq = 0;
     this.progress = null;
     this.lost = false;
@@ -172,7 +172,8 @@ class Labeller {
 
   send(message, waitFor) {
     const seq = ++this.seq;
-    this.pending.set(seq, { id: message.id, text: message.type, since: Date.now() });
+    const { id, also, type } = message;
+    this.pending.set(seq, { id, also: also || [], text: type, since: Date.now() });
     if (waitFor) {
       this.waiting = seq;
       this.say(waitFor);
@@ -203,8 +204,8 @@ class Labeller {
       this.suspects = reply.review;
     }
     if (reply.questions) {
-      // Newer answers are still on their way to the kernel.
-      const sent = new Set([...this.pending.values()].map((one) => one.id));
+      // What was answered since is on its way to the kernel.
+      const sent = new Set([...this.pending.values()].flatMap((one) => [one.id, ...one.also]));
       const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));
       const now = this.queue[0];
@@ -605,6 +606,7 @@ class Labeller {
 
   showClasses() {
     this.filter.hidden = !this.isMany();
+    this.buttons.classList.toggle("cofm-many", this.isMany());
     if (this.named !== this.classes) {
       this.named = this.classes;
       this.buttons.replaceChildren(...this.classes.map((name, k) => this.makeClass(name, k)));

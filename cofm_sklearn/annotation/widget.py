@@ -136,6 +136,10 @@ class AnnotationWidget:
         try:
             reply |= self._questions() | self._classes()
             reply["progress"] = self._progress()
+            if message.get("type") == "more" and not reply["preparing"]:
+                # Whoever answers fast needs the next questions first; in a pause, the
+                # browser asks for more.
+                self.session._background.look(self.session._measure)
         except (StoreError, ValueError, TypeError, RuntimeError) as error:
             reply["error"] = str(error)
         return reply
@@ -145,8 +149,9 @@ class AnnotationWidget:
         if kind in ("hello", "more"):
             return {}
         if kind == "undo":
-            for _ in range(self._groups.pop() if self._groups else 1):
+            for _ in range(self._groups[-1] if self._groups else 1):
                 session.undo()
+            del self._groups[-1:]
             return {"undone": True}
         if kind in ("search", "map", "classes"):
             return getattr(self, f"_do_{kind}")(message)
@@ -242,6 +247,7 @@ class AnnotationWidget:
         name, text = message.get("name"), message.get("text")
         if do == "add":
             session.add_class(self._new_name(name), text or None)
+            self._groups.append(1)
             return {}
         label = self._label(message)
         if do == "rename":
@@ -252,6 +258,7 @@ class AnnotationWidget:
             session.describe_class(label, text)
         else:
             raise ValueError(f"do must be add, rename, merge or describe, got {do!r}.")
+        self._groups.append(1)
         return {}
 
     def _new_name(self, name):
@@ -298,7 +305,7 @@ class AnnotationWidget:
         }
 
     def _progress(self):
-        progress = self.session.progress()
+        progress = self.session._progress()
         return {
             "n_labels": progress.n_labels,
             "n_pool": progress.n_pool,

@@ -8,14 +8,23 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import cohen_kappa_score
 from sklearn.utils import check_random_state
 
+from cofm_sklearn.loop.check_score import score_check_set
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_option,
     is_share,
     n_rows,
     take_rows,
 )
 
-__all__ = ["StabilizedPredictions", "StoppingDecision", "go_on", "look", "says_stop"]
+__all__ = [
+    "StabilizedPredictions",
+    "StoppingDecision",
+    "TargetScore",
+    "go_on",
+    "look",
+    "says_stop",
+]
 
 
 class StoppingDecision(NamedTuple):
@@ -166,6 +175,119 @@ class StabilizedPredictions(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         # `update` takes a fitted estimator and samples; there is nothing to fit.
+        tags.input_tags.two_d_array = False
+        tags.requires_fit = False
+        return tags
+
+
+class TargetScore(BaseEstimator):
+    """Stop when the check set shows that the model is good enough.
+
+    It needs an `AnnotationSession` with a check set, and says nothing elsewhere.
+
+    Parameters
+    ----------
+    target : float, default=0.9
+        What the score is to reach, above 0 and below 1.
+
+    metric : {"accuracy", "balanced_accuracy"}, default="accuracy"
+        The score.
+
+    Notes
+    -----
+    It stops when the whole 95 % interval of the score lies at the target or above. A
+    target of 0.9 takes at least 36 check labels, all of them predicted. The rule looks
+    after each batch, and the more often one looks, the likelier one of the intervals
+    is off.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn import AnnotationSession
+    >>> from cofm_sklearn.loop import TargetScore
+    >>> X, y = make_blobs([100, 100], n_features=4, random_state=0)
+    >>> with AnnotationSession(X, LogisticRegression(), classes=[0, 1],
+    ...                        check_share=0.5, stopping=TargetScore(0.7)) as session:
+    ...     while not session.progress().should_stop:
+    ...         for question in session.ask(10):
+    ...             session.answer(question.id, y[question.index])
+    ...     session.progress().n_labels < 60
+    True
+    """
+
+    def __init__(self, target=0.9, metric="accuracy"):
+        self.target = target
+        self.metric = metric
+
+    def update(
+        self,
+        estimator,
+        X,
+        *,
+        n_labels,
+        X_labeled=None,
+        y_labeled=None,
+        X_check=None,
+        y_check=None,
+    ):
+        """Look at the model after a round.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            Trained on the labels so far.
+
+        X : array-like of length n_samples
+            Not used.
+
+        n_labels : int
+            Not used.
+
+        X_labeled, y_labeled : array-like of length n_labeled, default=None
+            Not used.
+
+        X_check, y_check : array-like of length n_checks, default=None
+            The check set: samples drawn at random, which the model has not learned
+            from, and their labels.
+
+        Returns
+        -------
+        StoppingDecision
+            `value` is the lower end of the interval.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        """
+        if not is_share(self.target) or not 0 < self.target < 1:
+            raise ValueError(
+                f"target must be a number above 0 and below 1, got {self.target!r}."
+            )
+        check_option("metric", self.metric, ("accuracy", "balanced_accuracy"))
+        if X_check is None or not len(y_check):
+            return StoppingDecision(False, "There is no check set yet.", np.nan)
+        y_check = np.asarray(y_check)
+        right = np.asarray(estimator.predict(X_check)) == y_check
+        score = score_check_set(
+            [
+                (name, int(right[y_check == name].sum()), int((y_check == name).sum()))
+                for name in np.unique(y_check)
+            ]
+        )
+        low, high = getattr(score, f"{self.metric}_interval")
+        name = self.metric.replace("_", " ")
+        return StoppingDecision(
+            low >= self.target,
+            f"On a check set of {score.n}, {name} is between {low:.1%} and {high:.1%}; "
+            f"{self.target:.1%} is enough.",
+            low,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # It takes a fitted estimator and the check set; there is nothing to fit.
         tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags

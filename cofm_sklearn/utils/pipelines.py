@@ -5,6 +5,7 @@ import warnings
 from inspect import Parameter, signature
 
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
@@ -70,6 +71,8 @@ def needs_labels(step):
     >>> needs_labels(TargetEncoder()), needs_labels(StandardScaler())
     (True, False)
     """
+    if isinstance(step, FrozenEstimator):
+        return False  # its `fit` does nothing
     tags = step.__sklearn_tags__() if hasattr(step, "__sklearn_tags__") else None
     if tags is not None and tags.target_tags.required:
         return True
@@ -93,6 +96,8 @@ def fit_without_labels(step, X):
     transformer or None
         The fitted clone; None if the transformer needs labels.
     """
+    if isinstance(step, FrozenEstimator):
+        return step
     if needs_labels(step):
         return None
     try:

@@ -8,7 +8,8 @@ from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn import AnnotationSession
-from cofm_sklearn.annotation.check_set import draw_number, n_checks, score_check_set
+from cofm_sklearn.annotation.check_set import draw_number, n_checks
+from cofm_sklearn.loop.check_score import score_check_set
 
 BLOBS, CODES = make_blobs([90, 60, 30], n_features=4, cluster_std=2.0, random_state=0)
 NAMES = np.array(["alpha", "beta", "gamma"])

@@ -22,6 +22,7 @@ from cofm_sklearn.annotation.class_changes import (
     check_change,
     classes_after,
     recast_proba,
+    standing,
 )
 from cofm_sklearn.annotation.history import Event, History
 
@@ -35,12 +36,12 @@ def make_session(store=":memory:", **parameters):
     return AnnotationSession(BLOBS, LogisticRegression(), store=store, **parameters)
 
 
-def label(session, n, names=None):
+def label(session, n, names=None, annotator="me"):
     names = names or {}
     for _ in range(n):
-        (question,) = session.ask()
+        (question,) = session.ask(annotator=annotator)
         truth = Y[question.index]
-        session.answer(question.id, names.get(truth, truth))
+        session.answer(question.id, names.get(truth, truth), annotator=annotator)
 
 
 def test_rename_takes_all_labels_along_and_the_history_stays(tmp_path):
@@ -55,7 +56,6 @@ def test_rename_takes_all_labels_along_and_the_history_stays(tmp_path):
         assert session.store.events()[: len(said)] == said  # as it was said
         with pytest.raises(ValueError, match="Unknown label 'beta'"):
             label(session, 60)
-        session.undo()
         label(session, 10, {"beta": "delta"})
         assert set(session.predict()) <= {"alpha", "delta", "gamma"}
         assert "beta" not in set(session.export()["label"])
@@ -235,17 +235,175 @@ def test_salvaged_with_the_labels(tmp_path):
         label(session, 3, {"beta": "delta"})
 
 
-@settings(deadline=None, max_examples=100)
+def state_of(session):
+    names = session.classes
+    return names, session.progress().counts, session.descriptions, labels_of(session)
+
+
+def labels_of(session):
+    return session.export().set_index("id")["label"].to_dict()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.add_class("omega", "the last"),
+        lambda s: s.rename_class("beta", "zeta"),
+        lambda s: s.merge_classes("gamma", "alpha"),
+        lambda s: s.describe_class("beta", "the second"),
+    ],
+)
+def test_undo_takes_a_change_back_also_from_another_process(tmp_path, change):
+    path = tmp_path / "s.sqlite"
+    with make_session(path) as session:
+        label(session, 20)
+        before, proba = state_of(session), session.predict_proba()
+        change(session)
+        assert state_of(session) != before
+        assert session.undo() == ""
+        assert state_of(session) == before
+        np.testing.assert_allclose(session.predict_proba(), proba)
+        change(session)
+    with make_session(path) as session:
+        session.undo()
+        assert state_of(session) == before
+        label(session, 5)
+        kinds = [e.kind for e in session.store.events() if not e.sample]
+        assert kinds[1::2] == ["restore", "restore"]  # the history stays true
+    with make_session(path) as session:
+        assert session.progress().n_labels == 25
+        assert session.classes == before[0]
+
+
+def test_labels_given_after_a_change_stay_when_it_is_undone():
+    with make_session() as session:
+        label(session, 20)
+        before = labels_of(session)
+        session.rename_class("beta", "zeta")
+        label(session, 10, {"beta": "zeta"})
+        session.merge_classes("gamma", "alpha")
+        label(session, 10, {"beta": "zeta", "gamma": "alpha"}, annotator="ann")
+        session.undo()  # the merge: what was said after it stays
+        session.undo(annotator="ann")
+        for _ in range(10):
+            session.undo()
+        session.undo()  # the rename
+        found = labels_of(session)
+        assert session.classes == CLASSES
+        assert len(found) == 29
+        assert {one: found[one] for one in before} == before
+        said_after = {name for one, name in found.items() if one not in before}
+        assert said_after <= {"alpha", "beta"}
+
+
+def test_opinions_come_back_with_the_classes():
+    proba = np.random.RandomState(0).dirichlet(np.ones(3), size=60)
+    model = CoDecisionClassifier(
+        LogisticRegression(), PrecomputedPrior(CLASSES), random_state=0
+    )
+    with AnnotationSession(proba, model, check_share=0, background=False) as session:
+        (before,) = session.ask(1)
+        session.merge_classes("gamma", "alpha")
+        session.undo()
+        (after,) = session.ask(1)
+        share = (before.prior_proba["alpha"] + before.prior_proba["gamma"]) / 2
+        assert after.prior_proba["gamma"] == pytest.approx(share)
+        session.add_class("new")
+        session.undo()
+        assert session.ask(1)[0].prior_proba == pytest.approx(after.prior_proba)
+        np.testing.assert_allclose(session.predict_proba(), proba)
+
+
+def test_an_undo_that_cannot_be_done_changes_nothing(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with make_session(path) as session:
+        session.add_class("omega")
+        (question,) = session.ask()
+        session.answer(question.id, "omega", annotator="ann")
+        refused(session, "labels of the class 'omega'")
+        session.undo(annotator="ann")
+        session.rename_class("omega", "last", annotator="ann")
+        refused(session, "changed again after 'me' said add 'omega'")
+        session.undo(annotator="ann")
+        session.undo()
+        assert session.classes == CLASSES
+        refused(session, "nothing that 'me' could undo")
+        session.rename_class("beta", "zeta")
+        knows_before = session.classes
+    with make_session(path, classes=knows_before) as session:
+        refused(session, "opened with the classes as they are after rename")
+        with make_session(path) as other:
+            other.undo()
+        with pytest.raises((ValueError, RuntimeError), match="Open it again"):
+            session.predict()
+    with pytest.raises(ValueError, match="holds labels of the classes"):
+        make_session(path, classes=knows_before)
+
+
+def refused(session, message):
+    before = session.store.events(), session.classes
+    with pytest.raises(ValueError, match=message):
+        session.undo()
+    assert (session.store.events(), session.classes) == before
+
+
+def fold(log):
+    """Classes, and what each answer is called at the end; the obvious way."""
+    classes, called = list("abc"), []
+    for kind, content in log:
+        if kind == "add":
+            classes = sorted([*classes, content[0]])
+        elif kind in ("rename", "merge"):
+            new, old = content[0], content[1:]
+            if kind == "rename":
+                new, old = content[1], content[:1]
+            called = [(s, new if c in old else c) for s, c in called]
+            classes = sorted({new if c in old else c for c in classes})
+        elif kind == "answer":
+            called.append(content)
+    return classes, called
+
+
+def take_back(log):
+    """The log without the last change; who said its new name meant the old one."""
+    k = max((k for k, (kind, _) in enumerate(log) if kind != "answer"), default=None)
+    if k is None:
+        return None
+    kind, content = log[k]
+    after = log[k + 1 :]
+    if kind == "rename":
+        old, new = content
+        after = [("answer", (s, old if c == new else c)) for _, (s, c) in after]
+    if kind == "add" and any(c == content[0] for _, c in fold(log)[1]):
+        return None
+    return [*log[:k], *after]
+
+
+@settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_folding_is_that_of_a_slow_obvious_one(data):
-    """Labels and classes against a version that keeps them as plain lists."""
-    classes, said, events = list("abc"), {}, []
+    """Labels and classes against a version that begins anew each time."""
+    log, events, stack = [], [], []
     names = st.sampled_from(list("abcdef"))
-    seq = 0
+    kinds = st.sampled_from(["answer", "answer", *sorted(CLASS_CHANGES)])
     for _ in range(data.draw(st.integers(1, 25))):
-        seq += 1
-        kind = data.draw(st.sampled_from(["answer", "relabel", *sorted(CLASS_CHANGES)]))
-        if kind in CLASS_CHANGES:
+        seq, kind = len(events) + 1, data.draw(kinds)
+        classes = fold(log)[0]
+        if kind == "restore":
+            back = take_back(log)
+            if back is None:
+                continue
+            target, text = stack.pop()
+            log = back
+            event = Event(seq, 0.0, "me", kind, "", text, target)
+        elif kind == "answer":
+            said = (
+                data.draw(st.sampled_from("123")),
+                data.draw(st.sampled_from(classes)),
+            )
+            log = [*log, (kind, said)]
+            event = Event(seq, 0.0, "me", kind, said[0], json.dumps(said[1]))
+        else:
             content = {
                 "add": lambda: [data.draw(names), None],
                 "describe": lambda: [data.draw(names), "x"],
@@ -255,32 +413,19 @@ def test_folding_is_that_of_a_slow_obvious_one(data):
             try:
                 check_change(kind, content, classes)
             except ValueError:
-                seq -= 1
                 continue
+            log = [*log, (kind, content)]
+            stack.append((seq, json.dumps([kind, *content])))
             event = Event(seq, 0.0, "me", kind, "", json.dumps(content))
+        if kind != "answer":
             proba = np.random.RandomState(seq).dirichlet(np.ones(len(classes)))
             recast = recast_proba(proba.tolist(), classes, event)
-            after = classes_after(classes, event)
             assert sum(recast) == pytest.approx(1)
-            if kind == "add":
-                classes = sorted([*classes, content[0]])
-            elif kind != "describe":
-                new, old = content[0], content[1:]
-                if kind == "rename":
-                    new, old = content[1], content[:1]
-                said = {s: new if c in old else c for s, c in said.items()}
-                classes = sorted({new if c in old else c for c in classes})
-            assert after == classes
-            assert len(recast) == len(classes)
-        else:
-            sample, name = (
-                data.draw(st.sampled_from("123")),
-                data.draw(st.sampled_from(classes)),
-            )
-            event = Event(seq, 0.0, "me", kind, sample, json.dumps(name))
-            said[sample] = name
+            assert classes_after(classes, event) == fold(log)[0]
+            assert len(recast) == len(fold(log)[0])
         events.append(event)
     history = History(events)
     found = {s: json.loads(a["me"].label) for s, a in history.answers.items()}
-    assert found == said
-    assert history.last == seq
+    assert found == dict(fold(log)[1])
+    assert history.last == len(events)
+    assert len(standing(history.changes)) == len(stack)

@@ -132,7 +132,17 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         assert session.progress().counts["junk"] == counts["junk"]
         change("add", New_name="junk")
         assert "already" in page.page.locator(".cofm-status").inner_text()
-        # A message about the previous classes is rejected.
+        page.page.locator(".cofm-labeller").focus()
+        page.press("u")  # the merge
+        assert session.classes == ["<b>ham</b>", "<u>news</u>", "junk"]
+        assert session.progress().counts == counts
+        for _ in range(4):
+            page.press("u")
+        assert "Not done" not in page.page.locator(".cofm-status").inner_text()
+        assert session.classes == CLASSES
+        assert session.descriptions == {}
+        assert len(labels_of(session)) == 11
+        # A message about the classes of before is refused.
         reply = AnnotationWidget(session).handle(
             {"type": "answer", "id": session.ask()[0].id, "label": 0, "changes": 1}
         )
@@ -171,6 +181,9 @@ def test_map_by_arrows(new_page):
         assert page.page.locator(".cofm-map circle.cofm-labelled").count() == 10
         described = page.page.locator(".cofm-map").get_attribute("aria-label")
         assert "60 of 60 samples, 10 labelled" in described
+        colours = page.page.get_by_role("list", name="Colours of the classes")
+        assert colours.get_by_role("listitem").all_inner_texts() == CLASSES
+        no_markup(page)
         shown = page.text()
         page.press("Enter")  # nothing is chosen yet: nothing happens
         assert len(labels_of(session)) == 10

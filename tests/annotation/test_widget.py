@@ -182,6 +182,27 @@ def test_it_shows_itself_with_code_and_style(widget):
     assert ".cofm-labeller" in widget._view._css
 
 
+def test_figures_wait_for_a_pause():
+    with AnnotationSession(
+        TEXTS, model(), classes=CLASSES, n_instances=30, check_share=0
+    ) as session:
+        widget = AnnotationWidget(session)
+        reply = widget.handle({"type": "hello"})
+        while not reply["questions"]:
+            reply = widget.handle({"type": "more"})
+        for _ in range(12):
+            reply = answer(widget, reply["questions"][0])
+        session.wait()
+        # Whoever answers fast needs the next questions, and gets those first.
+        reply = answer(widget, reply["questions"][0])
+        session.wait()
+        reply = widget.handle({"type": "more"})
+        assert reply["progress"]["n_measured"] != 13
+        session.wait()
+        reply = widget.handle({"type": "more"})
+        assert reply["progress"]["n_measured"] == 13
+
+
 def test_what_a_stopping_rule_says_is_shown():
     rule = StabilizedPredictions(threshold=0.5, window=1, random_state=0)
     with AnnotationSession(

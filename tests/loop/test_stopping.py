@@ -13,10 +13,11 @@ from sklearn.naive_bayes import GaussianNB
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
+    AnnotationSession,
     CoDecisionClassifier,
     CoDecisionQuery,
 )
-from cofm_sklearn.loop import StabilizedPredictions
+from cofm_sklearn.loop import StabilizedPredictions, TargetScore
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +139,73 @@ def test_bad_parameters_are_named(blobs, rule, name):
         rule.update(model, X, n_labels=1, X_labeled=X, y_labeled=y)
     with pytest.raises(ValueError, match="empty"):
         StabilizedPredictions().update(model, X[:0], n_labels=1)
+
+
+class TestTargetScore:
+    def label(self, blobs, rule, **parameters):
+        X, y = blobs
+        with AnnotationSession(
+            X,
+            LogisticRegression(),
+            classes=[0, 1, 2],
+            stopping=rule,
+            background=False,
+            **parameters,
+        ) as session:
+            for _ in range(25):
+                questions = session.ask(10)
+                if session.progress().should_stop:
+                    break
+                ids = [q.id for q in questions]
+                session.answer(ids, y[[q.index for q in questions]])
+            session.ask(1)
+            return session.progress(), session.check_score()
+
+    def test_it_stops_when_the_interval_is_above_the_target(self, blobs):
+        progress, score = self.label(blobs, TargetScore(0.6), check_share=0.5)
+        assert progress.should_stop
+        assert "On a check set of" in progress.stop_reason
+        assert "60.0% is enough" in progress.stop_reason
+        assert score.accuracy > 0.6
+        later, _ = self.label(blobs, TargetScore(0.75), check_share=0.5)
+        assert later.n_labels > progress.n_labels
+
+    def test_it_goes_on_without_a_check_set_or_below_the_target(self, blobs):
+        for rule, share in ((TargetScore(0.999), 0.5), (TargetScore(0.1), 0)):
+            progress, _ = self.label(blobs, rule, check_share=share)
+            assert not progress.should_stop
+            assert progress.n_labels == 250
+
+    @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+    def test_it_looks_at_the_check_set_alone(self, blobs, metric):
+        X, y = blobs
+        model = LogisticRegression().fit(X[:100], y[:100])
+        rule = TargetScore(0.5, metric)
+        found = rule.update(
+            model, X, n_labels=100, X_check=X[100:160], y_check=y[100:160]
+        )
+        wrong = rule.update(
+            model, X, n_labels=100, X_check=X[100:160], y_check=(y[100:160] + 1) % 3
+        )
+        assert found.stop
+        assert not wrong.stop
+        right = model.predict(X[100:160]) == y[100:160]
+        recalls = [right[y[100:160] == k].mean() for k in np.unique(y[100:160])]
+        score = right.mean() if metric == "accuracy" else np.mean(recalls)
+        assert found.value < score
+        assert not rule.update(model, X, n_labels=100).stop
+        assert vars(rule) == {"target": 0.5, "metric": metric}
+
+    @pytest.mark.parametrize(
+        ("parameters", "name"),
+        [
+            ({"target": 0}, "target"),
+            ({"target": 1.0}, "target"),
+            ({"target": "high"}, "target"),
+            ({"target": True}, "target"),
+            ({"metric": "f1"}, "metric"),
+        ],
+    )
+    def test_parameters_out_of_range_are_named(self, blobs, parameters, name):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            TargetScore(**parameters).update(None, blobs[0], n_labels=1)

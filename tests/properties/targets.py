@@ -20,7 +20,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
-    AnnotationSession,
     CoDecisionClassifier,
     CoDecisionQuery,
     LabelCleaner,
@@ -29,10 +28,7 @@ from cofm_sklearn import (
     SafeSampler,
 )
 from cofm_sklearn.annotation import (
-    from_label_studio,
-    label_studio_config,
     samples_from_dataset,
-    to_label_studio,
 )
 from cofm_sklearn.datasets import ParquetEmbeddings, flip_labels, make_long_tail
 from cofm_sklearn.loop import StabilizedPredictions
@@ -59,6 +55,12 @@ from cofm_sklearn.simulation import (
     labels_to_reach,
     score_predictions,
 )
+from tests.properties.session_targets import (
+    check_shares,
+    journey,
+    label_studio,
+    session,
+)
 
 __all__ = ["TARGETS"]
 
@@ -81,11 +83,6 @@ def _check_picks(picks, n_pool, n):
     assert len(set(picks.tolist())) == n
     assert picks.min(initial=0) >= 0
     assert picks.max(initial=0) < n_pool
-
-
-def _check_shares(values):
-    values = np.asarray(values, dtype=float)
-    assert ((values >= 0) & (values <= 1)).all()
 
 
 def long_tail(d):
@@ -133,9 +130,9 @@ def noise_estimate(d):
         sample_weight=d.weights(n),
     )
     if call is label_quality:
-        _check_shares(found)
+        check_shares(found)
         return
-    _check_shares(found.label_quality)
+    check_shares(found.label_quality)
     assert len(found.label_quality) == n
     assert 0 <= found.noise_rate < 1
     low, high = found.noise_rate_interval
@@ -159,7 +156,7 @@ def channel(d):
         sample_weight=d.one(None, w / w.mean()),
     )
     assert np.isfinite(found.log_likelihood).all()
-    _check_shares(found.quality)
+    check_shares(found.quality)
     assert 0 <= found.noise_rate < 1
     np.testing.assert_allclose(found.class_shares.sum(), 1)
     _check_proba(found.true_class, n, k)
@@ -207,10 +204,10 @@ def annotators(d):
         random_state=d.seed(),
     )
     assert len(found.labels) == len(found.quality) == len(found.disagreement)
-    _check_shares(found.quality)
-    _check_shares(found.disagreement)
+    check_shares(found.quality)
+    check_shares(found.disagreement)
     told = ~np.isnan(found.annotator_quality)
-    _check_shares(found.annotator_quality[told])
+    check_shares(found.annotator_quality[told])
 
 
 def select(d):
@@ -305,8 +302,8 @@ def co_decision(d):
         n_folds=d.maybe(d.number(2, 3)),
         random_state=d.seed(),
     ).fit(X, y, sample_weight=d.weights(n))
-    _check_shares(model.label_quality_)
-    _check_shares([model.trust_, model.prior_evidence_, model.noise_rate_])
+    check_shares(model.label_quality_)
+    check_shares([model.trust_, model.prior_evidence_, model.noise_rate_])
     size, k = X.shape[0] if hasattr(X, "shape") else len(X), len(model.classes_)
     for proba in (
         *(model.predict_proba, model.small_model_proba),
@@ -357,7 +354,7 @@ def loop(d):
     assert len(model.answers_) == len(asked)
     assert len(set(asked.tolist())) == len(model.labeled_indices_)
     assert (np.diff(model.learning_curve_["n_labels"]) > 0).all()
-    _check_shares(model.classes_ == model.classes_)
+    check_shares(model.classes_ == model.classes_)
 
 
 def oracle(d):
@@ -413,7 +410,7 @@ def scores(d):
     found = score_predictions(
         d.labels(names, n), d.labels(names, n), classes=d.maybe(d.one(None, names))
     )
-    _check_shares(list(found.values()))
+    check_shares(list(found.values()))
 
 
 def parquet(d):
@@ -431,107 +428,6 @@ def parquet(d):
         except IndexError as error:  # as arrays say it
             raise ValueError(error) from error
         np.testing.assert_array_equal(found, Z[rows])
-
-
-def session(d):
-    n, names = d.number(1, 12), d.names(kind=d.one("str", "int")).tolist()
-    texts = [f"text {d.number(0, 20)}" for _ in range(n)]
-    X, model = d.maybe(d.one(d.table(n, 2), d.table(n, 2), texts)), GaussianNB()
-    with AnnotationSession(
-        X,
-        d.maybe(model),
-        classes=d.maybe(names),
-        n_instances=d.maybe(d.number(1, 4)),
-        annotator=d.maybe("me"),
-        background=d.chance(0.2),
-        random_state=d.maybe(0),
-    ) as labels:
-        ids, said = [], 0
-        for _ in range(d.number(1, 6)):
-            verb = d.one("ask", "answer", "answer", "relabel", "skip", "undo", "out")
-            if verb == "ask":
-                ids += [q.id for q in labels.ask(d.maybe(d.number(1, 3)))]
-            elif verb == "undo" and said:
-                labels.undo()
-                said -= 1
-            elif verb in ("answer", "relabel", "skip") and ids:
-                one, name = d.maybe(d.one(*ids)), d.maybe(d.one(*names))
-                verb = getattr(labels, verb)
-                verb(one) if verb == labels.skip else verb(one, name)
-                said += 1
-            elif verb == "out":
-                before = labels.export()
-                labels.import_labels(d.maybe(before), overwrite=d.chance(0.3))
-                pd.testing.assert_frame_equal(labels.export(), before)
-                _bring(d, labels, X, names)
-                d.one(labels.review, labels.progress, labels.export)()
-                label_studio_config(labels, kind=d.maybe(d.one("text", "image")))
-        assert len(labels.labeled) == len(labels.labels_) <= n
-
-
-def _cells(d, values):
-    """Return a column with arbitrary cells."""
-    cells = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):
-        cells[i] = d.maybe(value)
-    return pd.Series(cells)
-
-
-def _bring(d, labels, X, names):
-    """Import labels, in each of the ways to identify their samples."""
-    rows = d.rng.permutation(len(X))[: d.number(0, 3)]
-    said = [d.one(*names) for _ in rows]
-    frame = pd.DataFrame({"label": _cells(d, said)})
-    way = d.one("position", "index", "sample", "id", "series", "tuples")
-    if way == "series":
-        given = pd.Series(_cells(d, said).array, index=rows + d.one(0, 0, 1))
-    elif way == "tuples":
-        given = [(labels._ids[i], d.maybe(name), "ann") for i, name in zip(rows, said)]
-    elif way == "sample":
-        given = frame.assign(sample=_cells(d, [str(labels.X[i]) for i in rows]))
-    else:
-        found = [labels._ids[i] for i in rows] if way == "id" else rows
-        given = frame.assign(**{way: _cells(d, found)})
-    n_before = len(labels.export())
-    n_new = labels.import_labels(d.maybe(given), "ann", overwrite=d.chance(0.3))
-    assert len(labels.export()) <= n_before + n_new
-
-
-def label_studio(d):
-    texts = [f"text {i}" for i in range(d.number(1, 8))]
-    names = ["a", "b"]
-    with AnnotationSession(
-        texts, GaussianNB(), classes=names, background=False
-    ) as labels:
-        rows = range(d.number(0, len(texts)))
-        frame = pd.DataFrame({"index": rows, "label": [d.one(*names) for _ in rows]})
-        labels.import_labels(d.maybe(frame))
-        tasks = [
-            {
-                "data": d.maybe({"text": d.one(*texts)}),
-                "annotations": [
-                    {
-                        "result": [
-                            {
-                                "type": "choices",
-                                "from_name": "label",
-                                "value": {"choices": d.maybe([d.one(*names)])},
-                            }
-                        ],
-                        "completed_by": d.maybe(3),
-                    }
-                ],
-            }
-            for _ in range(d.number(0, 3))
-        ]
-        if d.chance(0.5):
-            tasks = [{"text": d.one(*texts), "label": d.maybe("a"), "id": 1}]
-        before = len(labels.export())
-        new = from_label_studio(labels, d.maybe(tasks))
-        assert 0 <= len(labels.export()) - before <= new
-        from_label_studio(labels, d.maybe(tasks), overwrite=d.chance(0.5))
-        if d.chance(0.2):
-            to_label_studio(labels, n=d.maybe(1))
 
 
 def dataset(d):
@@ -558,6 +454,7 @@ TARGETS = {
     scores: 6,
     parquet: 2,
     session: 4,
+    journey: 6,
     label_studio: 3,
     dataset: 1,
 }

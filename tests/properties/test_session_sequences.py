@@ -30,6 +30,7 @@ N_SEQUENCES = int(os.environ.get("COFM_SEQUENCES", "30"))
 TEXTS = ["one", "two\nlines", "three", "one", "four\n", "NA", "five, 5", "six"]
 PEOPLE = ["me", "ann", "bob"]
 LABELS = ["x", "y", "NA"]
+CHANGES = ["add", "rename", "merge", "describe"]
 
 people, labels = st.sampled_from(PEOPLE), st.sampled_from(LABELS)
 texts = st.sampled_from(TEXTS)
@@ -58,33 +59,61 @@ class Paper:
     """A reference implementation of the history: all actions, without undone ones."""
 
     def __init__(self):
-        self.says = []  # (who, kind, text, label)
+        self.says = []  # [who, kind, text, label]
+        self.changes = []  # [the say, what every label was before]
 
     def said_by(self, who, text):
         return [
             label
             for name, kind, about, label in self.says
-            if (name, about) == (who, text) and kind != "skip"
+            if (name, about) == (who, text) and kind not in ("skip", "classes")
         ]
 
     def bring(self, who, text, label, *, overwrite):
         before = self.said_by(who, text)
         if not before or (overwrite and before[-1] != label):
-            self.says.append((who, "import", text, label))
+            self.says.append([who, "import", text, label])
             return 1
         return 0
 
     def undo(self, who):
-        for k in reversed(range(len(self.says))):
-            if self.says[k][0] == who:
-                return self.says.pop(k)[2]
+        for say in reversed(self.says):
+            if say[0] == who:
+                if say[1] == "classes" and not self.change_back(say):
+                    return None
+                self.says = [other for other in self.says if other is not say]
+                return say[2]
         return None
+
+    def change(self, who, renamed, content):
+        before = [(say, say[3]) for say in self.says]
+        for say in self.says:
+            say[3] = renamed.get(say[3], say[3])
+        self.says.append([who, "classes", "", content])
+        self.changes.append((self.says[-1], before))
+
+    def change_back(self, say):
+        """Take the last change of the classes back, if it is this one."""
+        last, before = self.changes[-1]
+        what, *names = say[3]
+        if last is not say or (what == "add" and self.has(names[0])):
+            return False
+        self.changes.pop()
+        if what == "rename":  # also what was said since
+            for other in self.says:
+                other[3] = names[0] if other[3] == names[1] else other[3]
+        for other, label in before:
+            other[3] = label
+        return True
+
+    def has(self, label):
+        return any(say[3] == label for say in self.says)
 
     def table(self):
         """Return the current labels, by text and person."""
         found = {}
         for who, kind, text, label in self.says:
-            if kind == "skip":
+            if kind in ("skip", "classes"):
                 continue
             here = found.setdefault(text, {})
             if kind == "relabel":
@@ -148,6 +177,11 @@ class Sequences(RuleBasedStateMachine):
             pd.Series(pool, index=range(5, 5 + len(pool))) if series else pool
         )
 
+    def name(self, label):
+        """What stands for one of the labels by now."""
+        classes = self.session.classes
+        return classes[LABELS.index(label) % len(classes)]
+
     @rule(who=people, n=st.integers(1, 3))
     def ask(self, who, n):
         settled = {text for text, _ in self.paper.table()} | self.paper.skipped()
@@ -157,21 +191,23 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(who=people, label=labels)
     def answer(self, who, label):
+        label = self.name(label)
         for question in self.session.ask(annotator=who):
             self.session.answer(question.id, label, annotator=who)
-            self.paper.says.append((who, "answer", plain(question.sample), label))
+            self.paper.says.append([who, "answer", plain(question.sample), label])
 
     @rule(who=people)
     def skip(self, who):
         for question in self.session.ask(annotator=who):
             self.session.skip(question.id, annotator=who)
-            self.paper.says.append((who, "skip", plain(question.sample), None))
+            self.paper.says.append([who, "skip", plain(question.sample), None])
 
     @rule(who=people, label=labels, text=texts)
     def relabel(self, who, label, text):
+        label = self.name(label)
         if any(text == about for about, _ in self.paper.table()):
             self.session.relabel(self.session.id_of(text), label, annotator=who)
-            self.paper.says.append((who, "relabel", text, label))
+            self.paper.says.append([who, "relabel", text, label])
         else:
             with pytest.raises(ValueError, match="no label yet"):
                 self.session.relabel(self.session.id_of(text), label, annotator=who)
@@ -180,10 +216,60 @@ class Sequences(RuleBasedStateMachine):
     def undo(self, who):
         text = self.paper.undo(who)
         if text is None:
-            with pytest.raises(ValueError, match="nothing to undo"):
+            with pytest.raises(ValueError, match=r"nothing|changed again|it stays"):
                 self.session.undo(annotator=who)
         else:
-            assert self.session.undo(annotator=who) == self.session.id_of(text)
+            expected = self.session.id_of(text) if text else ""
+            assert self.session.undo(annotator=who) == expected
+
+    @rule(who=people, label=labels, text=texts)
+    def label_out_of_turn(self, who, label, text):
+        label, sample = self.name(label), self.session.id_of(text)
+        if any(text == about for about, _ in self.paper.table()):
+            with pytest.raises(ValueError, match="has a label"):
+                self.session.label(sample, label, annotator=who)
+        else:
+            self.session.label(sample, label, annotator=who)
+            self.paper.says.append([who, "label", text, label])
+
+    @rule(who=people)
+    def keep(self, who):
+        table = self.paper.table()
+        if table:
+            (text, _), label = next(iter(table.items()))
+            self.session.relabel(self.session.id_of(text), label, annotator=who)
+            self.paper.says.append([who, "relabel", text, label])
+
+    @rule(who=people, label=labels, what=st.sampled_from(CHANGES))
+    def change_classes(self, who, label, what):
+        name, session = self.name(label), self.session
+        new, all_but_one = f"{name}+", session.classes[1:]
+        if what == "describe":
+            session.describe_class(name, "as it is", annotator=who)
+            self.paper.change(who, {}, ("describe", name))
+            assert session.descriptions[name] == "as it is"
+        elif what == "merge" and len(session.classes) < 3:
+            with pytest.raises(ValueError, match="would be one class"):
+                session.merge_classes(all_but_one, session.classes[0])
+        elif what != "merge" and new in session.classes:
+            with pytest.raises(ValueError, match="already"):
+                session.rename_class(name, new, annotator=who)
+        elif what == "add":
+            session.add_class(new, annotator=who)
+            self.paper.change(who, {}, ("add", new))
+        elif what == "rename":
+            session.rename_class(name, new, annotator=who)
+            self.paper.change(who, {name: new}, ("rename", name, new))
+        else:
+            into = next(other for other in session.classes if other != name)
+            session.merge_classes(name, into, annotator=who)
+            self.paper.change(who, {name: into}, ("merge", into, name))
+
+    @rule()
+    def release(self):
+        n = self.session.progress().n_checks
+        assert self.session.release_check() == n
+        assert self.session.progress().n_checks == 0
 
     @rule(
         said=st.dictionaries(texts, labels, min_size=1, max_size=4),
@@ -193,6 +279,7 @@ class Sequences(RuleBasedStateMachine):
         odd=st.booleans(),
     )
     def bring(self, said, way, who, overwrite, odd):
+        said = {text: self.name(label) for text, label in said.items()}
         pool = [plain(text) for text in self.session.X]
         rows = [pool.index(text) for text in said]
         names = self.session._names._index
@@ -205,7 +292,7 @@ class Sequences(RuleBasedStateMachine):
             given = pd.Series(list(said.values()), index=names[rows])
         else:
             if odd:
-                frame.loc[len(frame)] = ["not in the pool", "x"]
+                frame.loc[len(frame)] = ["not in the pool", self.name("x")]
             given = frame
             if way in ("csv", "jsonl"):
                 given = Path(self.folder.name) / f"labels.{way}"
@@ -231,6 +318,10 @@ class Sequences(RuleBasedStateMachine):
     @rule(data=st.data(), overwrite=st.booleans())
     def bring_back(self, data, overwrite):
         path, table = data.draw(st.sampled_from(self.kept))
+        if not set(table.values()) <= set(self.session.classes):
+            with pytest.raises(ValueError, match="Unknown label"):
+                self.session.import_labels(path, overwrite=overwrite)
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             n_new = self.session.import_labels(path, overwrite=overwrite)
@@ -243,6 +334,8 @@ class Sequences(RuleBasedStateMachine):
     @rule(data=st.data())
     def move(self, data):
         path, table = data.draw(st.sampled_from(self.kept))
+        if not set(table.values()) <= set(LABELS):
+            return
         with self.open_session(TEXTS[::-1], ":memory:") as other:
             assert other.import_labels(path) == len(table)
             assert table_of(other) == table
@@ -257,6 +350,7 @@ class Sequences(RuleBasedStateMachine):
         found = self.session.progress()
         assert found.n_labels == len({text for text, _ in table})
         assert found.n_skipped == len(self.paper.skipped())
+        assert list(found.counts) == self.session.classes
         learned = dict(zip(self.session.labeled, self.session.labels_))
         assert len(learned) == found.n_labels
         for row, label in learned.items():

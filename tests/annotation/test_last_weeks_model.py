@@ -1,0 +1,54 @@
+"""A session that begins with the model of an earlier one."""
+
+import joblib
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from cofm_sklearn import AnnotationSession, CoDecisionClassifier
+from cofm_sklearn.datasets import load_api_docs
+
+NAMES = ["linalg", "ndimage", "stats"]
+
+
+def test_what_it_learned_is_the_prior_of_the_next(tmp_path):
+    docs = load_api_docs()
+    here = np.isin(docs.target, NAMES)
+    X, y = docs.data[here], docs.target[here]
+    order = np.random.RandomState(0).permutation(len(X))
+    X, y = X[order], y[order]
+    half = len(X) // 2
+    vectors = TfidfVectorizer().fit(X[:half])
+    small = LogisticRegression(class_weight="balanced")
+    first = make_pipeline(FrozenEstimator(vectors), CoDecisionClassifier(small))
+    with AnnotationSession(X[:half], first, classes=NAMES) as session:
+        for _ in range(40):
+            (question,) = session.ask()
+            session.answer(question.id, y[question.index])
+        joblib.dump(session.model_, tmp_path / "model.joblib")
+
+    old = joblib.load(tmp_path / "model.joblib")
+    expected = old.predict_proba(X[half:])
+    start = CoDecisionClassifier(small, FrozenEstimator(old[-1]))
+    model = make_pipeline(FrozenEstimator(old[:-1]), start)
+    with AnnotationSession(X[half:], model, check_share=0) as session:
+        assert session.classes == NAMES
+        # Before any label, it says what the old model says; it is not trained anew.
+        np.testing.assert_allclose(session.predict_proba(), expected)
+        (question,) = session.ask()
+        said = expected[question.index]
+        np.testing.assert_allclose(list(question.prior_proba.values()), said)
+        before = np.mean(session.predict() == y[half:])
+        for _ in range(30):
+            (question,) = session.ask()
+            session.answer(question.id, y[half + question.index])
+        assert question.prior_proba is not None
+        assert question.trust["prior"] > 0
+        assert np.mean(session.predict() == y[half:]) >= before
+        assert session.pool_map()["predicted"].notna().all()
+        joblib.dump(session.model_, tmp_path / "next.joblib")
+        np.testing.assert_array_equal(
+            joblib.load(tmp_path / "next.joblib").predict(X), session.predict(X)
+        )
