@@ -107,10 +107,10 @@ def test_savings_headline_is_that_of_the_report():
     ]
 
 
-def test_table_of_the_readme():
+def test_table_of_the_demonstration():
     measured = summarize(pd.read_csv(RESULTS / "api_docs.csv"))
     measured = measured.set_index(["noise", "strategy"])
-    _, *rows = table_under(ROOT / "README.md", "## What it finds")
+    _, *rows = table_under(DOCS / "getting_started.md", "### What it shows")
     assert len(rows) == 9
     for noise, strategy, balanced, rare, reached, saved in rows:
         key = (number(noise) if noise else 0.0, strategy.partition(",")[0])
