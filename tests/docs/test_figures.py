@@ -208,7 +208,7 @@ def test_time_of_the_labeller():
         f"{measured['median_ms']} ms after the key in the median of "
         f"{measured['keys']} keys pressed every half second (95th percentile "
         f"{measured['p95_ms']} ms, longest {measured['longest_ms']:.0f} ms)"
-    ) in prose(DOCS / "notebook_labeller.md")
+    ) in prose(DOCS / "label.md")
 
 
 def test_cost_of_encoders():
