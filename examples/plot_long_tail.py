@@ -2,18 +2,20 @@
 A long tail: who gets asked
 ===========================
 
-Some classes have twenty times as many samples as others. Random samples are mostly
-from the large ones, so the small ones stay unknown. A query can do better than chance:
-it can look for what the model does not know, and make small classes count.
+Some classes have twenty times as many samples as others. Random samples mostly belong
+to the large classes, so the model learns little about the small ones. A query can do
+better: it can look for what the model does not know, and give small classes more
+weight.
 
-The picture shows who was asked, and what that does for the rare classes.
+The picture shows which topics were asked about, and what that does for the rare
+classes.
 """
 
 # %%
 # The data
 # --------
 # First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
-# Topics are unequally common as they are; nothing was thinned out.
+# The topics differ in size by nature; nothing was removed.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +43,8 @@ print(sizes.to_dict())
 # %%
 # Three ways to ask
 # -----------------
-# The co-decision, its query without the prior, and the two that everybody knows.
+# The co-decision, its query without the prior, and the two strategies that everybody
+# knows.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(docs.class_descriptions)
@@ -55,8 +58,8 @@ ways = {
 # %%
 # The loops
 # ---------
-# 160 labels, 20 a round, on three splits into pool and held-out texts. Recall of the
-# rare classes is the mean over the smallest third of them.
+# 160 labels, 20 per round, on three splits into pool and held-out texts. The recall of
+# the rare classes is the mean over the smallest third of them.
 
 records, asked = [], []
 for seed in range(3):
@@ -78,15 +81,15 @@ print(asked.round(1))
 # %%
 # The picture
 # -----------
-# Left: which share of each topic was asked for. Random samples ask for a seventh of
-# every topic, up to chance. Both queries ask for less of the largest topic, and for
-# somewhat more of the rare ones, taken together.
+# Left: the share of each topic that was asked about. Random sampling asks about a
+# seventh of every topic, apart from chance. Both queries ask less about the largest
+# topic, and somewhat more about the rare ones together.
 #
-# Right: the co-decision knows the rare topics before it asks, from their descriptions.
-# Nearly all of its lead is this: without the prior, its query is not better than margin
-# sampling here, and with the last labels not even better than chance. The topics below
-# the dashed line are the rare ones; each has 5 to 14 texts held out, so the curves are
-# rough. Bands are standard errors over the splits.
+# Right: the co-decision knows the rare topics from their descriptions before it asks.
+# Nearly all of its lead comes from this. Without the prior, its query is not better
+# than margin sampling here, and with the last labels not even better than random
+# sampling. The topics below the dashed line are the rare ones. Each has 5 to 14 texts
+# held out, so the curves are rough. Bands are standard errors over the splits.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.8), layout="constrained", width_ratios=[1, 1.15]

@@ -2,17 +2,17 @@
 A large pool on disk
 ====================
 
-A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. From a
-pool of more than 4,096 samples it draws 2,048 candidates, which stand for the rest.
-How long does a query take as the pool grows, and what do the candidates lose?
+A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. If a pool
+has more than 4,096 samples, the query draws 2,048 candidates that represent it. How
+long does a query take as the pool grows, and what do the candidates lose?
 """
 
 # %%
 # A pool of 200,000 rows
 # ----------------------
-# Real embeddings of 1,525 texts, made shorter by a random projection and repeated with
+# Real embeddings of 1,525 texts, shortened by a random projection and repeated with
 # some noise until there are enough. They are written to a file, block by block, and
-# opened memory-mapped: no more than a block is ever in memory.
+# opened memory-mapped. There is never more than one block in memory.
 
 import tempfile
 from pathlib import Path
@@ -47,8 +47,8 @@ print(f"{path.stat().st_size / 2**20:.0f} MiB on disk, {type(pool).__name__}")
 # %%
 # One query at four sizes
 # -----------------------
-# Any fitted classifier can be the learner. 100 samples are asked for, and for
-# comparison by modAL's margin sampling with the same model.
+# Any fitted classifier can be the learner. We ask for 100 samples, and for comparison
+# also with modAL's margin sampling and the same model.
 
 model = LogisticRegression(max_iter=1000).fit(Z[::10], docs.target[::10])
 strategies = {
@@ -67,9 +67,10 @@ print(times.round(2))
 # %%
 # What the candidates lose
 # ------------------------
-# On 4,000 rows the exact query can be afforded (``max_candidates=None``). The query is
-# told to cover the pool and nothing else (``sharpness=0, balance=0``), so coverage
-# itself tells what is lost. Five seeds each; random picks are the floor.
+# On 4,000 rows, the exact query (``max_candidates=None``) is fast enough for a
+# comparison. We tell the query only to cover the pool (``sharpness=0, balance=0``), so
+# the coverage shows what is lost. There are five seeds for each number of candidates.
+# Random picks are the lower limit.
 
 small_pool = np.asarray(pool[:4_000])
 WIDTH = 0.5
@@ -102,11 +103,12 @@ print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: a hundred times the rows take a few times as long at most. The greedy part looks
-# at 2,048 candidates of the larger pools; what grows is reading and scoring. Margin
-# sampling is faster, as it scores and sorts and does nothing else. (Seconds are those
-# of the machine that made this page.) Right: fewer candidates cover less of the pool.
-# 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are the seeds.
+# Left: with a hundred times the rows, a query takes at most a few times as long. In
+# larger pools, the greedy part looks only at 2,048 candidates; the time for reading and
+# scoring grows. Margin sampling is faster, because it only scores and sorts. (The
+# seconds depend on the machine that made this page.) Right: fewer candidates cover less
+# of the pool. 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are
+# the seeds.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.plot(times["co-decision"], "o-", color="#0072B2", label="CoDecisionQuery")

@@ -2,12 +2,12 @@
 What trust does while labels arrive
 ===================================
 
-The prior and the small model decide together. How much the prior counts is its *trust*,
-from 0 to 1. Trust has to be earned: it starts low, and grows when the labels show that
-the prior predicts them. This prior is a good one.
+The prior and the small model decide together. The weight of the prior is its *trust*,
+from 0 to 1. The prior has to earn it: trust starts low and grows when the labels show
+that the prior predicts them. The prior in this example is a good one.
 
-The example looks inside a loop, at what is published after every round: ``trust_``,
-``prior_evidence_``, and how good each half is without the other.
+The example looks inside a loop, at what the model reports after every round:
+``trust_``, ``prior_evidence_``, and how good each half is without the other.
 """
 
 # %%
@@ -48,7 +48,7 @@ model = CoDecisionClassifier(small_model, prior)
 # What to write down in every round
 # ---------------------------------
 # ``scoring`` takes any functions of the model and the held-out samples, so the learning
-# curve can record what is inside the model, too.
+# curve can also record attributes of the model.
 
 
 def score_half(proba, model, y):
@@ -67,7 +67,7 @@ scoring = {
 # %%
 # The loop
 # --------
-# 200 labels, 20 a round, on three splits into pool and held-out texts.
+# 200 labels, 20 per round, on three splits into pool and held-out texts.
 
 curves = []
 for seed in range(3):
@@ -89,18 +89,17 @@ print(curves.mean().round(2))
 # %%
 # The picture
 # -----------
-# Above: for 16 topics, the first few dozen labels are too few to tell whether the prior
-# helps. Then they make it nearly sure, and trust has grown. Both are found anew in
-# every round, so a single round can shake them. Trust does not go to 1: the small model
-# gets better, too, and the weight is shared.
+# Above: with 16 topics, the first few dozen labels are too few to tell whether the
+# prior helps. More labels then make it nearly certain, and trust has grown. Both are
+# estimated from scratch in every round, so a single round can change them. Trust does
+# not reach 1, because the small model improves too and gets its share of the weight.
 #
-# Below: the co-decision starts above the prior, and rises. The small model starts
-# high, too, because it has the prior's help already: the descriptions are training
-# samples of it. It goes on learning, and with the last labels it comes near to all
-# together, since a prior that stays as it is cannot help for ever. What still lifts
-# them is the pool: a loop knows it, so labels spread to the texts that are like each
-# other (:class:`~cofm_sklearn.NeighborGraph`). Bands reach from the lowest to the
-# highest split.
+# Below: the co-decision starts above the prior and rises. The small model starts high,
+# too, because it uses the prior already: the descriptions are among its training
+# samples. It goes on learning, and with the last labels it comes close to the
+# co-decision, since a prior that does not change cannot help for ever. The pool still
+# makes a difference: a loop knows it, so labels spread to similar texts
+# (:class:`~cofm_sklearn.NeighborGraph`). Bands show the range over the splits.
 
 colours = {
     "trust": "#000000",

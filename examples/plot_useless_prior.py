@@ -3,10 +3,11 @@ When the prior is useless
 =========================
 
 What if the foundation model knows nothing about your classes, or their descriptions are
-wrong? Here every topic gets the description of another one, so the prior is confidently
-wrong. The labels have to find that out, and the loop has to get by without.
+wrong? In this example, every topic gets the description of another one, so the prior is
+confidently wrong. The labels have to reveal that, and the loop has to do without the
+prior.
 
-Three loops are compared: with the right descriptions, with swapped ones, and with no
+We compare three loops: with the right descriptions, with swapped ones, and with no
 prior at all.
 """
 
@@ -54,9 +55,9 @@ for descriptions in (docs.class_descriptions, swapped):
 # %%
 # Three loops
 # -----------
-# 96 labels, 12 a round, on three splits into pool and held-out texts. The learning
-# curve also records trust, the weight of the prior. Its first point is the model that
-# has seen no label: there the prior decides alone.
+# 96 labels, 12 per round, on three splits into pool and held-out texts. The learning
+# curve also records trust, the weight of the prior. Its first point is the model
+# without any label, for which the prior decides alone.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 models = {
@@ -97,11 +98,11 @@ for score in scoring:
 # %%
 # The picture
 # -----------
-# Above: without a label the prior is all there is, and the swapped one is worse than a
-# guess (0.06). After the first batch trust in it is nearly gone, but its descriptions
-# have been samples of the small model until then: the start is slower, for a few
-# batches. Then its curve is no worse than that of the loop without a prior, here even
-# above it.
+# Above: without labels, there is only the prior, and the swapped one is worse than
+# guessing (0.06). After the first batch, it has almost no trust left. But until then,
+# its descriptions were training samples of the small model, so the start is slower for
+# a few batches. After that, the curve is no worse than that of the loop without a
+# prior, and here even above it.
 #
 # Below: what happens to trust. The right descriptions pay for this caution: trust in
 # them falls as well, and comes back when the labels have confirmed them. Meanwhile they

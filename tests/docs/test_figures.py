@@ -225,8 +225,8 @@ def test_what_doubt_costs_and_gains():
     _, *rows = table_under(RESULTS / "ablation.md", "# What each part is worth")
     gain = {tuple(row[:3]): row[4].replace("0.", ".") for row in rows}
     text = prose(DOCS / "co_decision.md")
-    (clean,) = re.findall(r"hate without wrong labels ([-+.\d]+) in the mean", text)
-    (votes,) = re.findall(r"votes of its annotators ([-+.\d]+);", text)
+    (clean,) = re.findall(r"hate without wrong labels ([-+.\d]+),", text)
+    (votes,) = re.findall(r"votes of its annotators ([-+.\d]+),", text)
     (agnews,) = re.findall(r"agnews without wrong labels ([-+.\d]+) ", text)
     assert clean == gain["described", "hate", "0"]
     assert votes == gain["described", "hate", "votes"]
