@@ -1,6 +1,7 @@
 """Configuration of Sphinx: ``sphinx-build -W --keep-going docs docs/_build/html``."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -12,6 +13,8 @@ project = "cofm_sklearn"
 author = "The cofm_sklearn developers"
 copyright = author
 version = release = cofm_sklearn.__version__
+_settings = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+_repository = _settings["project"].get("urls", {}).get("Repository")
 
 extensions = [
     "myst_parser",
@@ -74,7 +77,13 @@ html_show_sourcelink = False
 html_copy_source = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "logo": {"text": "cofm_sklearn"},
+    "logo": {"text": f"cofm_sklearn {version}"},
+    # A link in the header, once pyproject.toml has an address.
+    "icon_links": [
+        {"name": "Repository", "url": _repository, "icon": "fa-solid fa-code-branch"}
+    ]
+    if _repository
+    else [],
     "header_links_before_dropdown": 5,
     "navbar_align": "left",
     "show_prev_next": True,

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from playwright.sync_api import sync_playwright
 
-WIDTHS = {"narrow": (390, 844), "wide": (1400, 900)}
+WIDTHS = {"narrow": (390, 844), "wide": (1280, 900)}
 THEMES = ("light", "dark")
 LONGEST = 6000  # pixels of a page that are kept
 COLUMNS, ROWS = 6, 2

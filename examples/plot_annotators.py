@@ -2,17 +2,17 @@
 Several people, and whom to believe
 ===================================
 
-Several people label, and they are not equally careful. ``combine_annotators`` estimates
-one label per sample from all answers and the model's prediction, and the quality of
-each annotator; ``spread_answers`` trains on every answer instead; and ``AskAgainQuery``
-selects the samples for which another opinion is worth most.
+Several people label, and they are not equally careful. ``combine_annotators`` finds one
+label per sample from all answers and the predictions of the model, and estimates how
+reliable each person is. ``spread_answers`` trains on every answer instead.
+``AskAgainQuery`` finds the samples where another opinion is worth most.
 """
 
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic;
-# these are eight of them.
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic. We
+# use eight topics.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +46,8 @@ Z_pool, Z_test, y_pool, y_test = train_test_split(
 # %%
 # Five people
 # -----------
-# They are wrong in 5, 10, 20, 40 and 60 % of their answers. Two of them label each of
-# 200 texts, so most disagreements are one answer against another.
+# They are wrong in 5, 10, 20, 40 and 60 % of their answers. Two of them see each of 200
+# texts, so most disagreements are one person's word against another's.
 
 people = ["Ada", "Ben", "Cem", "Dana", "Eve"]
 error_rates = [0.05, 0.1, 0.2, 0.4, 0.6]
@@ -78,9 +78,9 @@ print(pd.DataFrame(answers[:5], columns=people).fillna("-"))
 # %%
 # One label per text
 # ------------------
-# If the two differ, their majority is a coin toss. The model's prediction, without
-# having seen the label of the text, breaks the tie, and shows who is careful. It is
-# partly based on the prior, which no answer can mislead.
+# If two people disagree, the majority is a coin toss. The prediction of the model,
+# trained on other texts, breaks the tie and shows who is careful. Part of it comes from
+# the prior, which no answer can mislead.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior({topic: docs.class_descriptions[topic] for topic in largest})
@@ -102,8 +102,8 @@ print(dict(zip(people, combined.annotator_quality.round(2).tolist())))
 # %%
 # Train on it
 # -----------
-# One label per text, or all answers, each weighted by how much better than chance its
-# author is.
+# Train on one label per text, or on all answers, where each answer counts as much as
+# its author is better than guessing.
 
 
 def accuracy(labels, rows=slice(0, 200), weight=None):
@@ -124,9 +124,9 @@ print({name: round(score, 3) for name, score in trained.items()})
 # %%
 # Ask a third person
 # ------------------
-# ``AskAgainQuery`` finds where another answer is worth most: texts whose label, given
-# everything, is likely wrong. It returns fewer texts than allowed if there are not
-# enough. The learner is modAL's.
+# ``AskAgainQuery`` finds the texts where another answer is worth most: those whose
+# label is probably wrong, given everything that is known. If there are not enough of
+# them, it returns fewer than you ask for. The learner here is modAL's.
 
 
 def ask_again(answers, labels):
@@ -146,8 +146,8 @@ for i in doubtful[:4]:
 # %%
 # What that is worth
 # ------------------
-# Five such teams: the same people, with other answers about the same texts. 40 third
-# opinions go to random texts, or only a few, to the doubtful ones.
+# We repeat this five times: the same people give other answers about the same texts. 40
+# third opinions go to random texts, or a few of them go to the doubtful texts.
 
 labels_right, skills, n_doubtful = [], [], []
 for seed in range(5):
@@ -176,13 +176,15 @@ print("doubtful texts:", n_doubtful)
 # %%
 # The picture
 # -----------
-# Left: the model recognises who is careful. Estimates are shrunk to the mean of all:
-# the careful people are a little better than estimated, the careless a little worse.
+# Left: the model recognises who is careful. The estimates are pulled towards the mean
+# of all people. The careful ones are a little better than estimated, and the careless
+# ones a little worse.
 #
-# Right: the largest gain comes from using the model in addition to the people. It
-# leaves four to eight of the 200 labels in doubt. A third opinion on these few corrects
-# one label on average; 40 more answers about random texts correct two. Labels that are
-# wrong but not in doubt are not found this way. Dots are five draws, bars their mean.
+# Right: most of the gain comes from adding the model to the people. It leaves four to
+# eight of the 200 labels in doubt. A third opinion about these few corrects one label
+# on average; 40 more answers about random texts correct two. Labels that are wrong
+# without being in doubt are not found in this way. Dots are five draws, bars are their
+# means.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.2), layout="constrained", width_ratios=[1, 1.4]

@@ -2,9 +2,10 @@
 The first batch, without labels
 ===============================
 
-No labels, no trained model: what should people label first? ``CoDecisionQuery`` spreads
-its first batch over the embedding space, so that every part of the pool has a label
-nearby. And a prior made of one sentence per class can predict from the start.
+There are no labels and no trained model yet: what should people look at first?
+``CoDecisionQuery`` spreads its first batch over the embedding space, so that every part
+of the pool has a label near it. A prior made of one sentence per class can predict from
+the start.
 
 How many classes does the first batch find, and how good is the classifier after it?
 """
@@ -12,9 +13,9 @@ How many classes does the first batch find, and how good is the classifier after
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic: 16
-# of them, the largest with 22 times the texts of the smallest. Three tenths are held
-# out.
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
+# There are 16 topics, and the largest has 22 times as many texts as the smallest. Three
+# tenths of the texts are held out.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,8 +53,8 @@ print(f"prior alone, no label: {prior_alone:.2f}")
 # %%
 # Two first batches
 # -----------------
-# The query gets only embeddings, as there is nothing else before the first label. The
-# other batch is drawn at random.
+# Before the first label, the query has only the embeddings. The other batch is drawn at
+# random.
 
 
 def spread(Z_pool, n_labels, seed):
@@ -74,8 +75,9 @@ for name, choose in batches.items():
 # %%
 # What each batch is worth
 # ------------------------
-# Five splits into pool and held-out texts; for each type and size of batch, the topics
-# found, and the balanced accuracy of the small model alone and of the co-decision.
+# We use five splits into pool and held-out texts. For each kind and size of batch, we
+# record the number of topics found, and the balanced accuracy of the small model alone
+# and of the co-decision.
 
 records = []
 for seed in range(5):
@@ -105,9 +107,9 @@ print(table.groupby(["batch", "n_labels"]).mean().round(2))
 # The picture
 # -----------
 # The spread batch finds about as many topics as a random one, or one more. But its
-# labels train a clearly better small model: each represents a region of the pool, not
-# just the frequent classes. The prior contributes most, without labels. With a good
-# prior, it hardly matters which batch comes first. Bands are the range over the splits.
+# labels teach the small model clearly more, because each represents a region of the
+# pool. The prior helps most, before there is any label. With a prior as good as this
+# one, it hardly matters which batch comes first. Bands show the range over the splits.
 
 colours = {"random": "#D55E00", "spread over the pool": "#0072B2"}
 markers = {"random": "s", "spread over the pool": "o"}

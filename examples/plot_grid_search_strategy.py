@@ -2,13 +2,13 @@
 Search over net, resampling and query strategy at once
 ======================================================
 
-A whole active-learning loop is one estimator, so one ``GridSearchCV`` can compare the
-width of a skorch net, resampling and the settings of the query strategy. The score of
-each candidate is the score of its loop on held-out samples, with the same number of
-labels.
+A whole active-learning loop is one estimator. One ``GridSearchCV`` can therefore
+compare the width of a skorch net, resampling, and the settings of the query strategy.
+The score of each candidate is what its loop reaches on held-out samples with the same
+number of labels.
 
 The data are the first lines of docstrings of scipy, numpy and scikit-learn, embedded by
-a sentence transformer; the topic is the label, and the topics are imbalanced.
+a sentence transformer. The label is the topic, and some topics are rarer than others.
 """
 
 # %%
@@ -37,9 +37,9 @@ y = np.asarray(docs.target)[rows]
 X = SentenceTransformerEncoder().fit_transform(np.asarray(docs.data)[rows])
 
 # %%
-# The small model is a pipeline: SMOTE, wrapped to cope with topics of one or two
-# labels, and a net on the embeddings that knows all topics from the start. The loop
-# around it queries 40 labels, 10 at a time.
+# The small model is a pipeline: SMOTE, inside a ``SafeSampler`` so that it copes with
+# topics of one or two labels, and a net on the embeddings that knows all topics from
+# the start. The loop around it asks for 40 labels, 10 at a time.
 
 model = Pipeline(
     [
@@ -77,12 +77,13 @@ search = GridSearchCV(
 ).fit(X, y)
 
 # %%
-# One line per choice of net and resampling, from a query that only covers the pool
-# (sharpness 0) to one that prefers uncertain samples. Crossing lines indicate that
-# settings interact. Here, with 64 hidden units, SMOTE is ahead after a covering query,
-# and behind after an uncertainty query; the net without a hidden layer is better with
-# SMOTE in both cases. Tuning one setting after the other would not have shown this. But
-# the bars are standard errors over only three folds, so this is no proof.
+# One line per choice of net and resampling. On the left, the query only covers the pool
+# (sharpness 0); on the right, it looks where the net is uncertain. Lines that cross
+# suggest that the settings depend on each other. With 64 hidden units, SMOTE is better
+# after a query that spreads, and worse after a query for uncertain samples. The net
+# without a hidden layer is better with SMOTE after both. If you tuned one setting after
+# the other, you would miss this. The bars are standard errors over only three folds, so
+# this is no proof.
 
 results = pd.DataFrame(search.cv_results_)
 results["net"] = results["param_estimator__net__module__hidden"].map(

@@ -2,19 +2,19 @@
 Label images with a CLIP model
 ==============================
 
-A pool of unlabelled images, some rare classes, and a CLIP model with a prediction for
-every image. These predictions and the labels so far determine together which images a
-person should label next; one answer in five is wrong.
+A pool of images has no labels, and some classes are rare. A CLIP model predicts a class
+for every image. These predictions and the labels so far decide together which images a
+person should look at next. One answer in five is wrong.
 
-The images are the handwritten digits of scikit-learn. So that the example runs without
-a network, its CLIP model is trained here, on other digits, with captions of which a
-third is wrong: this prior is made, not found. For your own images, use a model from the
-hub instead: ``OpenCLIPEncoder("ViT-B-32", pretrained="laion2b_s34b_b79k")``.
+The images are the handwritten digits of scikit-learn. To run without a network, the
+example trains its own CLIP model on other digits, with captions of which a third is
+wrong. For your own images, use a model from the hub instead:
+``OpenCLIPEncoder("ViT-B-32", pretrained="laion2b_s34b_b79k")``.
 """
 
 # %%
-# The pool has few nines and many zeros, like real pools. The samples left for
-# pretraining are never used again.
+# The pool has few nines and many zeros, as real pools do. The other images are used for
+# pretraining and never shown again.
 
 import json
 import tempfile
@@ -64,7 +64,8 @@ print(pd.Series(y_pool).value_counts().to_dict())
 
 # %%
 # A foundation model for digits: a tiny CLIP learns which caption belongs to which
-# image. It is saved like any open_clip model, and loaded without running pickled code.
+# image. It is saved like any open_clip model and loaded again without running pickled
+# code.
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -105,8 +106,8 @@ preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"}
 save_file(clip.state_dict(), folder / "open_clip_model.safetensors")
 
 # %%
-# The encoder accepts raw images and is a step of a pipeline; each image is embedded
-# once. Without labels, the descriptions alone distinguish the digits to some extent.
+# The encoder takes raw images and is a step of a pipeline. Images are embedded once.
+# Before any label, the descriptions alone tell the digits apart to some extent.
 
 encoder = OpenCLIPEncoder(folder)
 prior = ZeroShotPrior(
@@ -121,7 +122,7 @@ together = make_pipeline(encoder, CoDecisionClassifier(small_model, prior))
 alone = make_pipeline(encoder, small_model)
 
 # %%
-# Three ways to spend 120 labels, of which every fifth is wrong.
+# Three ways to spend 120 labels. Every fifth answer is wrong.
 
 ways = {
     "co-decision": (together, CoDecisionQuery()),
@@ -140,13 +141,13 @@ records = compare_strategies(
 print(records.groupby(["strategy", "n_labels"])["balanced_accuracy"].mean().unstack(0))
 
 # %%
-# The curves, and the queries of the co-decision: the images of the first rounds with
-# their answers. Answers that both models find unlikely are red.
+# The curves, and what a loop of the co-decision asks about: the images of the first
+# rounds with the answers they got. Answers that both models find improbable are red.
 #
-# The prior is worth more than 120 answers here, and accounts for nearly all of the
-# co-decision's lead. The first answers even reduce accuracy: ten of them, some wrong,
-# are not enough to distinguish a good prior from a bad one. Later, the co-decision is
-# about as good as the prior alone, and not clearly better.
+# Here, the prior is worth more than 120 answers, and nearly all of the lead of the
+# co-decision comes from it. The first answers even cost something: ten of them, some
+# wrong, are too few to tell a good prior from a bad one. Later the co-decision is about
+# as good as the prior alone, and not clearly better.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(12, 4.6), layout="constrained", width_ratios=[1, 1.1]

@@ -2,18 +2,20 @@
 A long tail: which samples are queried
 ======================================
 
-Some classes have twenty times as many samples as others. Random samples mostly come
-from the large ones, so the small ones stay unknown. A query can do better than chance:
-it can prefer uncertain samples and give small classes more weight.
+Some classes have twenty times as many samples as others. Random samples mostly belong
+to the large classes, so the model learns little about the small ones. A query can do
+better: it can look for what the model does not know, and give small classes more
+weight.
 
-The plot shows which samples were queried, and the effect on the rare classes.
+The picture shows which topics were asked about, and what that does for the rare
+classes.
 """
 
 # %%
 # The data
 # --------
 # First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
-# The topics are imbalanced by nature; nothing was removed.
+# The topics differ in size by nature; nothing was removed.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +43,8 @@ print(sizes.to_dict())
 # %%
 # Three ways to ask
 # -----------------
-# The co-decision, its query without the prior, and the two common baselines.
+# The co-decision, its query without the prior, and the two strategies that everybody
+# knows.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(docs.class_descriptions)
@@ -55,8 +58,8 @@ ways = {
 # %%
 # The loops
 # ---------
-# 160 labels, 20 per round, on three splits into pool and held-out texts. Recall of the
-# rare classes is the mean over the smallest third of them.
+# 160 labels, 20 per round, on three splits into pool and held-out texts. The recall of
+# the rare classes is the mean over the smallest third of them.
 
 records, asked = [], []
 for seed in range(3):
@@ -78,15 +81,15 @@ print(asked.round(1))
 # %%
 # The picture
 # -----------
-# Left: the share of each topic that was queried. Random sampling queries a seventh of
-# every topic, up to chance. Both strategies query less of the largest topic, and
-# somewhat more of the rare ones, taken together.
+# Left: the share of each topic that was asked about. Random sampling asks about a
+# seventh of every topic, apart from chance. Both queries ask less about the largest
+# topic, and somewhat more about the rare ones together.
 #
-# Right: the co-decision knows the rare topics in advance, from their descriptions. This
-# accounts for nearly all of its lead: without the prior, its query is not better than
-# margin sampling here, and with the last labels not even better than chance. The topics
-# below the dashed line are the rare ones; each has 5 to 14 held-out texts, so the
-# curves are rough. Bands are standard errors over the splits.
+# Right: the co-decision knows the rare topics from their descriptions before it asks.
+# Nearly all of its lead comes from this. Without the prior, its query is not better
+# than margin sampling here, and with the last labels not even better than random
+# sampling. The topics below the dashed line are the rare ones. Each has 5 to 14 texts
+# held out, so the curves are rough. Bands are standard errors over the splits.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.8), layout="constrained", width_ratios=[1, 1.15]

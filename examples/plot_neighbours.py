@@ -2,19 +2,19 @@
 Finding a class through its neighbours
 ======================================
 
-Thousands of unlabelled texts still carry information: the foundation model shows which
-of them belong together. A `NeighborGraph` of the pool spreads the few labels to similar
-texts.
+Thousands of texts have no label, but they still carry information: the foundation model
+recognises which of them belong together. With a `NeighborGraph` of the pool, the few
+labels spread to similar texts.
 
-Here the class descriptions are useless, and every topic has three labels, which is
-little for the small model alone.
+In this example, the class descriptions are useless, and every topic has three labels.
+That is too little for the small model alone.
 """
 
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic;
-# three texts of each are labelled.
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
+# Three texts of each topic are labelled.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,8 +44,8 @@ others = np.setdiff1d(np.arange(len(texts)), labelled)
 # %%
 # With and without the neighbours
 # -------------------------------
-# The graph is fitted on the pool, which needs no labels. The two classifiers are
-# otherwise the same: what they learn from the labels does not depend on the graph.
+# The graph is fitted on the pool, which takes no label. Otherwise the two classifiers
+# are the same: trust, temperature and noise are learned without the graph.
 
 graph = NeighborGraph().fit(Z)
 small_model = LogisticRegression(class_weight="balanced")
@@ -66,8 +66,8 @@ print(f"The neighbours' weight is {models['with neighbours'].neighbor_weight_:.2
 # %%
 # One neighbourhood
 # -----------------
-# The topic that gained most, and one of its texts that was found only with the
-# neighbours: what are its neighbours, and which of them have a label?
+# We take the topic that gained most, and one of its texts that only the neighbours
+# classify correctly. Which texts are its neighbours, and which of them have labels?
 
 classes = models["without"].classes_
 recall = pd.DataFrame(
@@ -95,8 +95,9 @@ for node in graph.sample_indices_[near[0]]:
 # %%
 # The picture
 # -----------
-# Recall of each topic without the neighbours (open) and with them (filled). Not every
-# topic gains: one that overlaps with another topic loses some samples to it.
+# The recall of each topic without the neighbours (open) and with them (filled). Not
+# every topic gains. A topic that lies among the samples of another one loses some
+# samples to it.
 
 order = gain.sort_values().index
 figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")

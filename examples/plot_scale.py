@@ -2,17 +2,17 @@
 A large pool on disk
 ====================
 
-A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. From a
-pool of more than 4,096 samples, it draws 2,048 candidates that represent the rest. How
-long does a query take as the pool grows, and what is lost by drawing candidates?
+A pool need not fit into memory: ``CoDecisionQuery`` reads it once, in blocks. If a pool
+has more than 4,096 samples, the query draws 2,048 candidates that represent it. How
+long does a query take as the pool grows, and what do the candidates lose?
 """
 
 # %%
 # A pool of 200,000 rows
 # ----------------------
 # Real embeddings of 1,525 texts, shortened by a random projection and repeated with
-# noise. They are written to a file, block by block, and memory-mapped: at most one
-# block is in memory at any time.
+# some noise until there are enough. They are written to a file, block by block, and
+# opened memory-mapped. There is never more than one block in memory.
 
 import tempfile
 from pathlib import Path
@@ -47,8 +47,8 @@ print(f"{path.stat().st_size / 2**20:.0f} MiB on disk, {type(pool).__name__}")
 # %%
 # One query at four sizes
 # -----------------------
-# Any fitted classifier can be the learner. 100 samples are queried, also with modAL's
-# margin sampling and the same model for comparison.
+# Any fitted classifier can be the learner. We ask for 100 samples, and for comparison
+# also with modAL's margin sampling and the same model.
 
 model = LogisticRegression(max_iter=1000).fit(Z[::10], docs.target[::10])
 strategies = {
@@ -65,11 +65,12 @@ times = pd.DataFrame(times).pivot(index="rows", columns="strategy", values="s")
 print(times.round(2))
 
 # %%
-# What drawing candidates costs
-# -----------------------------
-# On 4,000 rows, the exact query is feasible (``max_candidates=None``). The query only
-# covers the pool (``sharpness=0, balance=0``), so coverage measures the loss. Five
-# seeds each; random picks are the lower bound.
+# What the candidates lose
+# ------------------------
+# On 4,000 rows, the exact query (``max_candidates=None``) is fast enough for a
+# comparison. We tell the query only to cover the pool (``sharpness=0, balance=0``), so
+# the coverage shows what is lost. There are five seeds for each number of candidates.
+# Random picks are the lower limit.
 
 small_pool = np.asarray(pool[:4_000])
 WIDTH = 0.5
@@ -102,11 +103,12 @@ print(lost.groupby("candidates", sort=False)["coverage"].mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: a hundred times the rows take at most a few times as long. The greedy part uses
-# 2,048 candidates of the larger pools; only reading and scoring grow. Margin sampling
-# is faster, as it only scores and sorts. (Times are those of the machine that built
-# this page.) Right: fewer candidates cover less of the pool. 2,048 of 4,000 are close
-# to all of them, a few hundred are not. Dots are the seeds.
+# Left: with a hundred times the rows, a query takes at most a few times as long. In
+# larger pools, the greedy part looks only at 2,048 candidates; the time for reading and
+# scoring grows. Margin sampling is faster, because it only scores and sorts. (The
+# seconds depend on the machine that made this page.) Right: fewer candidates cover less
+# of the pool. 2,048 of 4,000 are close to all of them, a few hundred are not. Dots are
+# the seeds.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.plot(times["co-decision"], "o-", color="#0072B2", label="CoDecisionQuery")

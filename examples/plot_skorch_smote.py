@@ -2,16 +2,16 @@
 A net with SMOTE in every round
 ===============================
 
-Resampling is part of the model, so it belongs in the loop: every round trains a net on
-the labels so far, balanced by SMOTE. But SMOTE looks for neighbours inside a class, and
-in the first rounds a class may have one label. ``SafeSampler`` resamples the classes
-that are large enough, and leaves the rest unchanged.
+Resampling is part of the model, so it belongs in the loop: every round balances the
+labels so far with SMOTE and trains a net on them. But SMOTE looks for neighbours within
+a class, and in the first rounds some classes have one label. ``SafeSampler`` resamples
+what SMOTE can handle and leaves the rest unchanged.
 """
 
 # %%
 # The data
 # --------
-# Six topics of docstrings of scipy, numpy and scikit-learn; the largest has 22 times as
+# Six topics of docstrings of scipy, numpy and scikit-learn. The largest has 22 times as
 # many texts as the smallest.
 
 import matplotlib.pyplot as plt
@@ -42,8 +42,8 @@ print(pd.Series(y).value_counts().to_dict())
 # %%
 # Why SMOTE needs help
 # --------------------
-# Twenty random labels, as in a first round. SMOTE fails on all of them because of one
-# class with a single label; ``SafeSampler`` skips only this class.
+# Twenty random labels, as in a first round. SMOTE refuses all of them because one class
+# has a single label. ``SafeSampler`` leaves out only that class.
 
 rng = np.random.RandomState(0)
 first = rng.choice(len(y), 20, replace=False)
@@ -62,7 +62,7 @@ print("passed by:", sampler.passed_classes_)
 # Two models
 # ----------
 # A skorch net on the embeddings, with and without SMOTE before it. It knows all topics
-# from the start, whether or not they have labels.
+# from the start, whichever have labels.
 
 net = NetClassifier(
     "mlp",
@@ -80,8 +80,8 @@ models = {
 # %%
 # The loops
 # ---------
-# Both are trained again in every round and query their own labels. Recall is recorded
-# for the three large and the three small topics.
+# Both models are trained again in every round and choose their own labels. We record
+# the recall of the three large and the three small topics.
 
 
 def mean_recall(of):
@@ -115,11 +115,11 @@ print(
 # %%
 # The picture
 # -----------
-# Left: the training samples of the net after those twenty labels. Right: the effect of
-# SMOTE on the three small topics. It does not help here: the net without it is as good,
-# and in some rounds better. SMOTE can only mix known samples. And both loops query
-# their own labels, with a strategy that favours small classes itself, so there is less
-# imbalance to correct. Bands are standard errors over three splits.
+# Left: what the net is trained on after those twenty labels. Right: what SMOTE changes
+# for the three small topics. It does not help here: the net without it is as good, and
+# in some rounds better. SMOTE can only mix samples that have labels already. Both loops
+# also choose their own labels with a query that looks for small classes, so there is
+# less to balance. Bands are standard errors over three splits.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.barh(topics, before, color="#0072B2", label="labelled")

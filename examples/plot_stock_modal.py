@@ -2,17 +2,17 @@
 In modAL's own ActiveLearner, on raw text
 =========================================
 
-``CoDecisionQuery`` is a query strategy of modAL like any other: the stock
-``ActiveLearner`` accepts it directly. Here the learner is a pipeline from raw text to
-co-decision, and only the query strategy changes. So the curves show the effect of the
-query alone, with the same prior for all.
+``CoDecisionQuery`` is a query strategy for modAL like any other: the stock
+``ActiveLearner`` accepts it unchanged. In this example, the learner holds a pipeline
+from raw text to co-decision, and only the query strategy differs. The curves therefore
+show what the query alone is worth if all strategies have the prior.
 """
 
 # %%
 # Raw texts
 # ---------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic: 16
-# of them, unequally common.
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic.
+# There are 16 topics of different sizes.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,8 +40,8 @@ X, y = docs.data, docs.target
 # %%
 # The learner
 # -----------
-# Each text is embedded once and then read from the cache, however often the pipeline
-# needs it. The prior is fitted on the pool, which needs no labels.
+# A text is embedded once and then comes from the cache, however often the pipeline sees
+# it. The prior is fitted on the pool, which needs no labels.
 
 encoder = SentenceTransformerEncoder()
 
@@ -63,8 +63,8 @@ def make_learner(query_strategy, X_pool):
 # %%
 # Query and teach
 # ---------------
-# The two calls of modAL. The learner starts without labels; modAL's own functions need
-# a fitted learner, so ``ModALQuery`` gives them a random first batch.
+# These are the two calls of modAL. The learner starts without any label. modAL's own
+# functions need a fitted learner, so ``ModALQuery`` gives them a random first batch.
 
 
 def run(query_strategy, X_pool, y_pool, X_test, y_test):
@@ -86,7 +86,7 @@ def run(query_strategy, X_pool, y_pool, X_test, y_test):
 # %%
 # Three strategies
 # ----------------
-# Three splits into pool and held-out texts.
+# We use three splits into pool and held-out texts.
 
 records = []
 for seed in range(3):
@@ -107,11 +107,11 @@ print(records.groupby(["n_labels", "strategy"])["balanced_accuracy"].mean().unst
 # %%
 # The picture
 # -----------
-# The first batch of ``CoDecisionQuery`` is a little worse here than the random one that
-# the others start from. In the second half, it is ahead of both on average, of margin
-# sampling by about a point. Splits differ more than strategies (bands are standard
-# errors over the three splits). With a prior this good, a query strategy has little
-# left to gain.
+# The first batch of ``CoDecisionQuery`` is a little worse here than the random one from
+# which the others start. In the second half, it is ahead of both on average, and ahead
+# of margin sampling by about a point. The splits differ more than the strategies (bands
+# are standard errors over the three splits). With a prior as good as this one, a query
+# strategy has little left to gain.
 
 LearningCurveDisplay.from_records(records)
 plt.title("The query alone: same learner, same prior")

@@ -2,15 +2,15 @@
 When to stop asking
 ===================
 
-``StabilizedPredictions`` stops a loop when new labels no longer change the model's
-predictions. It needs no labels of its own. Where does it stop, on easy data and
-with wrong labels, and what would the saved labels have gained?
+``StabilizedPredictions`` stops a loop when new labels no longer change the predictions
+of the model. It needs no labels of its own. Where does it stop, on easy data and with
+wrong labels? And what would the labels that it saves have gained?
 """
 
 # %%
 # The data
 # --------
-# The handwritten digits of scikit-learn: images of 8 x 8 pixels, ten classes.
+# The handwritten digits of scikit-learn: images of 8 x 8 pixels in ten classes.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -28,7 +28,7 @@ X = X / 16
 # %%
 # A loop that stops by itself
 # ---------------------------
-# ``budget`` is the upper limit. The rule explains why it stopped.
+# ``budget`` is the most that the loop may spend. The rule says why it stopped.
 
 
 def make_loop(noise, seed):
@@ -51,10 +51,10 @@ loop = make_loop(noise=0, seed=0).fit(X_pool, y_pool, eval_set=(X_test, y_test))
 print(f"{len(loop.labels_)} labels: {loop.stopping_.decision_.reason}")
 
 # %%
-# Continue, to see what was missed
-# --------------------------------
-# ``warm_start`` lets the same loop continue from its labels. Three splits, with right
-# labels and with every fourth label wrong.
+# Go on, to see what was missed
+# -----------------------------
+# With ``warm_start``, the same loop continues from its labels. We use three splits,
+# with right labels and with every fourth label wrong.
 
 curves, stops = [], []
 for noise in [0, 0.25]:
@@ -80,13 +80,14 @@ print(stops.round(3))
 # %%
 # The picture
 # -----------
-# Left: every line is a run up to the full budget; the mark shows where it would have
-# stopped. Right: the loss at this point, compared with 500 labels.
+# Left: every line is a run to the end, and the mark shows where it would have stopped.
+# Right: what is given up by stopping there, compared with 500 labels.
 #
-# With right labels it stops after about a quarter of the 500 labels. With wrong labels,
-# predictions keep changing, so it continues for longer, as it should. In both cases,
-# predictions stabilise before the curve does, which costs a few points. The rule knows
-# when the model has stabilised, not how good it is. A higher ``threshold`` stops later.
+# With right labels, it stops after about a quarter of the 500 labels. With wrong
+# labels, the predictions keep changing, so it goes on longer, as it should. In both
+# cases, the predictions settle before the curve does, and a few points are given up.
+# The rule knows when the model has settled, not how good it is. A higher ``threshold``
+# stops later.
 
 colours = {0: "#0072B2", 0.25: "#D55E00"}
 names = {0: "right labels", 0.25: "a quarter wrong"}

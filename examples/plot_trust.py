@@ -2,12 +2,12 @@
 How trust changes with more labels
 ==================================
 
-The prior and the small model predict together. The weight of the prior is its *trust*,
-from 0 to 1. It starts low, and grows when the labels show that the prior predicts them.
-This prior is a good one.
+The prior and the small model decide together. The weight of the prior is its *trust*,
+from 0 to 1. The prior has to earn it: trust starts low and grows when the labels show
+that the prior predicts them. The prior in this example is a good one.
 
-The example looks inside a loop, at attributes after every round: ``trust_``,
-``prior_evidence_``, and the accuracy of each model without the other.
+The example looks inside a loop, at what the model reports after every round:
+``trust_``, ``prior_evidence_``, and how good each half is without the other.
 """
 
 # %%
@@ -47,8 +47,8 @@ model = CoDecisionClassifier(small_model, prior)
 # %%
 # What to write down in every round
 # ---------------------------------
-# ``scoring`` accepts any function of the model and the held-out samples, so the
-# learning curve can also record the state of the model.
+# ``scoring`` takes any functions of the model and the held-out samples, so the learning
+# curve can also record attributes of the model.
 
 
 def score_half(proba, model, y):
@@ -89,17 +89,17 @@ print(curves.mean().round(2))
 # %%
 # The picture
 # -----------
-# Above: with 16 topics, the first few dozen labels are too few to show whether the
-# prior helps. Then they make it nearly certain, and trust grows. Both are estimated
-# from scratch in every round, so single rounds can fluctuate. Trust does not reach 1,
-# since the small model also improves and shares the weight.
+# Above: with 16 topics, the first few dozen labels are too few to tell whether the
+# prior helps. More labels then make it nearly certain, and trust has grown. Both are
+# estimated from scratch in every round, so a single round can change them. Trust does
+# not reach 1, because the small model improves too and gets its share of the weight.
 #
-# Below: the co-decision starts above the prior, and rises. The small model starts high,
-# too, because the prior already helps it: the descriptions are among its training
-# samples. It keeps learning, and with the last labels it comes close to the
-# co-decision, since a fixed prior cannot help forever. What still improves the
-# co-decision is the pool: labels spread to similar texts
-# (:class:`~cofm_sklearn.NeighborGraph`). Bands are the range over the splits.
+# Below: the co-decision starts above the prior and rises. The small model starts high,
+# too, because it uses the prior already: the descriptions are among its training
+# samples. It goes on learning, and with the last labels it comes close to the
+# co-decision, since a prior that does not change cannot help for ever. The pool still
+# makes a difference: a loop knows it, so labels spread to similar texts
+# (:class:`~cofm_sklearn.NeighborGraph`). Bands show the range over the splits.
 
 colours = {
     "trust": "#000000",

@@ -3,10 +3,11 @@ When the prior is useless
 =========================
 
 What if the foundation model knows nothing about your classes, or their descriptions are
-wrong? Here every topic gets the description of another one, so the prior is confidently
-wrong. The labels have to reveal this, and the loop has to cope without the prior.
+wrong? In this example, every topic gets the description of another one, so the prior is
+confidently wrong. The labels have to reveal that, and the loop has to do without the
+prior.
 
-Three loops are compared: with the right descriptions, with swapped ones, and with no
+We compare three loops: with the right descriptions, with swapped ones, and with no
 prior at all.
 """
 
@@ -56,7 +57,7 @@ for descriptions in (docs.class_descriptions, swapped):
 # -----------
 # 96 labels, 12 per round, on three splits into pool and held-out texts. The learning
 # curve also records trust, the weight of the prior. Its first point is the model
-# without labels, where the prior alone predicts.
+# without any label, for which the prior decides alone.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 models = {
@@ -97,11 +98,11 @@ for score in scoring:
 # %%
 # The picture
 # -----------
-# Above: without labels there is only the prior, and the swapped one is worse than
-# chance (0.06). After the first batch, trust in it is nearly gone, but its descriptions
-# have been training samples of the small model so far: for a few batches, progress is
-# slower. Then its curve is no worse than that of the loop without a prior, here even
-# above it.
+# Above: without labels, there is only the prior, and the swapped one is worse than
+# guessing (0.06). After the first batch, it has almost no trust left. But until then,
+# its descriptions were training samples of the small model, so the start is slower for
+# a few batches. After that, the curve is no worse than that of the loop without a
+# prior, and here even above it.
 #
 # Below: trust. This caution also affects the right descriptions: trust in them falls as
 # well, and recovers when the labels have confirmed them. Meanwhile they help as

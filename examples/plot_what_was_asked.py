@@ -2,15 +2,16 @@
 What was queried, and why
 =========================
 
-You can watch a query strategy at work. Here is a map of the pool, with the queries of
-each round and the utility of every text that was not queried.
+You can watch a query strategy while it works. This example shows the pool on a map,
+with the samples that were asked about in each round, and how useful the query found
+every other text.
 """
 
 # %%
 # The data
 # --------
-# Five imbalanced topics of docstrings of scipy, numpy and scikit-learn. The prior is a
-# description of each topic.
+# Five topics of docstrings of scipy, numpy and scikit-learn, of different sizes. The
+# prior reads a description of each topic.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,9 +46,9 @@ model = fit_to_pool(
 # %%
 # Three rounds by hand
 # --------------------
-# The loop is a few lines: the query uses the pool and the model, the labels come from
-# the true classes, and the model is trained again. ``return_utilities`` returns the
-# utility of each text when the first one of the batch was picked.
+# The loop is a few lines: the query sees the pool and the model, the true labels
+# answer, and the model is trained again. ``return_utilities`` returns how useful each
+# text was when the first one of the batch was picked.
 
 strategy = CoDecisionQuery(n_instances=12, random_state=0)
 labelled = np.empty(0, dtype=int)
@@ -74,7 +75,7 @@ for number, this in enumerate(rounds, start=1):
 # %%
 # Where the two models differ
 # ---------------------------
-# After 36 labels: the texts about which prior and small model disagree most.
+# These are the texts about which prior and small model disagree most after 36 labels.
 
 small, prior_says = model.small_model_proba(Z), model.prior_proba(Z)
 differ = small.argmax(axis=1) != prior_says.argmax(axis=1)
@@ -93,23 +94,23 @@ for i in np.argsort(-distance)[:5]:
 # %%
 # A map of the pool
 # -----------------
-# t-SNE places texts with similar embeddings close to each other. It is only for
-# illustration: the query works in all 384 dimensions.
+# t-SNE puts texts with similar embeddings near each other. It is only for the picture:
+# the query works in all 384 dimensions.
 
 place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 
 # %%
 # The picture
 # -----------
-# Shades of blue: the utility of each text. Round 1 knows nothing, so all texts have
-# about the same utility, those in dense regions a little more, and the picks spread.
-# Later, texts near a label have little utility, and so do texts about which the small
-# model is confident.
+# Shades of blue show how useful each text was to the query. In round 1 nothing is
+# known, so all texts are about equally useful, those among many others a little more,
+# and the picks spread. Later, texts near a label are less useful, and so are texts
+# about which the small model is certain.
 #
-# The last map shows the true classes, and where the two models disagree. That is mostly
-# inside the largest topic, part of which the prior assigns to another one. The query
-# does not look for disagreement: it picks texts about which the small model is
-# uncertain and that have no label nearby.
+# The last map shows the true topics, and where the two models disagree. This is mostly
+# inside the largest topic, part of which the prior takes for another one. The query
+# does not look for disagreement: it asks where the small model is uncertain and nothing
+# near is labelled.
 
 markers = dict(zip(topics, "osD^v"))
 colours = dict(zip(topics, ["#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#009E73"]))

@@ -2,19 +2,20 @@
 Find the wrong labels
 =====================
 
-People make mistakes. Here one answer in five is wrong: it is the topic most similar to
-the right one, and it is unknown which answers these are. The co-decision estimates for
-every label how likely it is right. It uses two witnesses: the prior, which has never
-seen a label, and the small model, which has not seen the label it judges.
+People make mistakes. In this example, one answer in five is wrong and names the topic
+that is most similar to the right one. Nobody knows which answers these are. The
+co-decision estimates for every label how probable it is that the label is right. It
+uses two models: the prior, which has never seen a label, and the small model, which has
+not seen the label that it judges.
 
-Are the suspects really wrong, and what is it worth to know?
+Are the suspects really the wrong ones, and what do you gain by knowing them?
 """
 
 # %%
 # The data
 # --------
-# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic;
-# these are the eight largest.
+# First lines of docstrings of scipy, numpy and scikit-learn. The label is the topic. We
+# use the eight largest topics.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,11 +66,11 @@ print(f"{wrong.sum()} of {len(given)} labels are wrong")
 # %%
 # Judge the labels
 # ----------------
-# ``label_quality_`` is the probability that a label is right. Whether any labels are
-# wrong at all is inferred from all of them together, using both models. So the small
-# model must be able to make confident predictions: with the default ``C=1`` its
-# probabilities on these embeddings are so flat that, for this draw, all labels count as
-# right.
+# ``label_quality_`` is the probability that a label is right. Whether there are wrong
+# labels at all is decided for all labels together, from the predictions of both models.
+# This only works if the small model can be certain. With the default ``C=1``, its
+# probabilities on these embeddings are so similar that for this draw all labels count
+# as right.
 
 small_model = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(descriptions).fit(Z[pool])
@@ -85,8 +86,8 @@ print(f"{len(suspects)} suspects, {wrong[suspects].sum()} of them are wrong")
 # %%
 # The worst suspects
 # ------------------
-# The given label, the prediction of each model, and how likely the label is right. The
-# darker a cell, the less likely its model finds the label.
+# The table shows the given label, the prediction of each model, and how probable it is
+# that the label is right. The darker a cell, the less its model believes the label.
 
 display = SuspectsDisplay.from_estimator(
     model, Z[labelled], given, samples=texts[labelled], n_suspects=8
@@ -97,7 +98,7 @@ plt.show()
 # %%
 # What is taken for what
 # ----------------------
-# Left the model's estimate, right the truth.
+# Left: the confusion that the model estimates. Right: the true one.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
 believed = NoiseMatrixDisplay.from_estimator(model, ax=left)
@@ -109,10 +110,10 @@ plt.show()
 # %%
 # What it is worth
 # ----------------
-# Five draws of labels. How many wrong labels are found by reviewing the least likely
-# ones first, with both witnesses or with the small model alone? And how good is the
-# co-decision if it trusts every label, weights labels by their quality (the default),
-# or gets the suspects corrected by a review?
+# We use five draws of labels. How many wrong labels do you find if you check the least
+# probable labels first, judged by both models or by the small model alone? And how good
+# is the co-decision if it takes every label for right, weights labels by their quality
+# (the default), or gets the suspects corrected by a second look?
 
 found, scores = [], []
 for seed in range(5):
@@ -153,9 +154,10 @@ print(scores.mean().round(3))
 # %%
 # The picture
 # -----------
-# Left: reviewing the 48 least likely labels, a fifth of all, finds most of the wrong
-# ones. Even the best order must review as many labels as are wrong. Right: balanced
-# accuracy on held-out texts, a dot per draw and a bar for the mean.
+# Left: if you check the 48 least probable labels, a fifth of all, you find most of the
+# wrong ones. Even a perfect order cannot find them with fewer checks than there are
+# wrong labels. Right: the balanced accuracy on held-out texts, with a dot per draw and
+# a bar for the mean.
 
 found = pd.concat(found, axis=1).T.groupby(level=0).mean().T
 print(found.loc[[24, 48, 72, 96]].round(2))

@@ -19,9 +19,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
 
 
-def test_examples_run_as_printed(tmp_path):
-    # One process, as the second example goes on from the first; a file, so that
-    # joblib's processes can be started from it.
+def test_example_runs_as_printed(tmp_path):
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks("python")))
     done = subprocess.run(
@@ -33,12 +31,11 @@ def test_examples_run_as_printed(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    label, best = done.stdout.splitlines()
-    assert label == "['special']"
-    assert set(re.findall(r"'(\w+)'", best)) == {
-        "query_strategy__balance",
-        "estimator__estimator__C",
-    }
+    assert done.stdout.splitlines() == ["['special']"]
+
+
+def test_it_is_short():
+    assert len(README.read_text().splitlines()) <= 120
 
 
 def test_commands_name_extras_that_exist():

@@ -1,0 +1,169 @@
+"""Which results are older than the code that they measure?
+
+    python -m benchmarks.freshness [--files] [--write]
+
+Compares the code that a benchmark imports, as it is now, with the code at the commit in
+which its figures were last written. Comments, docstrings and the texts of errors do not
+count. Names the results that are stale, and with ``--files`` what has changed. That is
+all: the exit code is 0. ``--write`` puts the commits into benchmarks/results/README.md.
+"""
+
+import argparse
+import ast
+import re
+import subprocess
+import textwrap
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = "benchmarks/results/README.md"
+OURS = ("benchmarks", "cofm_sklearn")
+# Checks of input, files and repairs of modAL: they decide nothing in a run that works.
+LEFT_OUT = ("cofm_sklearn/utils/", "cofm_sklearn/compat/")
+_ROW = re.compile(r"^\| (`[^|]+?) \| (`python -m ([\w.]+)[^|]*) \| ([^|]*) \|.*$", re.M)
+
+
+def git(*arguments, root=ROOT):
+    """Return what git prints."""
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def results(text):
+    """Return the patterns of files and the module of each row of the table."""
+    return [(re.findall(r"`([^`]+)`", m[1]), m[3]) for m in _ROW.finditer(text)]
+
+
+def written_in(patterns, root=ROOT):
+    """Return the commit, and its day, in which figures were last written.
+
+    The figures are in tables: a report may have been worded again since.
+    """
+    folder = root / TABLE
+    files = sorted({f for p in patterns for f in folder.parent.glob(p)})
+    tables = [f for f in files if f.suffix in (".csv", ".json")]
+    tables = [f for f in tables if not f.name.endswith(".machine.json")] or files
+    names = [f.relative_to(root).as_posix() for f in tables]
+    found = git("log", "-1", "--format=%h %cs", "--", *names, root=root).split()
+    return tuple(found) if found else None
+
+
+def defining(module, name):
+    """Return the module that defines what is imported from another module."""
+    if find_spec(module).submodule_search_locations is not None:
+        if find_spec(f"{module}.{name}"):
+            return f"{module}.{name}"
+        # A package only hands on what its modules define.
+        made = getattr(getattr(import_module(module), name), "__module__", None)
+        return made if made and made.startswith(OURS) else module
+    return module
+
+
+def imports(tree):
+    """Return the imports of our names, those of programs in strings included."""
+    found = []
+    for node in ast.walk(strip(tree)):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(OURS):
+            found.append(node)
+        if isinstance(node, ast.Constant) and "\nfrom cofm_" in str(node.value):
+            found += imports(ast.parse(textwrap.dedent(node.value)))
+    return found
+
+
+def code_of(module):
+    """Return the files of a module and of all that it imports of ours, as paths."""
+    todo, seen, files = [module], set(), set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if find_spec(name).submodule_search_locations and find_spec(f"{name}.__main__"):
+            todo.append(f"{name}.__main__")
+        path = Path(find_spec(name).origin)
+        files.add(path.relative_to(ROOT).as_posix())
+        for node in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            todo += [defining(node.module, alias.name) for alias in node.names]
+    return sorted(file for file in files if not file.startswith(LEFT_OUT))
+
+
+def strip(tree):
+    """Take docstrings and the texts of errors out of a syntax tree; return it."""
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args = []
+    return tree
+
+
+def essence(source):
+    """Return code without comments, docstrings and the texts of errors."""
+    return ast.dump(strip(ast.parse(source)))
+
+
+def changed_since(commit, files, root=ROOT):
+    """Return those of some files whose code is not what it was at a commit."""
+    names = git("diff", "--name-only", commit, "--", *files, root=root).split()
+    changed = []
+    for name in names:
+        path = root / name
+        before = subprocess.run(
+            ["git", "-C", str(root), "show", f"{commit}:{name}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        new = path.read_text(encoding="utf-8")
+        if before.returncode or essence(before.stdout) != essence(new):
+            changed.append(name)
+    return changed
+
+
+def write_commits(text, root=ROOT):
+    """Return the table with the commits in its last column."""
+
+    def fill(match):
+        made = written_in(re.findall(r"`([^`]+)`", match[1]), root=root)
+        commit = " of ".join(
+            f"`{w}`" if k == 0 else w for k, w in enumerate(made or ())
+        )
+        return f"| {match[1]} | {match[2]} | {match[4]} | {commit} |"
+
+    return _ROW.sub(fill, text)
+
+
+def main(arguments=None):
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", action="store_true", help="list what has changed")
+    parser.add_argument(
+        "--write", action="store_true", help=f"put commits into {TABLE}"
+    )
+    options = parser.parse_args(arguments)
+    table = ROOT / TABLE
+    text = table.read_text(encoding="utf-8")
+    if options.write:
+        table.write_text(write_commits(text), encoding="utf-8")
+    for patterns, module in results(text):
+        made = written_in(patterns)
+        if made is None:
+            print(f"{patterns[0]}: not committed")
+            continue
+        changed = changed_since(made[0], code_of(module))
+        state = (
+            f"stale, {len(changed)} files changed since" if changed else "current, of"
+        )
+        print(f"{patterns[0]}: {state} {made[0]} ({made[1]})")
+        if options.files:
+            print("\n".join(f"    {name}" for name in changed))
+
+
+if __name__ == "__main__":
+    main()
