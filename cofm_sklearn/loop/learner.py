@@ -21,7 +21,7 @@ from cofm_sklearn.query.base import (
     rng_of_round,
 )
 from cofm_sklearn.query.co_decision import CoDecisionQuery
-from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.labels import check_targets
 from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
@@ -324,10 +324,8 @@ def _untrained_copy(estimator):
 
 
 def _check_taught(X, y):
-    X, y = check_pool(X, "X"), check_labels(y)
-    if n_rows(X) != len(y):
-        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
-    return X, y
+    X = check_pool(X, "X")
+    return X, check_targets(X, y)
 
 
 def _below(known, X):

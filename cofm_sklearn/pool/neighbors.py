@@ -22,6 +22,7 @@ from cofm_sklearn.utils.validation import (
     check_unit_embeddings,
     is_fitted,
     is_numeric,
+    set_features,
     take_rows,
 )
 
@@ -192,8 +193,7 @@ class NeighborGraph(BaseEstimator):
         self.X_, self.embeddings_ = take_rows(X, kept), Z
         self.sample_indices_ = kept if rows is None else rows[kept]
         self.neighbors_ = candidates[:, : self.n_neighbors]
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
+        set_features(self)
         if is_numeric(X):
             _check_n_features(self, X, reset=True)
             _check_feature_names(self, X, reset=True)

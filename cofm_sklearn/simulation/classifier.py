@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
@@ -23,7 +22,7 @@ from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import score_predictions
 from cofm_sklearn.simulation.oracle import ExactOracle
-from cofm_sklearn.utils.labels import align_proba, check_labels, ravel_labels
+from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
     allows_nan,
@@ -32,6 +31,7 @@ from cofm_sklearn.utils.validation import (
     check_raw,
     is_numeric,
     n_rows,
+    set_features,
     take_rows,
 )
 
@@ -229,10 +229,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """
         seen = copy(self)  # so that a refused fit changes nothing
         X = seen._check_X(X, reset=True)
-        y = check_labels(y, warn=True)
-        check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        y = check_targets(X, y)
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -292,10 +289,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     # Only complete rounds are kept, whatever ends the loop.
                     self._publish(learner, oracle, stopping, y, asked, answers, curve)
                     self._labelled = _digest(X, y, self.labeled_indices_)
-                    for name in ("n_features_in_", "feature_names_in_"):
-                        self.__dict__.pop(name, None)
-                        if name in vars(seen):
-                            setattr(self, name, getattr(seen, name))
+                    set_features(self, seen)
                     progress.update(len(picked))
             except KeyboardInterrupt:
                 if not curve:
@@ -446,9 +440,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _check_X(self, X, *, reset):
         if reset:
-            # Texts and mixed frames set none of these.
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
+            set_features(self)  # texts and mixed frames have none
         raw = check_raw(X)
         if raw is not None:
             return raw

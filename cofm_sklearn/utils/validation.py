@@ -37,6 +37,7 @@ __all__ = [
     "is_numeric",
     "is_share",
     "n_rows",
+    "set_features",
     "stack_rows",
     "take_rows",
 ]
@@ -313,6 +314,14 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
             f"sums to {sums[bad[0]]:.4g} instead of 1. Divide each row by its sum."
         )
     return proba / sums[:, None]
+
+
+def set_features(estimator, source=None):
+    """Take over what another estimator learned of the columns; None forgets it."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        estimator.__dict__.pop(name, None)
+        if hasattr(source, name):
+            setattr(estimator, name, getattr(source, name))
 
 
 def check_weights(sample_weight, n_samples):

@@ -5,7 +5,6 @@ from copy import copy
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
@@ -28,9 +27,8 @@ from cofm_sklearn.models.net.training import (
     seeded,
     train,
 )
-from cofm_sklearn.utils.labels import check_labels, encode_labels
-from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import check_weights
+from cofm_sklearn.utils.labels import check_labels, check_targets, encode_labels
+from cofm_sklearn.utils.validation import check_weights, set_features
 
 __all__ = ["NetClassifier"]
 
@@ -316,11 +314,7 @@ default="cross_entropy"
         # The shape of X is learned by a copy, since what follows may fail.
         checker = copy(self)
         X = checker._check_X(X, reset=True)
-        y = check_labels(y, warn=True)
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} samples, but y has {len(y)} labels.")
+        y = check_targets(X, y)
         weight = check_weights(sample_weight, len(y))
         classes = self.classes
         classes = np.unique(y if classes is None else check_labels(classes, "classes"))
@@ -346,10 +340,7 @@ default="cross_entropy"
                 # The weights are right for inputs on the scale they were learned on.
                 scaling = self._scaling
             train(net, _scaled(X, scaling), targets, split)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if name in vars(checker):
-                setattr(self, name, getattr(checker, name))
+        set_features(self, checker)
         self._shape = checker._shape
         self.classes_, self.net_, self._scaling = classes, net, scaling
         self.device_, self.monitor_ = str(device), monitor
@@ -422,8 +413,7 @@ default="cross_entropy"
     def _check_X(self, X, *, reset):
         """Return rows of float32, or images with channels first."""
         if reset:
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
+            set_features(self)
         # What is neither becomes the first.
         dtype = [np.float32, np.uint8]
         if len(X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))) > 2:
