@@ -16,6 +16,7 @@ from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
 from cofm_sklearn.priors.base import features_for_small_model
 from cofm_sklearn.utils.validation import (
+    check_weights,
     is_numeric,
     is_share,
     n_rows,
@@ -132,7 +133,7 @@ class PriorALClassifier(BasePriorClassifier):
         self.pool = pool
         self.warm_start = warm_start
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Learn from labelled samples and from the clean set.
 
         Parameters
@@ -144,6 +145,10 @@ class PriorALClassifier(BasePriorClassifier):
             Labels. None or an empty list says that X has no labels, and the prior
             decides alone.
 
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the labelled samples, 0 or more; only their ratios matter. A
+            sample of the clean set weighs as much as they do on average.
+
         Returns
         -------
         self : object
@@ -153,9 +158,10 @@ class PriorALClassifier(BasePriorClassifier):
         ------
         ValueError
             If y holds a label that the prior does not know, values are not finite,
-            lengths differ, `noise_share` is out of range, `pool` holds samples of
-            another kind or width than X, the prior needs labels, or there is neither
-            a label nor a prior. The classifier keeps its former state.
+            lengths differ, all weights are 0, `noise_share` is out of range, `pool`
+            holds samples of another kind or width than X, the prior needs labels, or
+            there is neither a label nor a prior. The classifier keeps its former
+            state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`.
@@ -168,7 +174,9 @@ class PriorALClassifier(BasePriorClassifier):
             return self._take_over(new)
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
-        labels_alone = TrainingSet(features, codes, new.classes_)
+        weight = check_weights(sample_weight, len(codes))
+        weight /= weight.mean()
+        labels_alone = TrainingSet(features, codes, new.classes_, weight)
         last = getattr(self, "estimator_", None) if self.warm_start else None
         if last is None:
             last = fit_small_model(self.estimator, labels_alone)
@@ -176,7 +184,9 @@ class PriorALClassifier(BasePriorClassifier):
         pseudo: Any = codes[:0]
         if new.prior_ is not None and self.pool is not None:
             clean, pseudo, features = new._add_clean_set(X, features, last)
-        both = TrainingSet(features, np.concatenate([codes, pseudo]), new.classes_)
+        codes = np.concatenate([codes, pseudo])
+        weight = np.concatenate([weight, np.ones(len(pseudo))])
+        both = TrainingSet(features, codes, new.classes_, weight)
         new.estimator_ = fit_small_model(self.estimator, both) if len(clean) else last
         new.clean_indices_, new.pseudo_labels_ = clean, new.classes_[pseudo]
         return self._take_over(new)

@@ -6,9 +6,15 @@ from copy import copy
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
@@ -194,7 +200,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, *, eval_set=None, votes=None):
+    def fit(self, X, y, *, eval_set=None, votes=None, **fit_params):
         """Spend the budget on labels of X.
 
         Parameters
@@ -210,6 +216,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
         votes : array-like of shape (n_samples, n_classes), default=None
             Counts of recorded answers, for `RecordedVotesOracle`.
+
+        **fit_params : dict of array-like of length n_samples
+            Given to the estimator's `fit`, for the samples that have labels by then:
+            `sample_weight`, and in a pipeline ``step__sample_weight``. With
+            ``set_config(enable_metadata_routing=True)``, what the estimator requests.
 
         Returns
         -------
@@ -227,9 +238,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         TypeError
             If `query_strategy` cannot be called.
         """
+        fit_params = self._routed(fit_params)
         seen = copy(self)  # so that a refused fit changes nothing
         X = seen._check_X(X, reset=True)
         y = check_targets(X, y)
+        check_consistent_length(y, *fit_params.values())
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -253,7 +266,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
-            learner.fit(take_rows(X, self.labeled_indices_), self.labels_)
+            done = self.labeled_indices_
+            learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
             stopping = go_on(stopping, self.stopping_)
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
@@ -273,7 +287,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         break  # nothing is left that is worth a question
                     answers = [*answers, *ask(oracle, picked, asked).tolist()]
                     asked = [*asked, *picked.tolist()]
-                    _teach(learner, X, asked, answers, y.dtype)
+                    _teach(learner, X, asked, answers, y.dtype, fit_params)
                     row = {
                         "strategy": _name_of(strategy),
                         "seed": seed,
@@ -300,6 +314,23 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     stacklevel=2,
                 )
         return self
+
+    def get_metadata_routing(self):
+        """Return the metadata routing of this loop.
+
+        Returns
+        -------
+        MetadataRouter
+            `eval_set` and `votes` are its own; the rest of `fit` goes to the estimator.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def _routed(self, fit_params):
+        if not get_config()["enable_metadata_routing"]:
+            return fit_params
+        return process_routing(self, "fit", **fit_params).estimator.fit
 
     def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
         self.estimator_ = learner.estimator
@@ -486,12 +517,17 @@ def _digest(X, y, rows):
     return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
-def _teach(learner, X, asked, answers, dtype):
+def _take(fit_params, rows):
+    return {name: take_rows(values, rows) for name, values in fit_params.items()}
+
+
+def _teach(learner, X, asked, answers, dtype, fit_params):
     """Train on the labels that the answers so far amount to."""
     samples, matrix = group_answers(asked, answers)
     X = take_rows(X, samples)
     labels = agree(matrix, learner, X)
-    learner.fit(X, np.array(labels.tolist(), dtype=dtype))
+    labels = np.array(labels.tolist(), dtype=dtype)
+    learner.fit(X, labels, **_take(fit_params, samples))
 
 
 def _label_quality(estimator):
