@@ -24,6 +24,8 @@ settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
 # Whole programs, processes, browsers and real models; left out unless asked for.
 SLOW = (
     "annotation/test_labeller_in_browser.py",
+    "annotation/test_labeller_keys.py",
+    "annotation/test_labeller_panels.py",
     "annotation/test_processes.py",
     "benchmarks",
     "docs/test_code.py",

@@ -65,8 +65,8 @@ def test_weights_go_on_with_a_warm_start():
 def test_routing_asks_what_the_estimator_requests():
     with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
         loop(Recorder()).fit(X, y, sample_weight=WEIGHT)
+    refuses = Recorder().set_fit_request(sample_weight=False)
     with pytest.raises(TypeError, match="unexpected argument"):
-        refuses = Recorder().set_fit_request(sample_weight=False)
         loop(refuses).fit(X, y, sample_weight=WEIGHT)
     wants = Recorder().set_fit_request(sample_weight="importance")
     for model in (wants, make_pipeline(MinMaxScaler(), wants)):

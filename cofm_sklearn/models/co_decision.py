@@ -13,6 +13,7 @@ from cofm_sklearn.models.fusion import Fusion, smooth_proba
 from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
+from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.validation import (
@@ -195,7 +196,10 @@ class CoDecisionClassifier(BasePriorClassifier):
 
         y : array-like of shape (n_samples,), default=None
             Labels. None or an empty list says that X has no labels: an unfitted
-            prior is fitted on X, and the prior decides alone.
+            prior is fitted on X, and the prior decides alone. Among labels, None says
+            that a sample has none, and so does -1 where the prior knows no such
+            class: all of X is then the pool, and what is learned of single labels
+            (`label_quality_`, `oof_proba_`) is of the samples that have one.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, 0 or more; only their ratios matter. Nothing is
@@ -224,6 +228,8 @@ class CoDecisionClassifier(BasePriorClassifier):
         self._check_parameters()
         if y is None or n_rows(y) == 0:
             return self._fit_prior_alone(X)
+        if (new := fit_beside_pool(self, X, y, sample_weight)) is not None:
+            return self._take_over(new)
         new, X, codes = self._begin(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(codes))

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
+from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.priors.base import features_for_small_model
 from cofm_sklearn.utils.validation import (
     check_weights,
@@ -143,7 +144,8 @@ class PriorALClassifier(BasePriorClassifier):
 
         y : array-like of shape (n_samples,), default=None
             Labels. None or an empty list says that X has no labels, and the prior
-            decides alone.
+            decides alone. Among labels, None or -1 says that a sample has none, as in
+            `CoDecisionClassifier`.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the labelled samples, 0 or more; only their ratios matter. A
@@ -171,6 +173,8 @@ class PriorALClassifier(BasePriorClassifier):
             new = self._begin_without_labels(X)
             new.clean_indices_ = np.empty(0, dtype=np.int64)
             new.pseudo_labels_ = new.classes_[:0]
+            return self._take_over(new)
+        if (new := fit_beside_pool(self, X, y, sample_weight)) is not None:
             return self._take_over(new)
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
