@@ -37,6 +37,7 @@ SLOW = (
     "query/test_distributed.py",
     "simulation/test_text_loops.py",
     "test_contributing.py",
+    "test_extras.py",
     "test_main.py",
 )
 

@@ -109,7 +109,7 @@ def test_a_pseudo_label_weighs_as_much_as_a_label_on_average():
     ).fit(proba[:12], y[:12], sample_weight=WEIGHT[:12])
     n_clean = len(model.clean_indices_)
     assert n_clean == 24
-    expected = [*WEIGHT[:12] / WEIGHT[:12].mean(), *np.ones(n_clean)]
+    expected = [*WEIGHT[:12], *np.full(n_clean, WEIGHT[:12].mean())]
     assert_allclose(model.estimator_.seen_, expected)
 
 

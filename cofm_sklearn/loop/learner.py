@@ -243,7 +243,8 @@ class Learner:
         ValueError, TypeError
             As `teach`.
         """
-        return self._train(*_check_taught(X, y, fit_params), fit_params)
+        X, y = _check_taught(X, y, fit_params)
+        return self._train(X, y, fit_params)
 
     def _train(self, X, y, fit_params):
         check_takes(self._untrained, X)

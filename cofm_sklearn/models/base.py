@@ -4,7 +4,7 @@ from copy import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
@@ -13,7 +13,7 @@ from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
-    check_raw,
+    check_samples,
     n_rows,
     set_features,
     take_rows,
@@ -145,20 +145,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _check_X(self, X, *, reset):
-        if reset:
-            set_features(self)  # texts and mixed frames have none
-        raw = check_raw(X)
-        if raw is not None:
-            return raw
-        # In the precision that they have: times would be rounded to float32.
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype="numeric",
-            ensure_all_finite="allow-nan" if self._takes_gaps() else True,
-        )
+        return check_samples(self, X, reset=reset, allow_nan=self._takes_gaps())
 
     def _takes_gaps(self):
         steps, model = split_pipeline(self.estimator)

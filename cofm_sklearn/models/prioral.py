@@ -148,8 +148,8 @@ class PriorALClassifier(BasePriorClassifier):
             `CoDecisionClassifier`.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the labelled samples, 0 or more; only their ratios matter. A
-            sample of the clean set weighs as much as they do on average.
+            Weights of the labelled samples, 0 or more. A sample of the clean set
+            weighs as much as they do on average.
 
         Returns
         -------
@@ -179,7 +179,6 @@ class PriorALClassifier(BasePriorClassifier):
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
         weight = check_weights(sample_weight, len(codes))
-        weight /= weight.mean()
         labels_alone = TrainingSet(features, codes, new.classes_, weight)
         last = getattr(self, "estimator_", None) if self.warm_start else None
         if last is None:
@@ -189,7 +188,7 @@ class PriorALClassifier(BasePriorClassifier):
         if new.prior_ is not None and self.pool is not None:
             clean, pseudo, features = new._add_clean_set(X, features, last)
         codes = np.concatenate([codes, pseudo])
-        weight = np.concatenate([weight, np.ones(len(pseudo))])
+        weight = np.concatenate([weight, np.full(len(pseudo), weight.mean())])
         both = TrainingSet(features, codes, new.classes_, weight)
         new.estimator_ = fit_small_model(self.estimator, both) if len(clean) else last
         new.clean_indices_, new.pseudo_labels_ = clean, new.classes_[pseudo]

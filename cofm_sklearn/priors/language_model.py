@@ -495,9 +495,3 @@ class LanguageModelPrior(BasePrior):
         texts = check_texts(texts, name="texts of examples")
         codes = encode_labels(list(labels), classes, name="examples")
         return tuple(zip(texts.tolist(), codes.tolist()))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags

@@ -187,6 +187,6 @@ class PrecomputedPrior(BasePrior):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         # Not any table: rows of probabilities, perhaps with other columns.
-        tags.input_tags.two_d_array = False
+        tags.input_tags.string = False
         tags.input_tags.sparse = True
         return tags

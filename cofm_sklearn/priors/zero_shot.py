@@ -266,13 +266,6 @@ default=None
         sums = np.add.reduceat(normalize(Z), starts, axis=0)
         return normalize(sums).astype(np.float32)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        # Only of the encoder's own width, which no one can know before it is loaded.
-        tags.input_tags.two_d_array = False
-        return tags
-
 
 def _is_of_images(encoder):
     """Tell whether samples are images: then texts lie apart, and str are paths."""

@@ -86,7 +86,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         16 MiB. It changes results only as far as the order of sums does.
 
     device : str or None, default=None
-        Device of torch on which candidates cover each other, for example ``"cuda"``;
+        Device of torch on which candidates cover each other, such as ``"auto"``;
         None takes NumPy. The small model runs where it was told to, for example
         ``NetClassifier(device="cuda")``.
 

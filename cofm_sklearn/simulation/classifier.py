@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _estimator_has, check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
@@ -26,7 +26,7 @@ from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
-from cofm_sklearn.simulation.curves import score_predictions
+from cofm_sklearn.simulation.curves import score_predictions, strategy_name
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
@@ -34,7 +34,7 @@ from cofm_sklearn.utils.validation import (
     allows_nan,
     check_integer,
     check_n_instances,
-    check_raw,
+    check_samples,
     is_numeric,
     n_rows,
     set_features,
@@ -42,16 +42,6 @@ from cofm_sklearn.utils.validation import (
 )
 
 __all__ = ["ActiveLearningClassifier"]
-
-
-def _estimator_has(method):
-    def check(self):
-        getattr(
-            self.estimator_ if hasattr(self, "estimator_") else self.estimator, method
-        )
-        return True
-
-    return check
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -289,7 +279,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     asked = [*asked, *picked.tolist()]
                     _teach(learner, X, asked, answers, y.dtype, fit_params)
                     row = {
-                        "strategy": _name_of(strategy),
+                        "strategy": strategy_name(strategy),
                         "seed": seed,
                         "round": len(curve),
                         "n_labels": len(asked),
@@ -470,21 +460,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return evaluate
 
     def _check_X(self, X, *, reset):
-        if reset:
-            set_features(self)  # texts and mixed frames have none
-        raw = check_raw(X)
-        if raw is not None:
-            return raw
-        checked = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype="numeric",
-            ensure_all_finite="allow-nan",  # the estimator may be made for it
-        )
-        # The estimator may select columns by name.
-        return X if isinstance(X, pd.DataFrame) else checked
+        # The estimator may be made for gaps, and may select columns by name.
+        checked = check_samples(self, X, reset=reset, allow_nan=True)
+        is_table = isinstance(X, pd.DataFrame) and is_numeric(X)
+        return X if is_table else checked
 
     def _check_parameters(self, n_samples):
         check_strategy(self.query_strategy)
@@ -537,7 +516,3 @@ def _label_quality(estimator):
     if quality is None or not len(quality):
         return {}
     return {"label_quality": float(np.mean(quality)), "noise_rate": model.noise_rate_}
-
-
-def _name_of(strategy):
-    return getattr(strategy, "__name__", type(strategy).__name__)

@@ -13,6 +13,7 @@ from sklearn.utils.sparsefuncs import inplace_row_scale
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
+    validate_data,
 )
 
 from cofm_sklearn.utils.images import check_images, is_images
@@ -29,6 +30,7 @@ __all__ = [
     "check_positive",
     "check_proba",
     "check_raw",
+    "check_samples",
     "check_unit_embeddings",
     "check_weights",
     "is_finite",
@@ -106,6 +108,35 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     )
     # A model that was fitted with column names wants to see them again.
     return X if isinstance(X, pd.DataFrame) else checked
+
+
+def check_samples(estimator, X, *, reset, allow_nan):
+    """Validate samples of an estimator, and learn or check its features.
+
+    Returns
+    -------
+    array-like
+        As of `check_raw`, or a table of numbers as ndarray or CSR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `check_raw`, or if numbers are not finite, or X has other features.
+    """
+    if reset:
+        set_features(estimator)  # texts and mixed frames have none
+    raw = check_raw(X)
+    if raw is not None:
+        return raw
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        # In the precision that they have: times would be rounded to float32.
+        dtype="numeric",
+        ensure_all_finite="allow-nan" if allow_nan else True,
+    )
 
 
 def check_raw(X, name="X"):

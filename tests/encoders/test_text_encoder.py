@@ -179,6 +179,7 @@ assert not {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_next_process_needs_no_model_for_known_texts(encoder, tmp_path):
     encoder.set_params(cache_dir=tmp_path)
     Z = encoder.transform(["a text", "another"])

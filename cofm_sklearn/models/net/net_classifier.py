@@ -17,7 +17,6 @@ from cofm_sklearn.models.net.data import (
     soft_targets,
     stratified_split,
 )
-from cofm_sklearn.models.net.parts import resolve_device
 from cofm_sklearn.models.net.training import (
     PREFIXES,
     check_parameters,
@@ -28,6 +27,7 @@ from cofm_sklearn.models.net.training import (
     train,
 )
 from cofm_sklearn.utils.labels import check_labels, check_targets, encode_labels
+from cofm_sklearn.utils.optional import import_optional, resolve_device
 from cofm_sklearn.utils.validation import check_weights, set_features
 
 __all__ = ["NetClassifier"]
@@ -323,7 +323,8 @@ default="cross_entropy"
         )
         X, codes, weight = X[weight > 0], codes[weight > 0], weight[weight > 0]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        device = resolve_device(self.device)
+        import_optional("skorch", needed_by="NetClassifier")
+        device = resolve_device(self.device, "NetClassifier")
         factors = class_weights(self.class_weight, codes, classes, weight)
         scaling = fit_scaling(X, weight) if self.standardize else (0, 1)
         weight = weight * factors[codes]
