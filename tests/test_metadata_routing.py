@@ -68,6 +68,7 @@ def test_routing_asks_what_the_estimator_requests():
     refuses = Recorder().set_fit_request(sample_weight=False)
     with pytest.raises(TypeError, match="unexpected argument"):
         loop(refuses).fit(X, y, sample_weight=WEIGHT)
+    assert loop(Recorder()).fit(X, y).estimator_.seen_ is None
     wants = Recorder().set_fit_request(sample_weight="importance")
     for model in (wants, make_pipeline(MinMaxScaler(), wants)):
         done = loop(model).fit(X, y, eval_set=(X, y), importance=WEIGHT)

@@ -320,7 +320,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def _routed(self, fit_params):
         if not get_config()["enable_metadata_routing"]:
             return fit_params
-        return process_routing(self, "fit", **fit_params).estimator.fit
+        return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
 
     def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
         self.estimator_ = learner.estimator
