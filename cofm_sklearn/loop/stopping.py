@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from cofm_sklearn.utils.validation import (
     check_integer,
-    is_share,
+    check_number,
     n_rows,
     take_rows,
 )
@@ -129,10 +129,7 @@ class StabilizedPredictions(BaseEstimator):
         ValueError
             If a parameter is out of range, or X is empty.
         """
-        if not is_share(self.threshold):
-            raise ValueError(
-                f"threshold must be a number from 0 to 1, got {self.threshold!r}."
-            )
+        check_number("threshold", self.threshold, 0, 1)
         check_integer("window", self.window, 1)
         check_integer("n_samples", self.n_samples, 1)
         now = np.asarray(estimator.predict(self._stop_set(X)))

@@ -17,9 +17,9 @@ from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_
 from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.priors.base import features_for_small_model
 from cofm_sklearn.utils.validation import (
+    check_number,
     check_weights,
     is_numeric,
-    is_share,
     n_rows,
     stack_rows,
     take_rows,
@@ -27,7 +27,6 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = [
     "PriorALClassifier",
-    "check_noise_share",
     "imbalance_aware_entropy",
     "in_noise_set",
     "product_of_experts",
@@ -168,7 +167,7 @@ class PriorALClassifier(BasePriorClassifier):
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`.
         """
-        check_noise_share(self.noise_share)
+        check_number("noise_share", self.noise_share, 0, 1)
         if y is None or n_rows(y) == 0:
             new = self._begin_without_labels(X)
             new.clean_indices_ = np.empty(0, dtype=np.int64)
@@ -238,14 +237,6 @@ class PriorALClassifier(BasePriorClassifier):
         clean = np.flatnonzero(~noisy)
         features = stack_rows(features, take_rows(pool, clean))
         return unlabelled[clean], prior_proba[clean].argmax(axis=1), features
-
-
-def check_noise_share(noise_share):
-    """Raise a ValueError unless the share of the noise set is from 0 to 1."""
-    if not is_share(noise_share):
-        raise ValueError(
-            f"noise_share must be a number from 0 to 1, got {noise_share!r}."
-        )
 
 
 def product_of_experts(prior_proba, small_proba):

@@ -1,7 +1,5 @@
 """Which samples of the pool belong together, as the foundation model sees it."""
 
-from numbers import Real
-
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
@@ -18,6 +16,7 @@ from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.priors.base import is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_pool,
     check_unit_embeddings,
     is_fitted,
@@ -163,10 +162,7 @@ class NeighborGraph(BaseEstimator):
             is no encoder; or if a parameter is out of range.
         """
         check_integer("n_neighbors", self.n_neighbors, 1)
-        if not isinstance(self.alpha, Real) or not 0 <= float(self.alpha) < 1:
-            raise ValueError(
-                f"alpha must be a number of at least 0 and below 1, got {self.alpha!r}."
-            )
+        check_number("alpha", self.alpha, 0, 1, closed="left")
         pool = open_pool(X, "X")
         if len(pool) < 3:
             raise ValueError(

@@ -14,7 +14,7 @@ from cofm_sklearn.encoders import SentenceTransformerEncoder
 from cofm_sklearn.priors.base import BasePrior, check_descriptions
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
-    check_positive,
+    check_number,
     check_unit_embeddings,
     is_numeric,
     n_rows,
@@ -134,7 +134,7 @@ default=None
         """
         labels, texts = check_descriptions(self.class_descriptions)
         _check_prompts(self.prompts)
-        check_positive("scale", self.scale)
+        check_number("scale", self.scale, closed="neither")
         self.classes_ = np.array(labels)
         self.encoder_ = (
             SentenceTransformerEncoder()
