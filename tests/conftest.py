@@ -21,7 +21,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
 
-# Whole programs, processes, browsers and real models; left out unless asked for.
+# Whole programs, processes, browsers and real models; left out unless asked for. Single
+# tests of other files are marked where they are.
 SLOW = (
     "annotation/test_labeller_in_browser.py",
     "annotation/test_labeller_keys.py",
@@ -38,6 +39,7 @@ SLOW = (
     "simulation/test_text_loops.py",
     "test_contributing.py",
     "test_extras.py",
+    "test_import.py",
     "test_main.py",
 )
 

@@ -19,6 +19,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
 
 
+@pytest.mark.slow
 def test_examples_run_as_printed(tmp_path):
     # One process, as the second example goes on from the first; a file, so that
     # joblib's processes can be started from it.
