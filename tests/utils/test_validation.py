@@ -223,8 +223,6 @@ def test_ranges_are_said():
         match=r'share must be "auto" or None or a number in the range \[0, 1\), got 1',
     ):
         check_number("share", 1, 0, 1, closed="left", also=("auto", None))
-    with pytest.raises(
-        ValueError, match='"auto" or an integer of at least 1'
-    ):
+    with pytest.raises(ValueError, match='"auto" or an integer of at least 1'):
         check_integer("size", True, 1, also=("auto",))
     check_integer("size", "auto", 1, also=("auto",))
