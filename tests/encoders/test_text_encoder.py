@@ -154,6 +154,7 @@ def embed_in_worker(encoder, texts):
     return encoder.transform(texts), encoder.cache_info().embedded
 
 
+@pytest.mark.slow
 def test_loky_worker(encoder):
     Z = encoder.transform(TEXTS)
     (remote, embedded), *_ = joblib.Parallel(n_jobs=2, backend="loky")(
