@@ -21,9 +21,12 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
 
-# Whole programs, processes, browsers and real models; left out unless asked for.
+# Whole programs, processes, browsers and real models; left out unless asked for. Single
+# tests of other files are marked where they are.
 SLOW = (
     "annotation/test_labeller_in_browser.py",
+    "annotation/test_labeller_keys.py",
+    "annotation/test_labeller_panels.py",
     "annotation/test_processes.py",
     "benchmarks",
     "docs/test_code.py",
@@ -35,6 +38,8 @@ SLOW = (
     "query/test_distributed.py",
     "simulation/test_text_loops.py",
     "test_contributing.py",
+    "test_extras.py",
+    "test_import.py",
     "test_main.py",
 )
 

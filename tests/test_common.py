@@ -4,6 +4,8 @@ from importlib import import_module
 
 import pytest
 from imblearn.over_sampling import SMOTE
+from imblearn.under_sampling import RandomUnderSampler
+from imblearn.utils import estimator_checks as imblearn_checks
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import estimator_checks as checks
@@ -58,6 +60,7 @@ FROM_TABLES = [
     ),
     NetClassifier("linear", max_epochs=30, lr=0.05, random_state=0),
     SafeSampler(SMOTE()),
+    SafeSampler(SMOTE()),
     LabelCleaner(random_state=0),
     NeighborGraph(n_neighbors=3),
 ]
@@ -106,6 +109,17 @@ EXPECTED_FAILURES = {
     },
 }
 
+SAMPLERS = [
+    SafeSampler(SMOTE(random_state=0)),
+    SafeSampler(RandomUnderSampler(random_state=0)),
+    LabelCleaner(random_state=0),
+]
+_NOT_A_BALANCER = {
+    "check_samplers_one_label": "one class is all that the first labels may have",
+    "check_samplers_fit": "has no sampling_strategy; the sampler inside may have one",
+    "check_samplers_multiclass_ova": "several columns of labels are refused by name",
+}
+
 NEED_NO_DATA = [
     checks.check_estimator_cloneable,
     checks.check_estimator_repr,
@@ -125,6 +139,13 @@ NEED_NO_DATA = [
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator), {}),
 )
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@imblearn_checks.parametrize_with_checks(
+    SAMPLERS, expected_failed_checks=lambda sampler: _NOT_A_BALANCER
+)
+def test_imbalanced_learn_checks(estimator, check):
     check(estimator)
 
 

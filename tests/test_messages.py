@@ -230,6 +230,7 @@ def test_true_is_no_number(use):
         use()
 
 
+@pytest.mark.slow
 def test_subpackages_are_there_without_an_import_of_their_own():
     import subprocess
     import sys

@@ -19,6 +19,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
 
 
+@pytest.mark.slow
 def test_example_runs_as_printed(tmp_path):
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks("python")))

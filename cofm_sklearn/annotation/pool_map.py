@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.optional import import_optional, start_plot
 
 __all__ = ["PoolMapDisplay"]
 
@@ -72,12 +72,9 @@ class PoolMapDisplay:
             raise ValueError(
                 f"frame lacks the columns {sorted(missing)}; pass pool_map()."
             )
-        needed_by = "PoolMapDisplay.plot"
-        pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
-        if ax is None:
-            _, ax = pyplot.subplots(figsize=(6.4, 5.2), layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
-        colors = pyplot.get_cmap(cmap)
+        ax = start_plot(self, ax, figsize=(6.4, 5.2))
+        colormaps = import_optional("matplotlib", needed_by="plot").colormaps
+        colors = colormaps.get_cmap(cmap)
         frame, labelled = self.frame, self.frame["label"].notna()
         asked = frame["asked"] & ~labelled
         for k, name in enumerate(self.classes):

@@ -25,8 +25,8 @@ from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_pool,
-    is_share,
 )
 
 __all__ = ["AnnotationSession"]
@@ -156,8 +156,7 @@ class AnnotationSession(Changing, Finding, Results):
         self.n_instances = n_instances
         check_integer("n_instances", n_instances, 1)
         check_integer("random_state", random_state, 0)
-        if not is_share(check_share) or check_share > 0.5:
-            raise ValueError(f"check_share must be from 0 to 0.5, got {check_share!r}.")
+        check_number("check_share", check_share, 0, 0.5)
         classes = classes_of(estimator, classes)
         check_takes(estimator, self.X)
         if query_strategy is not None:

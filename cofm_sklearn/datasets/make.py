@@ -1,7 +1,6 @@
 """Long-tailed and noisily labelled variants of any data."""
 
 from collections.abc import Mapping
-from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, check_random_state
@@ -9,8 +8,8 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_option,
-    is_share,
 )
 
 __all__ = ["flip_labels", "make_long_tail"]
@@ -87,12 +86,7 @@ def make_long_tail(
     """
     labels = check_labels(y)
     classes, codes = np.unique(labels, return_inverse=True)
-    if ratio is not None and not (
-        isinstance(ratio, Real) and 1 <= float(ratio) < np.inf
-    ):
-        raise ValueError(
-            f"ratio must be a number of at least 1 or None, got {ratio!r}."
-        )
+    check_number("ratio", ratio, 1, also=(None,))
     check_integer("min_class_size", min_class_size, 1)
     if max_samples is not None:
         check_integer("max_samples", max_samples, 1)
@@ -226,8 +220,7 @@ def flip_labels(
     ['cat', 'dog']
     """
     labels = check_labels(y)
-    if not is_share(noise) or noise == 1:
-        raise ValueError(f"noise must be in [0, 1), got {noise!r}.")
+    check_number("noise", noise, 0, 1, closed="left")
     check_option("kind", kind, ("symmetric", "asymmetric"))
     classes, codes = check_classes(classes, labels)
     n_classes = len(classes)

@@ -6,18 +6,12 @@ from contextlib import contextmanager
 from os import PathLike
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from tqdm.auto import tqdm
 
-from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
-from cofm_sklearn.encoders.file import FileEncoderMixin
+from cofm_sklearn.encoders.base import BaseEncoder, check_model
+from cofm_sklearn.encoders.cache import content_key
 from cofm_sklearn.encoders.image_reading import picture_key, picture_name, read_rgb
 from cofm_sklearn.encoders.image_weights import find_clip, load_clip
-from cofm_sklearn.encoders.text import unit_rows
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.images import check_images
 from cofm_sklearn.utils.texts import check_texts
@@ -28,9 +22,7 @@ __all__ = ["OpenCLIPEncoder"]
 _PRECISIONS = ("fp32", "fp16", "bf16")
 
 
-class OpenCLIPEncoder(
-    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class OpenCLIPEncoder(BaseEncoder):
     """Embed images, and texts in the same space, with a frozen open_clip model.
 
     A stateless transformer: `fit` learns nothing, and `transform` works without it.
@@ -168,8 +160,7 @@ class OpenCLIPEncoder(
         ValueError, TypeError
             If a parameter is not valid or X does not hold images.
         """
-        self._check_parameters()
-        check_images(X)
+        self._check_samples(X)
         return self
 
     def transform(self, X):
@@ -202,15 +193,7 @@ class OpenCLIPEncoder(
         ImportError
             If open_clip is not installed.
         """
-        images = self._check_samples(X)
-        keys = self._content_keys(images)
-        source, cache = self._open()
-
-        def compute(positions):
-            return self._run_model(source, cache.namespace, images, positions)
-
-        Z = cache.fetch(keys, compute)
-        return unit_rows(Z) if self.normalize else Z
+        return self._embed(self._check_samples(X))
 
     def encode_prompts(self, texts):
         """Embed class descriptions or other prompts, in the space of `transform`.
@@ -242,8 +225,7 @@ class OpenCLIPEncoder(
                 yield part, self._forward(loaded.model.encode_text, tokens)
 
         keys = [content_key(b"text\0" + text.encode()) for text in texts]
-        Z = cache.fetch(keys, compute)
-        return unit_rows(Z) if self.normalize else Z
+        return self._fetch(cache, keys, compute)
 
     def readable(self, X):
         """Tell which images can be read, without embedding them.
@@ -264,8 +246,7 @@ class OpenCLIPEncoder(
         ValueError, TypeError
             If a parameter is not valid or X does not hold images.
         """
-        images = check_images(X)
-        self._check_parameters()
+        images = self._check_samples(X)
 
         def trouble(i):
             try:
@@ -308,24 +289,6 @@ class OpenCLIPEncoder(
         loaded = load_clip(source, cache.namespace, self.device, self.precision)
         return float(loaded.model.logit_scale.exp())
 
-    def cache_info(self):
-        """Return the cache statistics of this model in this process.
-
-        Returns
-        -------
-        CacheInfo
-            Named tuple ``(hits, misses, embedded, n_items, bytes)``, shared by all
-            encoders with the same model; images and prompts count alike.
-        """
-        return self._open()[1].info()
-
-    def clear_cache(self):
-        """Clear this model's cache in memory and reset its counters.
-
-        Files in `cache_dir` stay; delete the folder to remove them.
-        """
-        self._open()[1].clear()
-
     def _check_samples(self, X):
         images = check_images(X)
         self._check_parameters()
@@ -337,9 +300,6 @@ class OpenCLIPEncoder(
 
         with self._threads() as run:
             return list(run(key, range(len(images))))
-
-    def _identity(self):
-        return f"{self._open()[1].namespace}, normalize={self.normalize}"
 
     def _read(self, images, i):
         return read_rgb(images[i], picture_name(images[i], i), self.max_pixels)
@@ -376,12 +336,7 @@ class OpenCLIPEncoder(
         torch = import_optional("torch", needed_by="OpenCLIPEncoder")
         with torch.inference_mode():
             rows = encode(batch).float().cpu().numpy()
-        if not np.isfinite(rows).all():
-            raise ValueError(
-                f"model_name={self.model_name!r} gave non-finite values. Its "
-                'weights may be damaged, or need precision="fp32".'
-            )
-        return rows
+        return self._check_finite(rows, ', or need precision="fp32"')
 
     def _batches(self, positions):
         step = self.batch_size
@@ -398,26 +353,15 @@ class OpenCLIPEncoder(
 
     def _open(self):
         source = find_clip(self.model_name, self.pretrained)
-        cache = EmbeddingCache(
-            source.fingerprint(self.precision),
-            memory=MEMORY if self.cache else None,
-            cache_dir=self.cache_dir,
-        )
-        return source, cache
+        return source, self._cache(source.fingerprint(self.precision))
 
     def _check_parameters(self):
-        if not isinstance(self.model_name, str | PathLike) or not self.model_name:
-            raise TypeError(
-                "model_name must be a str, the name of an architecture or the path of "
-                f"a folder; got {self.model_name!r}."
-            )
+        check_model(self.model_name, self.device, kind="an architecture")
         if not isinstance(self.pretrained, str | PathLike | None):
             raise TypeError(
                 "pretrained must be a str, the name of a tag or the path of a "
                 f"checkpoint, or None; got {self.pretrained!r}."
             )
-        if not isinstance(self.device, str):
-            raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
         check_option("precision", self.precision, _PRECISIONS)
         for name, low in (("batch_size", 1), ("num_workers", 0), ("max_pixels", 1)):
             check_integer(name, getattr(self, name), low)
@@ -430,10 +374,6 @@ class OpenCLIPEncoder(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        # Tells the rest of the package that strings are paths, not texts.
+        # What tells others that its texts are paths of samples, not samples.
         tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = []
         return tags

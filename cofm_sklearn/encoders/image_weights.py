@@ -21,9 +21,9 @@ from cofm_sklearn.encoders.folders import (
     refuse_keys,
     sha256_of_file,
 )
-from cofm_sklearn.encoders.weights import resolve_device
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.forks import renew_after_fork
+from cofm_sklearn.utils.optional import resolve_device
 
 __all__ = ["ClipSource", "find_clip", "load_clip"]
 
@@ -213,7 +213,7 @@ def load_clip(source, fingerprint, device, precision):
         If the checkpoint cannot be loaded without running pickled code, does not fit
         the architecture, or torch cannot use the device.
     """
-    device = resolve_device(device)
+    device = resolve_device(device, "OpenCLIPEncoder")
     with _LOADED_LOCK:
         key = fingerprint, device
         if key not in _LOADED:

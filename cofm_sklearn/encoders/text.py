@@ -1,17 +1,10 @@
 """Texts to embeddings with a frozen sentence-transformers model."""
 
-from os import PathLike
-
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from tqdm.auto import tqdm
 
-from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
-from cofm_sklearn.encoders.file import FileEncoderMixin
+from cofm_sklearn.encoders.base import BaseEncoder, check_model
+from cofm_sklearn.encoders.cache import EmbeddingCache, content_key
 from cofm_sklearn.encoders.folders import folder_fingerprint
 from cofm_sklearn.encoders.weights import (
     embedding_width,
@@ -21,15 +14,13 @@ from cofm_sklearn.encoders.weights import (
 from cofm_sklearn.utils.texts import check_texts
 from cofm_sklearn.utils.validation import check_integer
 
-__all__ = ["SentenceTransformerEncoder", "unit_rows"]
+__all__ = ["SentenceTransformerEncoder"]
 
 # Texts embedded between two writes to the cache; an interrupted call loses these.
 _BLOCK = 1024
 
 
-class SentenceTransformerEncoder(
-    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class SentenceTransformerEncoder(BaseEncoder):
     """Embed texts with a frozen sentence-transformers model.
 
     A stateless transformer: `fit` learns nothing, and `transform` works without it.
@@ -141,8 +132,7 @@ class SentenceTransformerEncoder(
         ValueError, TypeError
             If a parameter or a text is not valid; see `transform`.
         """
-        self._check_parameters()
-        check_texts(X)
+        self._check_samples(X)
         return self
 
     def transform(self, X):
@@ -171,7 +161,7 @@ class SentenceTransformerEncoder(
         ImportError
             If sentence-transformers is not installed.
         """
-        return self._embed(check_texts(X))
+        return self._embed(self._check_samples(X))
 
     def encode_prompts(self, texts):
         """Embed class descriptions or other prompts, in the space of `transform`.
@@ -191,48 +181,15 @@ class SentenceTransformerEncoder(
         ValueError, TypeError, ImportError
             As in `transform`.
         """
-        return self._embed(check_texts(texts, name="texts"))
+        return self._embed(self._check_samples(texts, name="texts"))
 
-    def cache_info(self):
-        """Return the cache statistics of this model in this process.
-
-        Returns
-        -------
-        CacheInfo
-            Named tuple ``(hits, misses, embedded, n_items, bytes)``, shared by all
-            encoders with the same model. `embedded` counts the texts that the model
-            embedded.
-        """
-        return self._open_cache().info()
-
-    def clear_cache(self):
-        """Clear this model's cache in memory and reset its counters.
-
-        Files in `cache_dir` stay; delete the folder to remove them.
-        """
-        self._open_cache().clear()
-
-    def _embed(self, texts):
-        self._check_parameters()
-        folder = find_folder(self.model_name, self.revision)
-        cache = self._open_cache(folder)
-
-        def compute(positions):
-            return self._run_model(folder, cache.namespace, texts, positions)
-
-        Z = cache.fetch(self._content_keys(texts), compute)
-        return unit_rows(Z) if self.normalize else Z
-
-    def _check_samples(self, X):
-        self._check_parameters()
-        return check_texts(X)
+    def _check_samples(self, X, name="X"):
+        check_model(self.model_name, self.device, self.revision)
+        check_integer("batch_size", self.batch_size, 1)
+        return check_texts(X, name=name)
 
     def _content_keys(self, texts):
         return [content_key(text.encode()) for text in texts]
-
-    def _identity(self):
-        fingerprint = folder_fingerprint(find_folder(self.model_name, self.revision))
-        return f"{fingerprint}, normalize={self.normalize}"
 
     def _run_model(self, folder, fingerprint, texts, positions):
         model = load_sentence_transformer(
@@ -259,34 +216,13 @@ class SentenceTransformerEncoder(
                     convert_to_numpy=True,
                     show_progress_bar=False,
                 ).astype(np.float32, copy=False)
-                if not np.isfinite(rows).all():
-                    raise ValueError(
-                        f"model_name={self.model_name!r} returned values that are not "
-                        "finite. Its weights may be damaged; download the model again."
-                    )
+                self._check_finite(rows, "; fetch the model again")
                 progress.update(len(block))
                 yield block, rows
 
-    def _open_cache(self, folder=None):
-        if folder is None:
-            folder = find_folder(self.model_name, self.revision)
-        return EmbeddingCache(
-            folder_fingerprint(folder),
-            memory=MEMORY if self.cache else None,
-            cache_dir=self.cache_dir,
-        )
-
-    def _check_parameters(self):
-        if not isinstance(self.model_name, str | PathLike) or not self.model_name:
-            raise TypeError(
-                "model_name must be a str, the name of a model or the path of a "
-                f"folder; got {self.model_name!r}."
-            )
-        if not isinstance(self.device, str):
-            raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
-        if self.revision is not None and not isinstance(self.revision, str):
-            raise TypeError(f"revision must be a str or None, got {self.revision!r}.")
-        check_integer("batch_size", self.batch_size, 1)
+    def _open(self):
+        folder = find_folder(self.model_name, self.revision)
+        return folder, self._cache(folder_fingerprint(folder))
 
     @property
     def _n_features_out(self):
@@ -298,17 +234,3 @@ class SentenceTransformerEncoder(
         if width is None:
             raise AttributeError("The output width is not known before `transform`.")
         return width
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-
-def unit_rows(Z):
-    """Scale rows to unit L2 norm; a row of zeros stays as it is."""
-    norms = np.linalg.norm(Z, axis=1, keepdims=True)
-    return Z / np.where(norms > 0, norms, np.float32(1))

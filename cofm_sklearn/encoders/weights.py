@@ -19,14 +19,17 @@ from cofm_sklearn.encoders.folders import (
 )
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.forks import renew_after_fork
-from cofm_sklearn.utils.optional import MINILM_PACKAGE, package_folder
+from cofm_sklearn.utils.optional import (
+    MINILM_PACKAGE,
+    package_folder,
+    resolve_device,
+)
 
 __all__ = [
     "embedding_width",
     "find_folder",
     "load_classifier",
     "load_sentence_transformer",
-    "resolve_device",
 ]
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -205,7 +208,7 @@ def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0)
 
 
 def _load_once(build, task, folder, fingerprint, device, model_name, verbose):
-    device = resolve_device(device)
+    device = resolve_device(device, "an encoder")
     with _LOADED_LOCK:
         key = task, fingerprint, device
         if key not in _LOADED:
@@ -285,26 +288,6 @@ def _snapshot(repository, revision, download):
         ignore_patterns=[f"{name}/*" for name in OTHER_BACKENDS],
     )
     return Path(folder)
-
-
-def resolve_device(device):
-    """Return a torch device; "auto" is cuda, else mps, else cpu."""
-    torch = import_optional("torch", needed_by="an encoder")
-    if device != "auto":
-        try:
-            torch.empty(0, device=device)
-        # torch built without CUDA raises an AssertionError.
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"device={device!r} cannot be used here ({error}). "
-                'Use "auto", "cpu", "cuda", "cuda:0" or "mps".'
-            ) from error
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
 
 
 @contextmanager

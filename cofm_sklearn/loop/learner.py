@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from cofm_sklearn.models.base import BasePriorClassifier
@@ -21,7 +22,7 @@ from cofm_sklearn.query.base import (
     rng_of_round,
 )
 from cofm_sklearn.query.co_decision import CoDecisionQuery
-from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.labels import check_targets
 from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
@@ -108,7 +109,8 @@ class Learner:
         self.random_state = random_state
         self.X_training: Any = None
         self.y_training: Any = None
-        # `estimator` may be a constant at first
+        self._fit_params: Any = {}
+        # `estimator` may be a constant for a while
         self._untrained = estimator
 
     def __repr__(self):
@@ -174,8 +176,8 @@ class Learner:
             picked = rng.choice(n_pool, size=n_instances, replace=False)
         return (picked, utilities) if return_utilities else picked
 
-    def teach(self, X, y):
-        """Add labels, and train on all labels so far.
+    def teach(self, X, y, **fit_params):
+        """Learn from more labels, and keep those so far.
 
         Parameters
         ----------
@@ -184,6 +186,10 @@ class Learner:
 
         y : array-like of shape (n_samples,)
             Their labels.
+
+        **fit_params : dict of array-like of length n_samples
+            What the estimator's `fit` takes beside, such as `sample_weight`. It is
+            kept with the labels, so every call gives the same names.
 
         Returns
         -------
@@ -194,17 +200,27 @@ class Learner:
         ------
         ValueError, TypeError
             If there are no samples or not as many labels, a label is missing or of
-            another type than those so far, samples are of another type or width, or the
-            estimator rejects them. The learner keeps its state.
+            another kind than those so far, samples are of another kind or width,
+            `fit_params` has other names, or the estimator refuses them. The learner
+            stays as it was.
         """
-        X, y = _check_taught(X, y)
+        X, y = _check_taught(X, y, fit_params)
         if self.y_training is not None:
             X = _below(self.X_training, X)
             y = _more_labels(self.y_training, y)
-        return self._train(X, y)
+            if set(fit_params) != set(self._fit_params):
+                raise ValueError(
+                    f"fit_params has {sorted(fit_params)}, but the labels so far have "
+                    f"{sorted(self._fit_params)}. Give the same names every time."
+                )
+            fit_params = {
+                name: stack_rows(self._fit_params[name], values)
+                for name, values in fit_params.items()
+            }
+        return self._train(X, y, fit_params)
 
-    def fit(self, X, y):
-        """Train on these labels only, and discard earlier ones.
+    def fit(self, X, y, **fit_params):
+        """Learn from these labels only, and forget those so far.
 
         Parameters
         ----------
@@ -213,6 +229,9 @@ class Learner:
 
         y : array-like of shape (n_samples,)
             Their labels.
+
+        **fit_params : dict of array-like of length n_samples
+            As of `teach`.
 
         Returns
         -------
@@ -224,9 +243,10 @@ class Learner:
         ValueError, TypeError
             As in `teach`.
         """
-        return self._train(*_check_taught(X, y))
+        X, y = _check_taught(X, y, fit_params)
+        return self._train(X, y, fit_params)
 
-    def _train(self, X, y):
+    def _train(self, X, y, fit_params):
         check_takes(self._untrained, X)
         steps, last = split_pipeline(self._untrained)
         takes_one_class = isinstance(last, BasePriorClassifier) and not any(
@@ -236,8 +256,9 @@ class Learner:
             model = fit_constant_model(self._untrained, X, y)
         else:
             with few_labels_per_class(), naming_the_cure(self._untrained, X):
-                model = _untrained_copy(self._untrained).fit(X, y)
+                model = _untrained_copy(self._untrained).fit(X, y, **fit_params)
         self.estimator, self.X_training, self.y_training = model, X, y
+        self._fit_params = fit_params
         return self
 
     def expecting(self, X, y):
@@ -323,10 +344,10 @@ def _untrained_copy(estimator):
     return copied
 
 
-def _check_taught(X, y):
-    X, y = check_pool(X, "X"), check_labels(y)
-    if n_rows(X) != len(y):
-        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+def _check_taught(X, y, fit_params):
+    X = check_pool(X, "X")
+    y = check_targets(X, y)
+    check_consistent_length(y, *fit_params.values())
     return X, y
 
 

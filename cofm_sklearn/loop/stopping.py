@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state
 from cofm_sklearn.loop.check_score import score_check_set
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_option,
-    is_share,
     n_rows,
     take_rows,
 )
@@ -138,10 +138,7 @@ class StabilizedPredictions(BaseEstimator):
         ValueError
             If a parameter is out of range, or X is empty.
         """
-        if not is_share(self.threshold):
-            raise ValueError(
-                f"threshold must be a number from 0 to 1, got {self.threshold!r}."
-            )
+        check_number("threshold", self.threshold, 0, 1)
         check_integer("window", self.window, 1)
         check_integer("n_samples", self.n_samples, 1)
         now = np.asarray(estimator.predict(self._stop_set(X)))
@@ -261,10 +258,7 @@ class TargetScore(BaseEstimator):
         ValueError
             If a parameter is out of range.
         """
-        if not is_share(self.target) or not 0 < self.target < 1:
-            raise ValueError(
-                f"target must be a number above 0 and below 1, got {self.target!r}."
-            )
+        check_number("target", self.target, 0, 1, closed="neither")
         check_option("metric", self.metric, ("accuracy", "balanced_accuracy"))
         if X_check is None or not len(y_check):
             return StoppingDecision(False, "There is no check set yet.", np.nan)

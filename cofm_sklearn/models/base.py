@@ -4,19 +4,18 @@ from copy import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
-from cofm_sklearn.utils.labels import check_labels, encode_labels
+from cofm_sklearn.utils.labels import check_targets, encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
-from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
-    check_raw,
+    check_samples,
     n_rows,
+    set_features,
     take_rows,
 )
 
@@ -112,11 +111,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         new = copy(self)
         X = new._check_X(X, reset=True)
-        y = check_labels(column_or_1d(y, warn=True))
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        y = check_targets(X, y)
         new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
         new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
         codes = encode_labels(
@@ -138,9 +133,8 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return new
 
     def _take_over(self, new):
-        """Take over the fitted state of a copy once nothing can fail any more."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
+        """Become what a copy has learned, when nothing can fail any more."""
+        set_features(self)
         self.__dict__.update(new.__dict__)
         return self
 
@@ -150,22 +144,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _check_X(self, X, *, reset):
-        if reset:
-            # Texts and mixed frames set none of these.
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
-        raw = check_raw(X)
-        if raw is not None:
-            return raw
-        # Keep their precision: float32 would round timestamps.
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype="numeric",
-            ensure_all_finite="allow-nan" if self._takes_gaps() else True,
-        )
+        return check_samples(self, X, reset=reset, allow_nan=self._takes_gaps())
 
     def _takes_gaps(self):
         steps, model = split_pipeline(self.estimator)

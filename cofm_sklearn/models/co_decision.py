@@ -12,14 +12,15 @@ from cofm_sklearn.models.fusion import BELIEF
 from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
+from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_weights,
     is_fitted,
     is_numeric,
-    is_share,
     n_rows,
 )
 
@@ -194,7 +195,10 @@ class CoDecisionClassifier(BasePriorClassifier):
 
         y : array-like of shape (n_samples,), default=None
             Labels. None or an empty list means that X has no labels: an unfitted prior
-            is fitted on X, and predicts alone.
+            is fitted on X, and predicts alone. Among labels, None means that a sample
+            has none, and so does -1 if the prior knows no such class: all of X is then
+            the pool, and `label_quality_` and `oof_proba_` refer to the labelled
+            samples only.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, at least 0; only their ratios matter. Samples of
@@ -223,6 +227,8 @@ class CoDecisionClassifier(BasePriorClassifier):
         self._check_parameters()
         if y is None or n_rows(y) == 0:
             return self._fit_prior_alone(X)
+        if (new := fit_beside_pool(self, X, y, sample_weight)) is not None:
+            return self._take_over(new)
         new, X, codes = self._begin(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(codes))
@@ -406,10 +412,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         return self.neighbors
 
     def _check_parameters(self):
-        if not (_is_auto(self.trust) or is_share(self.trust)):
-            raise ValueError(
-                f'trust must be "auto" or a number from 0 to 1, got {self.trust!r}.'
-            )
+        check_number("trust", self.trust, 0, 1, also=("auto",))
         check_label_noise(self.label_noise)
         check_integer("n_folds", self.n_folds, 2)
 

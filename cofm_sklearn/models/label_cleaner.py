@@ -1,13 +1,12 @@
 """Label cleaning as a step of an imbalanced-learn pipeline."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_random_state, get_tags
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
-from cofm_sklearn.models.resampling import check_labelled
+from cofm_sklearn.models.resampling import BaseLabelSampler
 from cofm_sklearn.noise.suspects import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import (
@@ -19,8 +18,8 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["LabelCleaner"]
 
 
-class LabelCleaner(BaseEstimator):
-    """Remove labels that are likely wrong before a classifier is trained.
+class LabelCleaner(BaseLabelSampler):
+    """Keep labels that are likely wrong away from the classifier that follows.
 
     The quality of each label is the `label_quality_` of a `CoDecisionClassifier`: out
     of fold, so that no model judges labels it has memorised, and averaged with the
@@ -106,77 +105,17 @@ class LabelCleaner(BaseEstimator):
         self.min_per_class = min_per_class
         self.random_state = random_state
 
-    def fit(self, X, y):
-        """Only check the input; cleaning happens in `fit_resample`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or raw samples
-            Samples.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        self : object
-            The sampler.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As in `fit_resample`, except for errors raised in training.
-        """
-        self._check(X, y)
-        return self
-
     def _check(self, X, y):
-        """Return samples and labels as arrays, and learn the features."""
         check_option("action", self.action, ("drop", "thin"))
         check_cleaning(self.threshold, self.min_per_class)
-        X, y = check_labelled(X, y)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-        # A pipeline may handle missing or non-numeric values.
+        return super()._check(X, y)
+
+    def _how_to_check(self, X):
+        # A pipeline may be there for values that are missing or no numbers.
         raw = not is_numeric(X) or hasattr(self.estimator, "steps")
-        validate_data(self, X, accept_sparse="csr", skip_check_array=raw)
-        return X, y
+        return {"accept_sparse": "csr", "skip_check_array": raw}
 
-    def fit_resample(self, X, y):
-        """Return the samples whose labels are likely right.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or raw samples
-            Samples that `estimator` accepts.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        X_resampled : same type as X, length n_new
-            Samples.
-
-        y_resampled : ndarray or Series of shape (n_new,), same type as y
-            Labels.
-
-        Raises
-        ------
-        ValueError
-            If lengths differ, values are missing or not finite, a parameter is out of
-            range, or `estimator` rejects the samples.
-
-        TypeError
-            If `estimator` is not a classifier.
-
-        Warns
-        -----
-        UserWarning
-            If all labels of a class are suspects and the best are kept.
-        """
-        given = y
-        X, y = self._check(X, y)
+    def _fit_resample(self, X, y):
         rng = check_random_state(self.random_state)
         estimator = self._judge(rng.randint(np.iinfo(np.int32).max)).fit(X, y)
         model = split_pipeline(estimator)[1]
@@ -193,9 +132,7 @@ class LabelCleaner(BaseEstimator):
         kept = np.setdiff1d(np.arange(len(y)), suspects)
         self.estimator_, self.label_quality_ = estimator, quality
         self.noise_rate_, self.sample_indices_ = model.noise_rate_, kept
-        return take_rows(X, kept), take_rows(
-            given if hasattr(given, "iloc") else y, kept
-        )
+        return take_rows(X, kept), y[kept]
 
     def _judge(self, seed):
         """Return the unfitted classifier that judges the labels."""
@@ -208,7 +145,7 @@ class LabelCleaner(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.input_tags.sparse = True
-        tags.input_tags.string = True
+        if hasattr(self.estimator, "__sklearn_tags__"):
+            tags.input_tags.string = get_tags(self.estimator).input_tags.string
+        tags.sampler_tags.sample_indices = True
         return tags

@@ -17,8 +17,8 @@ from cofm_sklearn.noise.estimate import estimate_noise
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import (
+    check_number,
     check_pool,
-    is_share,
     n_rows,
     take_rows,
 )
@@ -131,12 +131,9 @@ def label_pool(
     >>> bool(np.mean(sure["label"] == y[sure.index]) >= 0.9)
     True
     """
-    if target_precision is not None and not (
-        is_share(target_precision) and 0 < target_precision < 1
-    ):
-        raise ValueError(
-            f"target_precision must be above 0 and below 1, got {target_precision!r}."
-        )
+    check_number(
+        "target_precision", target_precision, 0, 1, closed="neither", also=(None,)
+    )
     X_pool = check_pool(X_pool)
     n_pool = n_rows(X_pool)
     y, labeled, is_check = _check_answers(y, labeled, check, n_pool)

@@ -14,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
+from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.priors.base import features_for_small_model
 from cofm_sklearn.utils.validation import (
+    check_number,
+    check_weights,
     is_numeric,
-    is_share,
     n_rows,
     stack_rows,
     take_rows,
@@ -25,7 +27,6 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = [
     "PriorALClassifier",
-    "check_noise_share",
     "imbalance_aware_entropy",
     "in_noise_set",
     "product_of_experts",
@@ -131,7 +132,7 @@ class PriorALClassifier(BasePriorClassifier):
         self.pool = pool
         self.warm_start = warm_start
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Learn from labelled samples and from the clean set.
 
         Parameters
@@ -140,8 +141,13 @@ class PriorALClassifier(BasePriorClassifier):
             Embeddings, or anything that both prior and small model accept.
 
         y : array-like of shape (n_samples,), default=None
-            Labels. None or an empty list means that X has no labels, and the prior
-            predicts alone.
+            Labels. None or an empty list says that X has no labels, and the prior
+            decides alone. Among labels, None or -1 says that a sample has none, as in
+            `CoDecisionClassifier`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the labelled samples, 0 or more. A sample of the clean set
+            weighs as much as they do on average.
 
         Returns
         -------
@@ -151,23 +157,27 @@ class PriorALClassifier(BasePriorClassifier):
         Raises
         ------
         ValueError
-            If y contains a label that the prior does not know, values are not finite,
-            lengths differ, `noise_share` is out of range, `pool` contains samples of
-            another type or width than X, the prior needs labels, or there are neither
-            labels nor a prior. The classifier keeps its former state.
+            If y holds a label that the prior does not know, values are not finite,
+            lengths differ, all weights are 0, `noise_share` is out of range, `pool`
+            holds samples of another kind or width than X, the prior needs labels, or
+            there is neither a label nor a prior. The classifier keeps its former
+            state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`.
         """
-        check_noise_share(self.noise_share)
+        check_number("noise_share", self.noise_share, 0, 1)
         if y is None or n_rows(y) == 0:
             new = self._begin_without_labels(X)
             new.clean_indices_ = np.empty(0, dtype=np.int64)
             new.pseudo_labels_ = new.classes_[:0]
             return self._take_over(new)
+        if (new := fit_beside_pool(self, X, y, sample_weight)) is not None:
+            return self._take_over(new)
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
-        labels_alone = TrainingSet(features, codes, new.classes_)
+        weight = check_weights(sample_weight, len(codes))
+        labels_alone = TrainingSet(features, codes, new.classes_, weight)
         last = getattr(self, "estimator_", None) if self.warm_start else None
         if last is None:
             last = fit_small_model(self.estimator, labels_alone)
@@ -175,7 +185,9 @@ class PriorALClassifier(BasePriorClassifier):
         pseudo: Any = codes[:0]
         if new.prior_ is not None and self.pool is not None:
             clean, pseudo, features = new._add_clean_set(X, features, last)
-        both = TrainingSet(features, np.concatenate([codes, pseudo]), new.classes_)
+        codes = np.concatenate([codes, pseudo])
+        weight = np.concatenate([weight, np.full(len(pseudo), weight.mean())])
+        both = TrainingSet(features, codes, new.classes_, weight)
         new.estimator_ = fit_small_model(self.estimator, both) if len(clean) else last
         new.clean_indices_, new.pseudo_labels_ = clean, new.classes_[pseudo]
         return self._take_over(new)
@@ -224,14 +236,6 @@ class PriorALClassifier(BasePriorClassifier):
         clean = np.flatnonzero(~noisy)
         features = stack_rows(features, take_rows(pool, clean))
         return unlabelled[clean], prior_proba[clean].argmax(axis=1), features
-
-
-def check_noise_share(noise_share):
-    """Raise a ValueError unless the share of the noise set is from 0 to 1."""
-    if not is_share(noise_share):
-        raise ValueError(
-            f"noise_share must be a number from 0 to 1, got {noise_share!r}."
-        )
 
 
 def product_of_experts(prior_proba, small_proba):

@@ -6,21 +6,24 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from imblearn.base import BaseSampler
+from imblearn.over_sampling import SMOTE
+from imblearn.under_sampling import EditedNearestNeighbours
+from imblearn.utils import check_sampling_strategy
+from sklearn.base import clone
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.labels import check_targets
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     check_option,
-    n_rows,
+    set_features,
     stack_rows,
     take_rows,
 )
 
-__all__ = ["SafeSampler"]
+__all__ = ["BaseLabelSampler", "SafeSampler"]
 
 # Parameters, also of nested samplers, that need this many other members of a class; for
 # `cv` see below.
@@ -36,8 +39,93 @@ _ABOUT_SIZES = re.compile(
 _USUAL_SIZE = 6
 
 
-class SafeSampler(BaseEstimator):
-    """Wrap an imbalanced-learn sampler so that it works with tiny classes.
+class BaseLabelSampler(BaseSampler):
+    """Base of samplers that take small classes, lists and raw samples.
+
+    A subclass writes `_fit_resample`, and `_check` where it has more to check.
+    """
+
+    def fit(self, X, y):
+        """Check the input, and no more; the work happens in `fit_resample`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : object
+            The sampler.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit_resample`, but for what is found out in the work.
+        """
+        self._check(X, y)
+        return self
+
+    def fit_resample(self, X, y):
+        """Check the input, and return the samples to train on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features) \
+                or raw samples
+            Samples, of any kind that the parts of this sampler take.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        X_resampled : of the kind of X, length n_new
+            Samples.
+
+        y_resampled : list, ndarray or Series of shape (n_new,), as y was given
+            Labels.
+
+        Raises
+        ------
+        TypeError
+            If a part is missing that does the work.
+
+        ValueError
+            If lengths differ, values are not finite, a parameter is out of range, or
+            a part does not take such samples.
+        """
+        X_new, y_new = self._fit_resample(*self._check(X, y))
+        y_new = _labels_like(y, y_new, getattr(X_new, "index", None))
+        return X_new.tolist() if isinstance(X, list) else X_new, y_new
+
+    def _check(self, X, y):
+        """Return samples and labels as arrays of equal length; learn the features."""
+        X = np.asarray(X) if isinstance(X, list | tuple) else X
+        y = check_targets(X, y)
+        set_features(self)
+        validate_data(self, X, **self._how_to_check(X))
+        return X, y
+
+    def _how_to_check(self, X):
+        """Options of scikit-learn's `validate_data`."""
+        return {"skip_check_array": True}
+
+
+def _labels_like(given, y, index):
+    """Return labels in the container that they came in, a frame of one column too."""
+    if isinstance(given, pd.DataFrame):
+        return _labels_like(given.iloc[:, 0], y, index).to_frame()
+    if isinstance(given, pd.Series):
+        return pd.Series(y, index=index, dtype=given.dtype, name=given.name)
+    return y.tolist() if isinstance(given, list) else y
+
+
+class SafeSampler(BaseLabelSampler):
+    """Any imbalanced-learn sampler, from the first round of labels on.
 
     Samplers look for neighbours inside classes, and most raise an error when a class
     has fewer members than neighbours, as rare classes have in the first rounds. The
@@ -121,75 +209,18 @@ class SafeSampler(BaseEstimator):
         self.tiny_classes = tiny_classes
         self.random_state = random_state
 
-    def fit(self, X, y):
-        """Only check the input; resampling happens in `fit_resample`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        self : object
-            The sampler.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As in `fit_resample`, except for errors raised while resampling.
-        """
-        self._check(X, y)
-        return self
-
     def _check(self, X, y):
-        """Return samples and labels as arrays, and learn the features."""
         if not hasattr(self.sampler, "fit_resample"):
             raise TypeError(
                 "sampler must have fit_resample, like SMOTE() of imbalanced-learn; got "
                 f"{self.sampler!r}."
             )
         check_option("tiny_classes", self.tiny_classes, ("pass", "repeat"))
-        X, y = check_labelled(X, y)
+        X, y = super()._check(X, y)
         _check_input(self.sampler, X, y)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-        validate_data(self, X, skip_check_array=True)
         return X, y
 
-    def fit_resample(self, X, y):
-        """Resample as far as the class sizes allow.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            Samples that the sampler accepts.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        X_resampled : same type as X, shape (n_new, n_features)
-            Samples.
-
-        y_resampled : ndarray or Series of shape (n_new,), same type as y
-            Labels.
-
-        Raises
-        ------
-        TypeError
-            If `sampler` has no `fit_resample`.
-
-        ValueError
-            If lengths differ, values are not finite, a parameter is out of range, or
-            the sampler does not accept these samples.
-        """
-        given = y
-        X, y = self._check(X, y)
+    def _fit_resample(self, X, y):
         with few_labels_per_class():
             sampler, rows, result, refusal = _resample(self.sampler, X, y)
         # The resampled rows, then rows passed through, restored, or repeated.
@@ -212,14 +243,12 @@ class SafeSampler(BaseEstimator):
         self.sampler_ = None if result is None else sampler
         self.passed_classes_ = np.unique(y if result is None else y[rest])
         self.kept_classes_, self.refusal_ = kept, refusal
-        return X_new, _labels_like(given, y_new, getattr(X_new, "index", None))
+        return X_new, y_new
 
     def _repeats(self, y, rest):
         """Return positions that repeat tiny classes to the over-sampled size."""
         if getattr(self.sampler, "_sampling_type", None) != "over-sampling":
             return np.array([], dtype=int)
-        from imblearn.utils import check_sampling_strategy
-
         rng = check_random_state(self.random_state)
         strategy = _suit_strategy(self.sampler.sampling_strategy, y, over=True)
         missing = check_sampling_strategy(strategy, y, "over-sampling")
@@ -231,35 +260,16 @@ class SafeSampler(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
         if hasattr(self.sampler, "fit_resample"):
-            tags.input_tags = get_tags(self.sampler).input_tags
+            inner = get_tags(self.sampler)
+            tags.input_tags = inner.input_tags
+            tags.sampler_tags = getattr(inner, "sampler_tags", tags.sampler_tags)
         return tags
 
 
 def is_about_sizes(error):
     """Tell whether a sampler's error means that classes are too small."""
     return _ABOUT_SIZES.search(str(error)) is not None
-
-
-def check_labelled(X, y):
-    """Return samples and labels of equal length; a list of samples becomes an array."""
-    X = np.asarray(X) if isinstance(X, list | tuple) else X
-    y = check_labels(y, warn=True)
-    with few_labels_per_class():
-        check_classification_targets(y)
-    if n_rows(X) != len(y):
-        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
-    return X, y
-
-
-def _labels_like(given, y, index):
-    """Return labels as a Series or one-column frame if they were given as such."""
-    if isinstance(given, pd.DataFrame):
-        return _labels_like(given.iloc[:, 0], y, index).to_frame()
-    if isinstance(given, pd.Series):
-        return pd.Series(y, index=index, dtype=given.dtype, name=given.name)
-    return y
 
 
 def _check_input(sampler, X, y):
@@ -347,10 +357,7 @@ def _adapted(sampler, y, size=None):
 
 
 def _name_inner_samplers(sampler):
-    """Set the inner samplers of SMOTEENN and SMOTETomek, so they can be adapted."""
-    from imblearn.over_sampling import SMOTE
-    from imblearn.under_sampling import EditedNearestNeighbours
-
+    """Put in place what SMOTEENN and SMOTETomek make up, so that it can be adapted."""
     params = sampler.get_params(deep=False)
     if params["smote"] is None:
         smote = SMOTE(

@@ -1,12 +1,18 @@
 """Fit the unsupervised parts of an estimator to the pool."""
 
+from copy import copy
+
+import numpy as np
+import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import check_consistent_length
 
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool import NeighborGraph
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.labels import ravel_labels
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.validation import (
     is_finite,
@@ -16,7 +22,7 @@ from cofm_sklearn.utils.validation import (
     take_rows,
 )
 
-__all__ = ["fit_to_pool"]
+__all__ = ["fit_beside_pool", "fit_to_pool"]
 
 
 def fit_to_pool(estimator, X):
@@ -57,28 +63,77 @@ def fit_to_pool(estimator, X):
     """
     estimator = clone(estimator)
     before, last = split_pipeline(estimator)
-    if not isinstance(last, BasePriorClassifier):
-        return estimator
-    needs_prior = last.prior is not None and not is_fitted(last.prior)
-    neighbors = getattr(last, "neighbors", None)
-    needs_neighbors = neighbors is not None and (
-        isinstance(neighbors, str) or not is_fitted(neighbors)
-    )
-    needs_pool = getattr(last, "pool", X) is None
-    if not (needs_prior or needs_neighbors or needs_pool):
+    if not isinstance(last, BasePriorClassifier) or not any(_lacks(last)):
         return estimator
     for step in before:
         step = fit_without_labels(step, X)
         if step is None:
             return estimator  # this step needs labels, so the rest cannot be fitted yet
         X = step.transform(X)
-    if needs_prior:
-        last.prior = FrozenEstimator(clone(last.prior).fit(X))
-    if needs_neighbors:
-        last.neighbors = _neighbors_of_pool(last, X)
-    if needs_pool:
-        last.pool = X
+    _give_pool(last, X)
     return estimator
+
+
+def fit_beside_pool(model, X, y, sample_weight=None):
+    """Fit on the samples that have a label, with all of them as the pool.
+
+    Parameters
+    ----------
+    model : BasePriorClassifier
+        Left as it is.
+
+    X : array-like of length n_samples
+        Samples, with labels and without.
+
+    y : array-like of shape (n_samples,)
+        Labels. None (or NaN, among str or objects) says that there is none; so does
+        -1 where there is a prior that knows no such class.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples; those without label have none.
+
+    Returns
+    -------
+    BasePriorClassifier or None
+        A fitted copy with the same parameters; None if every sample has a label.
+    """
+    labels = ravel_labels(y)
+    if labels.dtype.kind in "if":
+        absent = (labels == -1) & (model.prior is not None)
+    else:
+        absent = pd.isna(labels)
+    if not absent.any():
+        return None
+    check_consistent_length(X, labels, sample_weight)
+    new = copy(model)
+    _give_pool(new, X)
+    if labels.dtype.kind in "if" and -1 in new.prior.classes_:
+        return None
+    rows = np.flatnonzero(~absent)
+    weight = None if sample_weight is None else take_rows(sample_weight, rows)
+    new.fit(take_rows(X, rows), take_rows(y, rows), weight)
+    vars(new).update(model.get_params(deep=False))
+    return new
+
+
+def _lacks(model):
+    """Tell whether it lacks a fitted prior, fitted neighbours, and a pool."""
+    neighbors = getattr(model, "neighbors", None)
+    return (
+        model.prior is not None and not is_fitted(model.prior),
+        isinstance(neighbors, str) or not (neighbors is None or is_fitted(neighbors)),
+        getattr(model, "pool", ()) is None,
+    )
+
+
+def _give_pool(model, X):
+    lacks_prior, lacks_neighbors, lacks_pool = _lacks(model)
+    if lacks_prior:
+        model.prior = FrozenEstimator(clone(model.prior).fit(X))
+    if lacks_neighbors:
+        model.neighbors = _neighbors_of_pool(model, X)
+    if lacks_pool:
+        model.pool = X
 
 
 def _neighbors_of_pool(model, X):

@@ -16,9 +16,9 @@ from cofm_sklearn.noise.quality import (
 )
 from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
 from cofm_sklearn.utils.validation import (
+    check_number,
     check_proba,
     check_weights,
-    is_share,
 )
 
 __all__ = ["NoiseEstimate", "estimate_noise", "label_quality"]
@@ -199,8 +199,7 @@ def estimate_noise(
     True
     """
     codes, proba, weight = _checked(y, proba, classes, label_noise, sample_weight)
-    if not is_share(confidence) or not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+    check_number("confidence", confidence, 0, 1, closed="neither")
     return explain_labels(codes, proba, label_noise, weight, confidence)
 
 
@@ -314,13 +313,7 @@ def list_hypotheses(label_noise, n_labels):
 
 def check_label_noise(label_noise):
     """Raise a ValueError unless this is "auto", None or a share below 1."""
-    auto = isinstance(label_noise, str) and label_noise == "auto"
-    known = is_share(label_noise) and label_noise < 1
-    if not (label_noise is None or auto or known):
-        raise ValueError(
-            'label_noise must be "auto", None or a number of at least 0 and below 1, '
-            f"got {label_noise!r}."
-        )
+    check_number("label_noise", label_noise, 0, 1, closed="left", also=("auto", None))
 
 
 def centre_logits(proba):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from cofm_sklearn.utils.validation import check_option
+from cofm_sklearn.utils.validation import check_number, check_option
 
 __all__ = ["LabelChannel", "fit_label_channel"]
 
@@ -238,8 +238,7 @@ def _check_arguments(y, n_samples, n_classes, noise_rate, confusion):
             f"y must hold positions of columns of proba, 0 to {n_classes - 1}; got "
             f"{y.min()} to {y.max()}."
         )
-    if noise_rate is not None and not 0 <= noise_rate < 1:
-        raise ValueError(f"noise_rate must be in [0, 1) or None, got {noise_rate!r}.")
+    check_number("noise_rate", noise_rate, 0, 1, closed="left", also=(None,))
     check_option("confusion", confusion, CONFUSIONS)
 
 

@@ -5,7 +5,11 @@ import warnings
 import numpy as np
 
 from cofm_sklearn.utils.labels import check_labels, ravel_labels
-from cofm_sklearn.utils.validation import check_numbers
+from cofm_sklearn.utils.validation import (
+    check_integer,
+    check_number,
+    check_numbers,
+)
 
 __all__ = ["find_suspects"]
 
@@ -87,12 +91,6 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
 
 
 def check_cleaning(threshold, min_per_class):
-    """Raise a ValueError if a parameter is out of range."""
-    number = isinstance(threshold, int | float | np.number)
-    if not number or isinstance(threshold, bool) or not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be in [0, 1], got {threshold!r}.")
-    integer = isinstance(min_per_class, int | np.integer)
-    if not integer or isinstance(min_per_class, bool) or min_per_class < 0:
-        raise ValueError(
-            f"min_per_class must be an integer of at least 0, got {min_per_class!r}."
-        )
+    """Raise a ValueError that names the parameter that is out of range."""
+    check_number("threshold", threshold, 0, 1)
+    check_integer("min_per_class", min_per_class, 0)

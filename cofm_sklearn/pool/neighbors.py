@@ -1,7 +1,5 @@
 """Nearest-neighbour graph of the pool in the foundation model's embedding."""
 
-from numbers import Real
-
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
@@ -18,10 +16,12 @@ from cofm_sklearn.pool.opening import open_pool
 from cofm_sklearn.priors.base import is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_pool,
     check_unit_embeddings,
     is_fitted,
     is_numeric,
+    set_features,
     take_rows,
 )
 
@@ -160,10 +160,7 @@ class NeighborGraph(BaseEstimator):
             is no encoder; or if a parameter is out of range.
         """
         check_integer("n_neighbors", self.n_neighbors, 1)
-        if not isinstance(self.alpha, Real) or not 0 <= float(self.alpha) < 1:
-            raise ValueError(
-                f"alpha must be a number of at least 0 and below 1, got {self.alpha!r}."
-            )
+        check_number("alpha", self.alpha, 0, 1, closed="left")
         pool = open_pool(X, "X")
         if len(pool) < 3:
             raise ValueError(
@@ -190,8 +187,7 @@ class NeighborGraph(BaseEstimator):
         self.X_, self.embeddings_ = take_rows(X, kept), Z
         self.sample_indices_ = kept if rows is None else rows[kept]
         self.neighbors_ = candidates[:, : self.n_neighbors]
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
+        set_features(self)
         if is_numeric(X):
             _check_n_features(self, X, reset=True)
             _check_feature_names(self, X, reset=True)

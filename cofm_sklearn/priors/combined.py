@@ -258,10 +258,3 @@ class CombinedPrior(BasePrior):
                 if found is not None:
                     return found
         return None
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # Accept what the priors accept.
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags

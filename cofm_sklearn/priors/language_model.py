@@ -20,8 +20,8 @@ from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.texts import check_texts
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_number,
     check_option,
-    check_positive,
 )
 
 __all__ = ["LanguageModelPrior"]
@@ -433,9 +433,8 @@ class LanguageModelPrior(BasePrior):
             check_integer(name, getattr(self, name), 1)
         check_integer("max_retries", self.max_retries, 0)
         for name in ("request_budget", "token_budget"):
-            if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), 0)
-        check_positive("timeout", self.timeout)
+            check_integer(name, getattr(self, name), 0, also=(None,))
+        check_number("timeout", self.timeout, closed="neither")
         self._check_prompt()
         self._check_options()
 
@@ -493,9 +492,3 @@ class LanguageModelPrior(BasePrior):
         texts = check_texts(texts, name="texts of examples")
         codes = encode_labels(list(labels), classes, name="examples")
         return tuple(zip(texts.tolist(), codes.tolist()))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags

@@ -1,12 +1,12 @@
 """Hugging Face classifiers as priors: zero-shot, or trained on other labels."""
 
 import json
-from os import PathLike
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from cofm_sklearn.encoders.base import check_model
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.encoders.folders import folder_fingerprint, read_json
 from cofm_sklearn.encoders.weights import find_folder, load_classifier
@@ -295,11 +295,7 @@ default="zero-shot-classification"
         return [str(labels[key]) for key in sorted(labels, key=int)]
 
     def _check_parameters(self):
-        if not isinstance(self.model_name, str | PathLike) or not self.model_name:
-            raise TypeError(
-                "model_name must be a str, the name of a model or the path of a "
-                f"folder; got {self.model_name!r}."
-            )
+        check_model(self.model_name, self.device, self.revision)
         check_option("task", self.task, _TASKS)
         hypothesis = self.hypothesis
         braces = [sign for sign in str(hypothesis) if sign in "{}"]
@@ -308,17 +304,7 @@ default="zero-shot-classification"
                 "hypothesis must have one {} for the description, and no other braces; "
                 f"got {hypothesis!r}."
             )
-        if not isinstance(self.device, str):
-            raise TypeError(f'device must be a str like "auto", got {self.device!r}.')
-        if self.revision is not None and not isinstance(self.revision, str):
-            raise TypeError(f"revision must be a str or None, got {self.revision!r}.")
         check_integer("batch_size", self.batch_size, 1)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 def _scores(answer, columns):

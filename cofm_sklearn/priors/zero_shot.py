@@ -14,7 +14,7 @@ from cofm_sklearn.encoders import SentenceTransformerEncoder
 from cofm_sklearn.priors.base import BasePrior, check_descriptions
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
-    check_positive,
+    check_number,
     check_unit_embeddings,
     is_numeric,
     n_rows,
@@ -134,7 +134,7 @@ default=None
         """
         labels, texts = check_descriptions(self.class_descriptions)
         _check_prompts(self.prompts)
-        check_positive("scale", self.scale)
+        check_number("scale", self.scale, closed="neither")
         self.classes_ = np.array(labels)
         self.encoder_ = (
             SentenceTransformerEncoder()
@@ -265,13 +265,6 @@ default=None
         starts = np.cumsum([0, *(len(texts) for texts in filled)][:-1])
         sums = np.add.reduceat(normalize(Z), starts, axis=0)
         return normalize(sums).astype(np.float32)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        # The width must be the encoder's, which is unknown before it is loaded.
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 def _is_of_images(encoder):

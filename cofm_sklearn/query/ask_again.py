@@ -3,7 +3,6 @@
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
-from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
@@ -17,8 +16,8 @@ from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_n_instances,
+    check_number,
     check_option,
-    is_share,
     n_rows,
 )
 
@@ -213,13 +212,8 @@ class AskAgainQuery(BaseQueryStrategy):
     def _check_parameters(self):
         check_strategy(self.query_strategy)
         check_option("score", self.score, _SCORES)
-        if not is_share(self.share):
-            raise ValueError(f"share must be from 0 to 1, got {self.share!r}.")
-        is_number = isinstance(self.balance, Real) and self.balance is not True
-        if not is_number or not 0 <= float(self.balance) < np.inf:
-            raise ValueError(
-                f"balance must be a number of at least 0, got {self.balance!r}."
-            )
+        check_number("share", self.share, 0, 1)
+        check_number("balance", self.balance, closed="left")
         check_integer("max_answers", self.max_answers, 2)
 
 

@@ -1,7 +1,5 @@
 """The query strategy of the co-decision."""
 
-from numbers import Integral, Real
-
 import numpy as np
 
 from cofm_sklearn.pool.blocks import BlockPool
@@ -19,12 +17,12 @@ from cofm_sklearn.query.view import LearnerReader, count_labels
 from cofm_sklearn.query.worth import learn_weights
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
-    check_auto_or_positive,
+    check_integer,
+    check_number,
     check_numbers,
     check_option,
     check_proba,
     check_unit_embeddings,
-    is_share,
     n_rows,
 )
 
@@ -85,8 +83,8 @@ class CoDecisionQuery(BaseQueryStrategy):
         MiB. It affects results only through the order of sums.
 
     device : str or None, default=None
-        torch device for the coverage of candidates, for example ``"cuda"``; None uses
-        NumPy. The small model runs on its own device, for example
+        Device of torch on which candidates cover each other, such as ``"auto"``;
+        None takes NumPy. The small model runs where it was told to, for example
         ``NetClassifier(device="cuda")``.
 
     verbose : int, default=0
@@ -243,8 +241,7 @@ class CoDecisionQuery(BaseQueryStrategy):
                 )
             if classes is not None:
                 encode_labels(y_labeled, np.asarray(classes), name="y_labeled")
-        if trust is not None and not is_share(trust):
-            raise ValueError(f"trust must be from 0 to 1, got {trust!r}.")
+        check_number("trust", trust, 0, 1, also=(None,))
         self._check_parameters()
         rng = self._rng(n_labeled)
         rows = _sample_rows(n_pool, rng)
@@ -334,28 +331,11 @@ class CoDecisionQuery(BaseQueryStrategy):
     def _check_parameters(self):
         check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("sharpness", "balance"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
-                raise ValueError(
-                    f"{name} must be a number of at least 0, got {value!r}."
-                )
-        check_auto_or_positive("kernel_width", self.kernel_width)
-        others = {"max_candidates": ("auto", None), "block_size": ("auto",)}
-        for name, allowed in others.items():
-            value = getattr(self, name)
-            if value is None or isinstance(value, str):
-                valid = value in allowed
-            else:
-                valid = (
-                    isinstance(value, Integral)
-                    and int(value) >= 1
-                    and value is not True
-                )
-            if not valid:
-                raise ValueError(
-                    f"{name} must be an integer of at least 1 or "
-                    f"{' or '.join(map(repr, allowed))}, got {value!r}."
-                )
+            check_number(name, getattr(self, name), closed="left")
+        width = self.kernel_width
+        check_number("kernel_width", width, closed="neither", also=("auto",))
+        check_integer("max_candidates", self.max_candidates, 1, also=("auto", None))
+        check_integer("block_size", self.block_size, 1, also=("auto",))
 
 
 def _sample_rows(n_pool, rng):

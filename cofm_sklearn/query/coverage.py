@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
-from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.optional import import_optional, resolve_device
 
 __all__ = [
     "covered_by",
@@ -36,7 +36,7 @@ def to_device(X, device):
         Rows.
 
     device : str or None
-        A torch device, for example ``"cuda"``.
+        A device of torch, for example ``"cuda"``, or ``"auto"``.
 
     Returns
     -------
@@ -49,15 +49,9 @@ def to_device(X, device):
     """
     if device is None:
         return X
-    torch = import_optional("torch", needed_by=f"device={device!r}")
+    device = resolve_device(device, f"device={device!r}")
     X = X.toarray() if hasattr(X, "toarray") else X
-    try:
-        return torch.as_tensor(X, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used by torch: {error}. Use another one, or "
-            "None for NumPy."
-        ) from error
+    return import_optional("torch", needed_by="device").as_tensor(X, device=device)
 
 
 def gaussian_kernel(A, B, width):

@@ -8,8 +8,8 @@ from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.worth import uncertainty_of
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
-    check_auto_or_positive,
     check_integer,
+    check_number,
     check_option,
 )
 
@@ -150,7 +150,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
     def _check_parameters(self):
         check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
         for name in ("temperature", "radius"):
-            check_auto_or_positive(name, getattr(self, name))
+            check_number(name, getattr(self, name), closed="neither", also=("auto",))
         check_integer("max_candidates", self.max_candidates, 1)
 
 

@@ -1,8 +1,9 @@
 """The query strategy of PriorAL."""
 
-from cofm_sklearn.models.prioral import check_noise_share, in_noise_set
+from cofm_sklearn.models.prioral import in_noise_set
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
 from cofm_sklearn.query.worth import uncertainty_of
+from cofm_sklearn.utils.validation import check_number
 
 __all__ = ["PriorALQuery"]
 
@@ -74,7 +75,7 @@ class PriorALQuery(BaseQueryStrategy):
         self.random_state = random_state
 
     def _select(self, view, n_instances, rng):
-        check_noise_share(self.noise_share)
+        check_number("noise_share", self.noise_share, 0, 1)
         if view.proba is None:
             utilities = rng.uniform(size=view.X_pool.shape[0])
         else:

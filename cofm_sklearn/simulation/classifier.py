@@ -6,12 +6,17 @@ from copy import copy
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _estimator_has, check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
@@ -21,31 +26,22 @@ from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
-from cofm_sklearn.simulation.curves import score_predictions
+from cofm_sklearn.simulation.curves import score_predictions, strategy_name
 from cofm_sklearn.simulation.oracle import ExactOracle
-from cofm_sklearn.utils.labels import align_proba, check_labels, ravel_labels
+from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_integer,
     check_n_instances,
-    check_raw,
+    check_samples,
     is_numeric,
     n_rows,
+    set_features,
     take_rows,
 )
 
 __all__ = ["ActiveLearningClassifier"]
-
-
-def _estimator_has(method):
-    def check(self):
-        getattr(
-            self.estimator_ if hasattr(self, "estimator_") else self.estimator, method
-        )
-        return True
-
-    return check
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -192,7 +188,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, *, eval_set=None, votes=None):
+    def fit(self, X, y, *, eval_set=None, votes=None, **fit_params):
         """Spend the budget on labels of X.
 
         Parameters
@@ -209,6 +205,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         votes : array-like of shape (n_samples, n_classes), default=None
             Counts of recorded answers, for `RecordedVotesOracle`.
 
+        **fit_params : dict of array-like of length n_samples
+            Given to the estimator's `fit`, for the samples that have labels by then:
+            `sample_weight`, and in a pipeline ``step__sample_weight``. With
+            ``set_config(enable_metadata_routing=True)``, what the estimator requests.
+
         Returns
         -------
         self : object
@@ -224,12 +225,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         TypeError
             If `query_strategy` cannot be called.
         """
-        seen = copy(self)  # so that a failed fit changes nothing
+        fit_params = self._routed(fit_params)
+        seen = copy(self)  # so that a refused fit changes nothing
         X = seen._check_X(X, reset=True)
-        y = check_labels(y, warn=True)
-        check_classification_targets(y)
-        if n_rows(X) != len(y):
-            raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+        y = check_targets(X, y)
+        check_consistent_length(y, *fit_params.values())
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -253,7 +253,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
-            learner.fit(take_rows(X, self.labeled_indices_), self.labels_)
+            done = self.labeled_indices_
+            learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
             stopping = go_on(stopping, self.stopping_)
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
@@ -273,9 +274,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         break  # nothing is left that is worth a query
                     answers = [*answers, *ask(oracle, picked, asked).tolist()]
                     asked = [*asked, *picked.tolist()]
-                    _teach(learner, X, asked, answers, y.dtype)
+                    _teach(learner, X, asked, answers, y.dtype, fit_params)
                     row = {
-                        "strategy": _name_of(strategy),
+                        "strategy": strategy_name(strategy),
                         "seed": seed,
                         "round": len(curve),
                         "n_labels": len(asked),
@@ -289,10 +290,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     # Keep only complete rounds, whatever ends the loop.
                     self._publish(learner, oracle, stopping, y, asked, answers, curve)
                     self._labelled = _digest(X, y, self.labeled_indices_)
-                    for name in ("n_features_in_", "feature_names_in_"):
-                        self.__dict__.pop(name, None)
-                        if name in vars(seen):
-                            setattr(self, name, getattr(seen, name))
+                    set_features(self, seen)
                     progress.update(len(picked))
             except KeyboardInterrupt:
                 if not curve:
@@ -303,6 +301,23 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     stacklevel=2,
                 )
         return self
+
+    def get_metadata_routing(self):
+        """Return the metadata routing of this loop.
+
+        Returns
+        -------
+        MetadataRouter
+            `eval_set` and `votes` are its own; the rest of `fit` goes to the estimator.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def _routed(self, fit_params):
+        if not get_config()["enable_metadata_routing"]:
+            return fit_params
+        return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
 
     def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
         self.estimator_ = learner.estimator
@@ -442,23 +457,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return evaluate
 
     def _check_X(self, X, *, reset):
-        if reset:
-            # Texts and mixed frames do not set these.
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
-        raw = check_raw(X)
-        if raw is not None:
-            return raw
-        checked = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype="numeric",
-            ensure_all_finite="allow-nan",  # the estimator may accept it
-        )
-        # The estimator may select columns by name.
-        return X if isinstance(X, pd.DataFrame) else checked
+        # The estimator may be made for gaps, and may select columns by name.
+        checked = check_samples(self, X, reset=reset, allow_nan=True)
+        is_table = isinstance(X, pd.DataFrame) and is_numeric(X)
+        return X if is_table else checked
 
     def _check_parameters(self, n_samples):
         check_strategy(self.query_strategy)
@@ -491,12 +493,17 @@ def _digest(X, y, rows):
     return joblib.hash((take_rows(X, rows), y[rows].tolist()))
 
 
-def _teach(learner, X, asked, answers, dtype):
-    """Train on the labels combined from the answers so far."""
+def _take(fit_params, rows):
+    return {name: take_rows(values, rows) for name, values in fit_params.items()}
+
+
+def _teach(learner, X, asked, answers, dtype, fit_params):
+    """Train on the labels that the answers so far amount to."""
     samples, matrix = group_answers(asked, answers)
     X = take_rows(X, samples)
     labels = agree(matrix, learner, X)
-    learner.fit(X, np.array(labels.tolist(), dtype=dtype))
+    labels = np.array(labels.tolist(), dtype=dtype)
+    learner.fit(X, labels, **_take(fit_params, samples))
 
 
 def _label_quality(estimator):
@@ -506,7 +513,3 @@ def _label_quality(estimator):
     if quality is None or not len(quality):
         return {}
     return {"label_quality": float(np.mean(quality)), "noise_rate": model.noise_rate_}
-
-
-def _name_of(strategy):
-    return getattr(strategy, "__name__", type(strategy).__name__)

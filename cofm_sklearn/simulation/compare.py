@@ -14,10 +14,9 @@ from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
 from cofm_sklearn.simulation.oracle import NoisyOracle
-from cofm_sklearn.utils.labels import check_labels
+from cofm_sklearn.utils.labels import check_targets
 from cofm_sklearn.utils.validation import (
     check_integer,
-    n_rows,
     take_rows,
 )
 
@@ -127,9 +126,7 @@ def compare_strategies(
     random     2   2
     """
     models = _check_strategies(strategies, estimator)
-    y = check_labels(y)
-    if n_rows(X) != len(y):
-        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+    y = check_targets(X, y)
     if isinstance(seeds, Integral):
         check_integer("seeds", seeds, 1)
         seeds = range(seeds)

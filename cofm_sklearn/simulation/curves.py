@@ -14,8 +14,8 @@ from cofm_sklearn.simulation.savings import (
     labels_to_reach,
     seed_curves,
 )
-from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.labels import check_classes, check_labels
+from cofm_sklearn.utils.optional import import_optional, start_plot
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "label_savings",
     "labels_to_reach",
     "score_predictions",
+    "strategy_name",
 ]
 
 # Okabe and Ito's colours without their yellow, which is faint on white. The numbers of
@@ -182,12 +183,8 @@ class LearningCurveDisplay:
         """
         check_option("band", band, ("standard_error", "range", None))
         table = check_records(self.records, self.metric)
-        needed_by = "LearningCurveDisplay.plot"
-        pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
-        ticker = import_optional("matplotlib.ticker", needed_by=needed_by)
-        if ax is None:
-            _, ax = pyplot.subplots(layout="constrained")
-        self.ax_, self.figure_, self.lines_, self.bands_ = ax, ax.figure, {}, {}
+        ax = start_plot(self, ax)
+        self.lines_, self.bands_ = {}, {}
         groups = table.groupby("strategy", sort=False, observed=True, dropna=False)
         for i, (name, rows) in enumerate(groups):
             counts, scores = seed_curves(rows, self.metric)
@@ -207,6 +204,7 @@ class LearningCurveDisplay:
                 )
         ax.set_xlabel("Number of labels")
         ax.set_ylabel(self.metric.replace("_", " ").capitalize().replace(" f1", " F1"))
+        ticker = import_optional("matplotlib.ticker", needed_by="plot")
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
         if legend:
@@ -297,8 +295,8 @@ def _band(scores, band):
     return mean - error, mean + error
 
 
-def _strategy_name(estimator):
-    """Return the name of an estimator's strategy for the legend."""
+def strategy_name(estimator):
+    """Return what to call the strategy of an estimator in a legend."""
     strategy = getattr(estimator, "query_strategy", estimator)
     return getattr(strategy, "__name__", type(strategy).__name__)
 
@@ -313,7 +311,7 @@ def _records_of(estimator):
         ]
     else:
         listed = estimator if isinstance(estimator, (list, tuple)) else [estimator]
-        runs = [(_strategy_name(run), run) for run in listed]
+        runs = [(strategy_name(run), run) for run in listed]
     if not runs:
         raise ValueError("estimator is empty; give at least one fitted estimator.")
     frames = []

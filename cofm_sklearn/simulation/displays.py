@@ -4,8 +4,8 @@ import textwrap
 
 import numpy as np
 
-from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.labels import encode_labels
+from cofm_sklearn.utils.optional import start_plot
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
@@ -100,13 +100,10 @@ class SuspectsDisplay:
             If matplotlib is not installed.
         """
         codes, doubts = self._check()
-        pyplot = import_optional("matplotlib.pyplot", needed_by="SuspectsDisplay.plot")
         n_suspects, names = len(codes), list(self.opinions)
-        if ax is None:
-            size = (4.8 + 1.7 * len(names), 1.0 + 0.36 * n_suspects)
-            _, ax = pyplot.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
-        # White background for label and quality; the other cells stay legible.
+        size = (4.8 + 1.7 * len(names), 1.0 + 0.36 * n_suspects)
+        ax = start_plot(self, ax, figsize=size)
+        # The given label and the quality stand on white; the others stay readable.
         blank = np.full(n_suspects, np.nan)
         colors = np.column_stack([blank, doubts, blank])
         ax.imshow(colors, cmap=cmap, vmin=0, vmax=2, aspect="auto")
@@ -295,14 +292,10 @@ class NoiseMatrixDisplay:
             If matplotlib is not installed.
         """
         matrix = self._check()
-        pyplot = import_optional(
-            "matplotlib.pyplot", needed_by="NoiseMatrixDisplay.plot"
-        )
         n_classes = len(matrix)
-        if ax is None:
-            side = min(3.2 + 0.45 * n_classes, 12)
-            _, ax = pyplot.subplots(figsize=(side + 0.8, side), layout="constrained")
-        self.ax_, self.figure_, self.text_ = ax, ax.figure, None
+        side = min(3.2 + 0.45 * n_classes, 12)
+        ax = start_plot(self, ax, figsize=(side + 0.8, side))
+        self.text_ = None
         self.im_ = ax.imshow(matrix, cmap=cmap, vmin=0, vmax=1)
         if n_classes <= _MAX_NUMBERS:
             self.text_ = np.empty(matrix.shape, dtype=object)

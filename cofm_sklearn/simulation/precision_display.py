@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.optional import start_plot
 
 __all__ = ["PrecisionCoverageDisplay"]
 
@@ -96,12 +96,7 @@ class PrecisionCoverageDisplay:
             If matplotlib is not installed.
         """
         self._check()
-        pyplot = import_optional(
-            "matplotlib.pyplot", needed_by="PrecisionCoverageDisplay.plot"
-        )
-        if ax is None:
-            _, ax = pyplot.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = start_plot(self, ax)
         ax.fill_between(self.coverage, self.low, self.high, alpha=0.2, lw=0)
         (self.line_,) = ax.plot(self.coverage, self.precision, label="expected")
         self.true_line_ = self.chosen_ = None

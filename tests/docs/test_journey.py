@@ -49,6 +49,7 @@ def test_it_is_at_most_40_lines_without_the_descriptions():
     assert len(lines) <= 40, len(lines)
 
 
+@pytest.mark.slow
 def test_model_and_labels_outlive_the_process(tmp_path):
     source = PAGE.read_text(encoding="utf-8")
     before, in_use, later = re.split(r"^## .*$", source, flags=re.MULTILINE)

@@ -176,6 +176,7 @@ print(cache.info().embedded)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once(tmp_path):
     # The ranges overlap, so both also write the same keys.
     ranges = [(0, 200), (100, 300)]

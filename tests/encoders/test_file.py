@@ -56,6 +56,7 @@ def n_logged(folder):
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
+@pytest.mark.slow
 def test_killed_every_row_is_right_and_none_embedded_twice(tmp_path):
     n_texts, block, n_kills = 400, 16, 2
     rng = np.random.RandomState(os.getpid())
@@ -155,6 +156,7 @@ def _encode_with_little_room(path, limit, connection):
         connection.send((error.errno, str(error), error.__notes__))
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_a_clear_error_and_can_be_resumed(encoder, tmp_path):
     """The limit of the process: the file reaches it before it is complete."""
     path = tmp_path / "pool.npy"

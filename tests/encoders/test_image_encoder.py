@@ -218,6 +218,7 @@ assert not image_weights._LOADED
 """
 
 
+@pytest.mark.slow
 def test_next_process_loads_no_model_for_known_images(
     encoder, clip_folder, paths, tmp_path
 ):

@@ -300,6 +300,7 @@ def test_tokenizer_of_a_folder_that_changed(copy_clip, monkeypatch):
         loaded.tokenizer()
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_on_the_terminal(copy_model, tmp_path):
     """In a separate process that answers yes to all questions."""
     folder = copy_model()
@@ -338,6 +339,7 @@ print(prior.fit(["my cat", "your dog"]).predict(["my cat", "your dog"]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_sent(minilm_folder):
     answer = subprocess.run(
         [sys.executable, "-c", NOTHING_SENT],
@@ -350,6 +352,7 @@ def test_nothing_is_sent(minilm_folder):
     assert "SENT" not in answer.stdout
 
 
+@pytest.mark.slow
 def test_image_model_of_a_hub_with_code_is_refused(clip_folder, tmp_path):
     pytest.importorskip("open_clip")
     model = tmp_path / "hub" / "models--somebody--clip"

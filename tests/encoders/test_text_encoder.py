@@ -154,6 +154,7 @@ def embed_in_worker(encoder, texts):
     return encoder.transform(texts), encoder.cache_info().embedded
 
 
+@pytest.mark.slow
 def test_loky_worker(encoder):
     Z = encoder.transform(TEXTS)
     (remote, embedded), *_ = joblib.Parallel(n_jobs=2, backend="loky")(
@@ -179,6 +180,7 @@ assert not {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_next_process_needs_no_model_for_known_texts(encoder, tmp_path):
     encoder.set_params(cache_dir=tmp_path)
     Z = encoder.transform(["a text", "another"])

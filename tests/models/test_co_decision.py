@@ -375,7 +375,6 @@ def test_weights_are_routed(data):
 BAD_FITS = [
     ({}, lambda X, y: (X, np.where(y == "rare", "typo", y)), "label 'typo'"),
     ({}, lambda X, y: (X, np.arange(len(y)) % 3), "unknown label 0"),
-    ({}, lambda X, y: (X, np.where(y == "rare", None, y)), "y has missing labels"),
     ({}, lambda X, y: (X[:50], y), "50 samples, but y has 240"),
     ({}, lambda X, y: (np.where(np.isin(X, X[7, 4]), np.nan, X), y), "NaN"),
     ({}, lambda X, y: (np.where(np.isin(X, X[7, 4]), np.inf, X), y), "infinity"),

@@ -65,14 +65,14 @@ def test_thinning_amounts_to_weights(data):
     cleaner.fit_resample(X, given)
     quality = cleaner.label_quality_
     kept = np.zeros(len(X))
-    for seed in range(40):
+    for seed in range(20):
         # The folds of the estimator stay, the draws change.
         estimator = CoDecisionClassifier(
             LogisticRegression(class_weight="balanced", max_iter=1000), random_state=0
         )
         thin = LabelCleaner(estimator, action="thin", random_state=seed)
         thin.fit_resample(X, given)
-        kept[thin.sample_indices_] += 1 / 40
+        kept[thin.sample_indices_] += 1 / 20
     doubted = quality < 0.3
     assert doubted.sum() > 10
     assert kept[doubted].mean() < 0.3

@@ -397,6 +397,7 @@ def test_colour_images_of_one_pixel_row():
 # Where it is used
 
 
+@pytest.mark.slow
 def test_in_a_grid_search_with_two_processes(blobs):
     grid = {"module__hidden": [(4,), (8,)], "optimizer__weight_decay": [0.0, 0.1]}
     search = GridSearchCV(

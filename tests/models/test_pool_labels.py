@@ -193,9 +193,17 @@ def test_a_pool_without_open_samples(data, model):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"target_precision": 1.0}, ValueError, "target_precision must be above 0"),
-        ({"target_precision": "high"}, ValueError, "target_precision must be above 0"),
-        ({"y": None}, ValueError, "y and labeled must"),
+        (
+            {"target_precision": 1.0},
+            ValueError,
+            "target_precision must be",
+        ),
+        (
+            {"target_precision": "high"},
+            ValueError,
+            "target_precision must be",
+        ),
+        ({"y": None}, ValueError, "y and labeled go together"),
         ({"labeled": np.arange(3)}, ValueError, "y has 100 answers for 3"),
         ({"labeled": np.zeros(100, int)}, ValueError, "labeled repeats a row"),
         ({"labeled": np.arange(750, 850)}, ValueError, "from 0 to 799"),

@@ -153,8 +153,8 @@ def test_one_class_has_no_wrong_labels():
         ({"sample_weight": [1, -1]}, "(?i)negative"),
         ({"label_noise": 1.0}, "label_noise must be"),
         ({"label_noise": "much"}, "label_noise must be"),
-        ({"confidence": 1}, "confidence must be in"),
-        ({"confidence": "high"}, "confidence must be in"),
+        ({"confidence": 1}, "confidence must be a number"),
+        ({"confidence": "high"}, "confidence must be a number"),
     ],
 )
 def test_bad_input_is_named(change, message):

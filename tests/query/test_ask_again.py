@@ -186,8 +186,8 @@ def test_by_hand_with_the_stock_learner_of_modal():
     ("params", "error", "message"),
     [
         ({"query_strategy": "margin"}, TypeError, "query_strategy must be callable"),
-        ({"share": 1.5}, ValueError, "share must be from 0 to 1"),
-        ({"share": "auto"}, ValueError, "share must be from 0 to 1"),
+        ({"share": 1.5}, ValueError, "share must be a number"),
+        ({"share": "auto"}, ValueError, "share must be a number"),
         ({"score": "best"}, ValueError, "score must be one of"),
         ({"balance": -1}, ValueError, "balance must be a number"),
         ({"max_answers": 1}, ValueError, "max_answers must be an integer"),

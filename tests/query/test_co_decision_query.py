@@ -251,10 +251,10 @@ def test_a_given_prior_wins_over_the_learners_own(clusters):
         ({"kernel_width": "wide"}, "kernel_width"),
         ({"max_candidates": 0}, "max_candidates"),
         ({"max_candidates": 2.5}, "max_candidates"),
-        ({"max_candidates": "all"}, "'auto' or None"),
+        ({"max_candidates": "all"}, '"auto" or None or an integer'),
         (
             {"block_size": "all"},
-            "block_size must be an integer of at least 1 or 'auto',",
+            'block_size must be "auto" or an integer of at least 1',
         ),
     ],
 )

@@ -295,6 +295,7 @@ def make_search(X, y, n_jobs, error_score="raise"):
     ).fit(X, y)
 
 
+@pytest.mark.slow
 def test_grid_search_is_the_same_in_parallel(blobs):
     X, y = blobs
     XP = np.hstack([np.full((len(y), 3), 1 / 3), X])

@@ -12,7 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.validation import (
+    check_integer,
     check_n_instances,
+    check_number,
     check_pool,
     check_proba,
     check_unit_embeddings,
@@ -186,3 +188,41 @@ def test_fitted():
     model = LogisticRegression()
     assert not is_fitted(model)
     assert is_fitted(model.fit(M, [0, 1] * 3))
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "valid"),
+    [
+        (0, {"high": 1}, True),
+        (1, {"high": 1}, True),
+        (1, {"high": 1, "closed": "left"}, False),
+        (0, {"closed": "neither"}, False),
+        (np.float32(0.5), {}, True),
+        (np.inf, {}, False),
+        (np.nan, {}, False),
+        (True, {}, False),
+        (np.array([0.5]), {}, False),
+        ("0.5", {}, False),
+        (None, {}, False),
+        (None, {"also": ("auto", None)}, True),
+        ("auto", {"also": ("auto", None)}, True),
+        ("Auto", {"also": ("auto", None)}, False),
+    ],
+)
+def test_numbers_in_a_range(value, options, valid):
+    if valid:
+        check_number("share", value, **options)
+        return
+    with pytest.raises(ValueError, match=r"share must be .*a number in the range"):
+        check_number("share", value, **options)
+
+
+def test_ranges_are_said():
+    with pytest.raises(
+        ValueError,
+        match=r'share must be "auto" or None or a number in the range \[0, 1\), got 1',
+    ):
+        check_number("share", 1, 0, 1, closed="left", also=("auto", None))
+    with pytest.raises(ValueError, match='"auto" or an integer of at least 1'):
+        check_integer("size", True, 1, also=("auto",))
+    check_integer("size", "auto", 1, also=("auto",))

@@ -126,6 +126,7 @@ def test_what_is_installed_is_supported(requirement):
     assert requirement.specifier.contains(version, prereleases=True)
 
 
+@pytest.mark.slow
 def test_a_release_that_is_too_old_is_noticed(tmp_path):
     """The test above fails when a release below its bound comes first on the path."""
     metadata = tmp_path / "scikit_learn-1.5.2.dist-info" / "METADATA"

@@ -5,7 +5,6 @@ from copy import copy
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
@@ -18,7 +17,6 @@ from cofm_sklearn.models.net.data import (
     soft_targets,
     stratified_split,
 )
-from cofm_sklearn.models.net.parts import resolve_device
 from cofm_sklearn.models.net.training import (
     PREFIXES,
     check_parameters,
@@ -28,9 +26,9 @@ from cofm_sklearn.models.net.training import (
     seeded,
     train,
 )
-from cofm_sklearn.utils.labels import check_labels, encode_labels
-from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.validation import check_weights
+from cofm_sklearn.utils.labels import check_labels, check_targets, encode_labels
+from cofm_sklearn.utils.optional import import_optional, resolve_device
+from cofm_sklearn.utils.validation import check_weights, set_features
 
 __all__ = ["NetClassifier"]
 
@@ -315,11 +313,7 @@ default="cross_entropy"
         # Learn the shape of X on a copy, as later steps may fail.
         checker = copy(self)
         X = checker._check_X(X, reset=True)
-        y = check_labels(y, warn=True)
-        with few_labels_per_class():
-            check_classification_targets(y)
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} samples, but y has {len(y)} labels.")
+        y = check_targets(X, y)
         weight = check_weights(sample_weight, len(y))
         classes = self.classes
         classes = np.unique(y if classes is None else check_labels(classes, "classes"))
@@ -328,7 +322,8 @@ default="cross_entropy"
         )
         X, codes, weight = X[weight > 0], codes[weight > 0], weight[weight > 0]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        device = resolve_device(self.device)
+        import_optional("skorch", needed_by="NetClassifier")
+        device = resolve_device(self.device, "NetClassifier")
         factors = class_weights(self.class_weight, codes, classes, weight)
         scaling = fit_scaling(X, weight) if self.standardize else (0, 1)
         weight = weight * factors[codes]
@@ -345,10 +340,7 @@ default="cross_entropy"
                 # The weights fit only the input scale they were learned on.
                 scaling = self._scaling
             train(net, _scaled(X, scaling), targets, split)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if name in vars(checker):
-                setattr(self, name, getattr(checker, name))
+        set_features(self, checker)
         self._shape = checker._shape
         self.classes_, self.net_, self._scaling = classes, net, scaling
         self.device_, self.monitor_ = str(device), monitor
@@ -421,9 +413,8 @@ default="cross_entropy"
     def _check_X(self, X, *, reset):
         """Return rows of float32, or images with channels first."""
         if reset:
-            self.__dict__.pop("n_features_in_", None)
-            self.__dict__.pop("feature_names_in_", None)
-        # Other kinds are treated as tables.
+            set_features(self)
+        # What is neither becomes the first.
         dtype = [np.float32, np.uint8]
         if len(X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))) > 2:
             X = check_array(X, allow_nd=True, dtype=dtype, input_name="X")

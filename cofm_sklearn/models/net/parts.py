@@ -7,8 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from cofm_sklearn.utils import import_optional
-
 __all__ = [
     "LOSSES",
     "MODULES",
@@ -16,7 +14,6 @@ __all__ = [
     "conv_net",
     "linear_head",
     "mlp_head",
-    "resolve_device",
 ]
 
 
@@ -186,14 +183,3 @@ def batches(dataset, batch_size, shuffle=False, **settings):
     order = data.RandomSampler if shuffle else data.SequentialSampler
     sampler = data.BatchSampler(order(dataset), batch_size, drop_last=False)
     return data.DataLoader(dataset, sampler=sampler, batch_size=None, **settings)
-
-
-def resolve_device(device):
-    """Turn ``"auto"`` into the best device there is: cuda, else mps, else cpu."""
-    torch = import_optional("torch", needed_by="NetClassifier")
-    import_optional("skorch", needed_by="NetClassifier")
-    if not (isinstance(device, str) and device == "auto"):
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -2,13 +2,12 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Real
 from threading import RLock
 
 import numpy as np
 
 from cofm_sklearn.models.net.parts import LOSSES, MODULES, batches
-from cofm_sklearn.utils.validation import check_integer
+from cofm_sklearn.utils.validation import check_integer, check_number
 
 __all__ = [
     "PREFIXES",
@@ -64,19 +63,13 @@ def check_parameters(params):
             )
     for name in ("max_epochs", "batch_size", "n_iter_no_change"):
         check_integer(name, params[name], 1)
-    for name, low, high in (
-        ("label_smoothing", 0, 1),
-        ("lr", np.nextafter(0, 1), np.inf),
-        ("validation_fraction", np.nextafter(0, 1), 1),
-        ("tol", 0, np.inf),
+    for name, high, closed in (
+        ("label_smoothing", 1, "left"),
+        ("lr", np.inf, "neither"),
+        ("validation_fraction", 1, "neither"),
+        ("tol", np.inf, "left"),
     ):
-        value = params[name]
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not low <= float(value) < high:
-            raise ValueError(
-                f"{name} must be a number {'above' if low else 'from'} 0 and below "
-                f"{high}, got {value!r}."
-            )
+        check_number(name, params[name], 0, high, closed=closed)
 
 
 def make_net(params, shape, n_classes, device, monitor=None):

@@ -1,0 +1,104 @@
+"""What the encoders share: caching, checks of how a model is named, tags."""
+
+from os import PathLike
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+
+from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache
+from cofm_sklearn.encoders.file import FileEncoderMixin
+
+__all__ = ["BaseEncoder", "check_model", "unit_rows"]
+
+
+class BaseEncoder(
+    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base of encoders, which embed each sample once.
+
+    An encoder has the parameters `normalize`, `cache`, `cache_dir` and `verbose`, and
+    writes what `FileEncoderMixin` names; ``_open()``, which returns the source of the
+    model and its cache (`_cache`); and ``_run_model(source, fingerprint, samples,
+    positions)``, which yields positions and their rows.
+    """
+
+    def cache_info(self):
+        """Tell how often the cache of this model was of use in this process.
+
+        Returns
+        -------
+        CacheInfo
+            Named tuple ``(hits, misses, embedded, n_items, bytes)``, shared by all
+            encoders with the same model; samples and prompts count alike. `embedded`
+            counts those that went through the model.
+        """
+        return self._open()[1].info()
+
+    def clear_cache(self):
+        """Empty the memory part of this model's cache and set its counters to 0.
+
+        Files in `cache_dir` stay; delete the folder to be rid of them.
+        """
+        self._open()[1].clear()
+
+    def _embed(self, samples):
+        keys = self._content_keys(samples)
+        source, cache = self._open()
+
+        def compute(positions):
+            return self._run_model(source, cache.namespace, samples, positions)
+
+        return self._fetch(cache, keys, compute)
+
+    def _fetch(self, cache, keys, compute):
+        Z = cache.fetch(keys, compute)
+        return unit_rows(Z) if self.normalize else Z
+
+    def _cache(self, fingerprint):
+        memory = MEMORY if self.cache else None
+        return EmbeddingCache(fingerprint, memory=memory, cache_dir=self.cache_dir)
+
+    def _identity(self):
+        return f"{self._open()[1].namespace}, normalize={self.normalize}"
+
+    def _check_finite(self, rows, cure):
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"model_name={self.model_name!r} gave values that are not finite. Its "
+                f"weights may be damaged{cure}."
+            )
+        return rows
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def check_model(model_name, device, revision=None, *, kind="a model"):
+    """Raise a TypeError unless these are of the types that name a model.
+
+    `kind` is what the name is of.
+    """
+    if not isinstance(model_name, str | PathLike) or not model_name:
+        raise TypeError(
+            f"model_name must be a str, the name of {kind} or the path of a folder, "
+            f"got {model_name!r}."
+        )
+    if not isinstance(device, str):
+        raise TypeError(f'device must be a str like "auto", got {device!r}.')
+    if not isinstance(revision, str | None):
+        raise TypeError(f"revision must be a str or None, got {revision!r}.")
+
+
+def unit_rows(Z):
+    """Scale rows to unit L2 norm; a row of zeros stays as it is."""
+    norms = np.linalg.norm(Z, axis=1, keepdims=True)
+    return Z / np.where(norms > 0, norms, np.float32(1))
