@@ -265,22 +265,24 @@ def fit_fusion(
 
 
 def weigh_evidence(
-    prior_proba, small_proba, y, *, label_noise="auto", sample_weight=None
+    prior_proba, joined_proba, small_proba, y, *, label_noise="auto", sample_weight=None
 ):
     """Return the probability that a prior is useful, given labels.
 
-    Compares how well the labels are predicted by mixtures of prior and small model
-    with how well they are predicted by the small model or the class shares alone. Both
-    sides are averaged over temperatures and shares of wrong labels. So labels that
-    carry no information, because many are wrong, are no evidence against the prior.
+    Compares how well the labels are predicted with the prior, by mixtures of the prior
+    and a small model trained on its rows too, with how well they are predicted without
+    it, by a small model trained on labels only, or by the class shares. Both sides are
+    averaged over temperatures and shares of wrong labels. So labels that carry no
+    information, because many are wrong, are no evidence against the prior.
 
     Parameters
     ----------
     prior_proba : ndarray of shape (n_samples, n_classes)
         Prior of the labelled samples.
 
-    small_proba : ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities of a small model trained without the prior, smoothed.
+    joined_proba, small_proba : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities of the small model, smoothed: trained with the rows
+        of the prior, and without them.
 
     y, label_noise, sample_weight
         As in `fit_fusion`.
@@ -302,26 +304,26 @@ def weigh_evidence(
     >>> y = np.arange(60) % 3
     >>> good = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[y]
     >>> nothing = np.full((60, 3), 1 / 3)
-    >>> round(weigh_evidence(good, nothing, y), 2)
+    >>> round(weigh_evidence(good, nothing, nothing, y), 2)
     1.0
-    >>> round(weigh_evidence(good[:, [1, 2, 0]], nothing, y), 1)
+    >>> round(weigh_evidence(good[:, [1, 2, 0]], nothing, nothing, y), 1)
     0.0
     """
-    everything, _ = _on_unit_scale(prior_proba, small_proba, y, sample_weight)
-    rows = speakers(y, everything[3], prior_proba.shape[1])
-    Zp, Zs, y, w = (part[rows] for part in everything)
+    Zp, Zs, y, w = _on_unit_scale(prior_proba, small_proba, y, sample_weight)[0]
+    Zj = _on_unit_scale(prior_proba, joined_proba, y, sample_weight)[0][1]
+    rows = speakers(y, w, prior_proba.shape[1])
+    Zp, Zs, Zj, y, w = (part[rows] for part in (Zp, Zs, Zj, y, w))
     rates = _RATES if isinstance(label_noise, str) else (label_noise or _RATES[0],)
 
-    def log_evidence(trust):
-        mixed = trust * Zp + (1 - trust) * Zs
-        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+    def log_evidence(logits):
+        proba = softmax(SHARPNESS_GRID[:, None, None] * logits, axis=2)
         logs = [fit_label_channels(y, proba, r, "uniform", w)[0] @ w for r in rates]
         return logsumexp(logs) - np.log(np.size(logs))
 
     counts = np.bincount(y, weights=w, minlength=prior_proba.shape[1])
     by_shares = counts @ np.log((counts + 0.5) / (counts + 0.5).sum())
-    without = np.logaddexp(log_evidence(0.0), by_shares) - np.log(2)
-    logs = [log_evidence(trust) for trust in _TRUST_GRID[1:]]
+    without = np.logaddexp(log_evidence(Zs), by_shares) - np.log(2)
+    logs = [log_evidence(t * Zp + (1 - t) * Zj) for t in _TRUST_GRID[1:]]
     with_prior = logsumexp(logs) - np.log(len(logs))
     return float(expit(with_prior - without + logit(BELIEF)))
 

@@ -185,16 +185,16 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         case = train(trust, data if trust > 0 else labels_alone)
         return Decision(((1.0, case),), float(trust > 0))
     proba = cross_fit(labels_alone)
-    evidence = weigh_evidence(prior_proba, proba, data.codes, **fusing)
+    joined = proba if data.extra is None else cross_fit(data)
+    evidence = weigh_evidence(prior_proba, joined, proba, data.codes, **fusing)
     if len(np.unique(data.codes[data.weight > 0])) == 1:
         # Labels of one class cannot distinguish samples, but the prior can.
-        case = train("auto", data)
+        case = train("auto", data, joined)
         fusion = replace(case.fusion, trust=1.0, temperature=1.0, prior_scale=1.0)
         return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
     share, cases = evidence, []
     if share > _NEGLIGIBLE:
-        same = data.extra is None
-        cases.append((share, train("auto", data, proba if same else None)))
+        cases.append((share, train("auto", data, joined)))
     if 1 - share > _NEGLIGIBLE:
         cases.append((1 - share, train(0.0, labels_alone, proba)))
     whole = sum(share for share, _ in cases)

@@ -36,22 +36,22 @@ def test_useless_prior_is_discarded(y):
     prior, small = opinions(y, 4, 4, 1), opinions(y, 4, 3, 2)
     shuffled = np.random.RandomState(3).permutation(prior)
     assert fit_fusion(shuffled, small, y).trust < 0.05
-    assert weigh_evidence(shuffled, small, y) < 0.01
+    assert weigh_evidence(shuffled, small, small, y) < 0.01
     # The very same numbers on the right rows are trusted.
     assert fit_fusion(prior, small, y).trust > 0.3
-    assert weigh_evidence(prior, small, y) > 0.99
+    assert weigh_evidence(prior, small, small, y) > 0.99
 
 
 def test_good_prior_beats_a_poor_small_model(y):
     prior, small = opinions(y, 4, 6, 1), opinions(y, 4, 0.2, 2)
     assert fit_fusion(prior, small, y).trust > 0.8
-    assert weigh_evidence(prior, small, y) > 0.99
+    assert weigh_evidence(prior, small, small, y) > 0.99
 
 
 def test_few_labels_leave_the_question_open(y):
     prior, small, y = opinions(y[:3], 4, 1, 1), opinions(y[:3], 4, 1, 2), y[:3]
     assert 0.1 < fit_fusion(prior, small, y).trust < 0.9
-    assert 0.3 < weigh_evidence(prior, small, y) < 0.9
+    assert 0.3 < weigh_evidence(prior, small, small, y) < 0.9
 
 
 @pytest.mark.parametrize("rare", [False, True])
@@ -63,8 +63,8 @@ def test_labels_that_can_tell_nothing_leave_the_belief(rare):
     y = np.where(wrong, 1 - true, true)
     prior = opinions(true, 2, 2, 1)
     useless = rng.permutation(opinions(true, 2, 2, 2))
-    assert weigh_evidence(prior, useless, y) > 0.4
-    assert weigh_evidence(prior, useless, true) > 0.9
+    assert weigh_evidence(prior, useless, useless, y) > 0.4
+    assert weigh_evidence(prior, useless, useless, true) > 0.9
 
 
 def test_both_together_beat_either(y):
@@ -216,7 +216,7 @@ def test_without_prior_rare_labels_weigh_as_all_others():
     small = opinions(true, 2, 1, 1)
     useless = rng.permutation(opinions(true, 2, 4, 2))
     y = np.where(rng.uniform(size=600) < 0.05, 1 - true, true)
-    assert weigh_evidence(useless, small, y) < 0.05
+    assert weigh_evidence(useless, small, small, y) < 0.05
     fusion = fit_fusion(useless, small, y, trust=0.0)
     assert fusion.noise_rate == pytest.approx(0.05, abs=0.03)
 

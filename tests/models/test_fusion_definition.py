@@ -112,21 +112,21 @@ def test_fusion_equals_the_slow_version(trust, label_noise, seed, weighted, n):
         assert_allclose(getattr(fast, name), value, atol=1e-7, err_msg=name)
 
 
-def slow_evidence(prior, small, y, label_noise="auto", weight=None):
+def slow_evidence(prior, joined, small, y, label_noise="auto", weight=None):
     """Likelihoods with the prior, divided by those without."""
     w = np.ones(len(y)) if weight is None else weight
     seen = w > 0
     w = w / w[seen].mean()
-    P, S = logits(prior), logits(small)
-    P, S = P / P[seen].std(), S / S[seen].std()
+    P, J, S = (logits(proba) for proba in (prior, joined, small))
+    P, J, S = (Z / Z[seen].std() for Z in (P, J, S))
     rates = {"auto": (0.01, 0.1, 0.2, 0.3, 0.4), None: (0.01,)}
     rates = rates.get(label_noise, (label_noise,))
 
-    def likelihood(t):
+    def likelihood(Z):
         each = [
             fit_label_channel(
                 y,
-                softmax(sharpness * (t * P + (1 - t) * S)),
+                softmax(sharpness * Z),
                 noise_rate=r,
                 sample_weight=w,
             ).log_likelihood
@@ -137,8 +137,9 @@ def slow_evidence(prior, small, y, label_noise="auto", weight=None):
 
     counts = np.array([w[y == k].sum() for k in range(prior.shape[1])])
     by_shares = np.prod(((counts + 0.5) / (counts + 0.5).sum()) ** counts)
-    without = (likelihood(0) + by_shares) / 2
-    with_prior = np.mean([likelihood(t) for t in (0.2, 0.4, 0.6, 0.8, 1.0)])
+    without = (likelihood(S) + by_shares) / 2
+    trusts = (0.2, 0.4, 0.6, 0.8, 1.0)
+    with_prior = np.mean([likelihood(t * P + (1 - t) * J) for t in trusts])
     return 2 * with_prior / (2 * with_prior + without)
 
 
@@ -149,9 +150,11 @@ def test_evidence_equals_the_slow_version(label_noise, seed, weighted, n):
     if weighted:
         weight[0] = 0
     weight = weight if weighted else None
-    slow = slow_evidence(prior, small, y, label_noise, weight)
+    joined = np.sqrt(prior * small)
+    joined /= joined.sum(axis=1)[:, None]
+    slow = slow_evidence(prior, joined, small, y, label_noise, weight)
     fast = weigh_evidence(
-        prior, small, y, label_noise=label_noise, sample_weight=weight
+        prior, joined, small, y, label_noise=label_noise, sample_weight=weight
     )
     assert_allclose(fast, slow, rtol=1e-6)
 
