@@ -165,6 +165,7 @@ def test_every_public_estimator_is_checked():
         ".pool",
         ".models",
         ".query",
+        ".loop",
         ".simulation",
     ):
         module = import_module(f"cofm_sklearn{package}")
