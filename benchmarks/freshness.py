@@ -2,10 +2,10 @@
 
     python -m benchmarks.freshness [--files] [--write]
 
-Compares the code that a benchmark imports, as it is now, with the code at the commit in
-which its figures were last written. Comments, docstrings and the texts of errors do not
-count. Names the results that are stale, and with ``--files`` what has changed. That is
-all: the exit code is 0. ``--write`` puts the commits into benchmarks/results/README.md.
+Compares the current code that a benchmark imports with the code at the commit in which
+its figures were last written. Comments, docstrings and error messages do not count.
+Names the stale results, and with ``--files`` the changed files. The exit code is 0.
+``--write`` puts the commits into benchmarks/results/README.md.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "benchmarks/results/README.md"
 OURS = ("benchmarks", "cofm_sklearn")
-# Checks of input, files and repairs of modAL: they decide nothing in a run that works.
+# Checks of input, files and repairs of modAL: they do not affect a run that works.
 LEFT_OUT = ("cofm_sklearn/utils/", "cofm_sklearn/compat/")
 _ROW = re.compile(r"^\| (`[^|]+?) \| (`python -m ([\w.]+)[^|]*) \| ([^|]*) \|.*$", re.M)
 
@@ -39,9 +39,9 @@ def results(text):
 
 
 def written_in(patterns, root=ROOT):
-    """Return the commit, and its day, in which figures were last written.
+    """Return the commit in which figures were last written, and its day.
 
-    The figures are in tables: a report may have been worded again since.
+    The figures are in tables: the text of a report may have changed since.
     """
     folder = root / TABLE
     files = sorted({f for p in patterns for f in folder.parent.glob(p)})
@@ -57,14 +57,14 @@ def defining(module, name):
     if find_spec(module).submodule_search_locations is not None:
         if find_spec(f"{module}.{name}"):
             return f"{module}.{name}"
-        # A package only hands on what its modules define.
+        # A package only re-exports what its modules define.
         made = getattr(getattr(import_module(module), name), "__module__", None)
         return made if made and made.startswith(OURS) else module
     return module
 
 
 def imports(tree):
-    """Return the imports of our names, those of programs in strings included."""
+    """Return the imports of our names, also in programs that are strings."""
     found = []
     for node in ast.walk(strip(tree)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith(OURS):
@@ -75,7 +75,7 @@ def imports(tree):
 
 
 def code_of(module):
-    """Return the files of a module and of all that it imports of ours, as paths."""
+    """Return the paths of a module and of all our modules that it imports."""
     todo, seen, files = [module], set(), set()
     while todo:
         name = todo.pop()
@@ -92,7 +92,7 @@ def code_of(module):
 
 
 def strip(tree):
-    """Take docstrings and the texts of errors out of a syntax tree; return it."""
+    """Remove docstrings and error messages from a syntax tree; return it."""
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
             first = node.body[0] if node.body else None
@@ -104,12 +104,12 @@ def strip(tree):
 
 
 def essence(source):
-    """Return code without comments, docstrings and the texts of errors."""
+    """Return code without comments, docstrings and error messages."""
     return ast.dump(strip(ast.parse(source)))
 
 
 def changed_since(commit, files, root=ROOT):
-    """Return those of some files whose code is not what it was at a commit."""
+    """Return the files whose code has changed since a commit."""
     names = git("diff", "--name-only", commit, "--", *files, root=root).split()
     changed = []
     for name in names:

@@ -5,9 +5,9 @@
 Starts JupyterLab on this machine and drives it with the system's chromium: one key
 after the other, while models train in the background. The texts have 40 words; their
 embeddings are made up, as if an encoder had cached them. Writes
-benchmarks/results/labeller.json: for each size of pool, in milliseconds, the time from
-the key to the next sample in the page, the time until the answer is saved and the page
-knows it, and what of that Python took.
+benchmarks/results/labeller.json: for each pool size, in milliseconds, the time from the
+key to the next sample in the page, the time until the page knows that the answer is
+saved, and the part of that time spent in Python.
 """
 
 import argparse
@@ -147,7 +147,7 @@ class Lab:
 
     def restart(self):
         """Restart the kernel, and wait until the new one is there."""
-        # The status may be that of the kernel that is about to go.
+        # The status may be that of the old kernel, which is about to stop.
         self.page.evaluate(
             "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
         )
@@ -167,7 +167,7 @@ class Lab:
 
     def labeller(self):
         """Wait until the labeller shows a sample."""
-        # One from before a reload may still be there, above, and ready.
+        # A labeller from before a reload may still be there, above, and ready.
         labeller = self.page.locator(".cofm-labeller").last
         shown = labeller.locator(".cofm-sample[data-id]:not([data-id=''])")
         shown.wait_for(timeout=90_000)
@@ -262,7 +262,7 @@ def _wait_for(url, server, log):
 
 
 def measure(n_pool, n_keys, pause_s):
-    """Return what a pool of some size took, in milliseconds."""
+    """Return the times for a pool of this size, in milliseconds."""
     with jupyter_lab() as lab:
         lab.write(POOL.replace("N_POOL", str(n_pool)), "Timed(session)")
         lab.open()
@@ -278,7 +278,7 @@ def measure(n_pool, n_keys, pause_s):
                 "(n) => window.cofmTimes.length >= n", arg=k + 1, timeout=120_000
             )
             lab.page.wait_for_timeout(1000 * pause_s)
-        # What was pressed is what was stored, once the kernel has caught up.
+        # All key presses are stored once the kernel has caught up.
         lab.page.wait_for_function(
             "(n) => document.querySelector('.cofm-line strong').textContent"
             ".startsWith(n + ' of')",
@@ -298,7 +298,7 @@ def measure(n_pool, n_keys, pause_s):
 
 
 def summary(times):
-    """Return median, 95th percentile and the longest of some milliseconds."""
+    """Return median, 95th percentile and maximum of times in milliseconds."""
     found = {
         "median_ms": np.median(times),
         "p95_ms": np.quantile(times, 0.95),

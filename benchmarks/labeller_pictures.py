@@ -42,7 +42,7 @@ def main():
     with jupyter_lab() as lab:
         lab.write(SESSION, "AnnotationWidget(session)")
         lab.open()
-        # High enough for all of the labeller.
+        # High enough for the whole labeller.
         lab.page.set_viewport_size({"width": 1280, "height": 1300})
         labeller = lab.run_all()
         for _ in range(45):

@@ -21,8 +21,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("COFM_HYPOTHESIS", "ci"))
 
-# Whole programs, processes, browsers and real models; left out unless asked for. Single
-# tests of other files are marked where they are.
+# Whole programs, processes, browsers and real models; left out unless asked for. In
+# other files, single tests are marked as slow.
 SLOW = (
     "annotation/test_labeller_in_browser.py",
     "annotation/test_labeller_keys.py",

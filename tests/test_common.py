@@ -115,9 +115,9 @@ SAMPLERS = [
     LabelCleaner(random_state=0),
 ]
 _NOT_A_BALANCER = {
-    "check_samplers_one_label": "one class is all that the first labels may have",
-    "check_samplers_fit": "has no sampling_strategy; the sampler inside may have one",
-    "check_samplers_multiclass_ova": "several columns of labels are refused by name",
+    "check_samplers_one_label": "the first labels may all have one class",
+    "check_samplers_fit": "has no sampling_strategy; the inner sampler may have one",
+    "check_samplers_multiclass_ova": "several columns of labels raise our own error",
 }
 
 NEED_NO_DATA = [
@@ -165,6 +165,7 @@ def test_every_public_estimator_is_checked():
         ".pool",
         ".models",
         ".query",
+        ".loop",
         ".simulation",
     ):
         module = import_module(f"cofm_sklearn{package}")

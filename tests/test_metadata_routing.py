@@ -1,4 +1,4 @@
-"""Weights of samples on their way to the model that is trained."""
+"""Sample weights reach the model that is trained."""
 
 import numpy as np
 import pytest

@@ -73,7 +73,7 @@ class Answers:
                     "into another file with import_labels."
                 )
             self.catch_up()
-            # The estimator may know the classes as they were, or as they are by now.
+            # The estimator may have the original classes, or the current ones.
             self.batches.tell_known(known[0])
             for sample in self.history.answers:
                 self.batches.set_open(sample, False)
@@ -154,7 +154,7 @@ class Answers:
             self.catch_up()
             event = self.history.last_of(annotator)
             if event is None:
-                raise ValueError(f"There is nothing that {annotator!r} could undo.")
+                raise ValueError(f"There is nothing to undo for {annotator!r}.")
             if event.kind in CLASS_CHANGES:
                 self._restore(event, annotator)
                 return event.sample
@@ -164,23 +164,23 @@ class Answers:
         return event.sample
 
     def _restore(self, change, annotator):
-        """Take a change of the classes back; inside a transaction."""
+        """Undo a change of the classes; inside a transaction."""
         changes, content = self.history.changes, json.loads(change.label)
         said = f"{change.kind} {', '.join(repr(c) for c in content if c is not None)}"
         if change != standing(changes)[-1]:
             raise ValueError(
-                f"The classes were changed again after {annotator!r} said {said}; "
-                "that comes first."
+                f"{annotator!r} cannot undo {said}: the classes were changed again "
+                "later. Undo the later change first."
             )
         if changes.index(change) < self.batches.told.n_known:
             raise ValueError(
-                f"This session was opened with the classes as they are after {said}. "
-                "To undo it, open the session with those of before."
+                f"This session was opened with the classes after {said}. To undo this "
+                "change, open the session with the earlier classes."
             )
         if change.kind == "add" and self.history.has_label(json.dumps(content[0])):
             raise ValueError(
-                f"There are labels of the class {content[0]!r}, so it stays. Give "
-                "them other labels, or merge it into another class."
+                f"The class {content[0]!r} has labels, so it cannot be removed. "
+                "Correct these labels, or merge the class into another one."
             )
         text = json.dumps([change.kind, *content])
         event = self.store.append(annotator, "restore", "", text, target=change.seq)
@@ -305,7 +305,7 @@ class Answers:
 
 
 def _go_on(changes, n):
-    """Tell whether none of the first n changes was taken back after them."""
+    """Tell whether none of the first n changes was undone later."""
     first = {event.seq for event in changes[:n]}
     return not any(event.target in first for event in changes[n:])
 

@@ -59,7 +59,7 @@ class Batches:
         found = self._after.get(n)
         if found is None:
             found = self.told.after(history.changes)
-            # A batch may still be computed with the classes before.
+            # A batch may still be in progress with the previous classes.
             kept = {k: one for k, one in self._after.items() if k == n - 1}
             self._after = {**kept, n: found}
         return found
@@ -179,7 +179,7 @@ class Batches:
         return taught, len(questions)
 
     def near(self, taught, history, rows, gone=()):
-        """Return ids of what is nearly the same as each row, if of one class.
+        """Return the ids of each row's near-duplicates if all agree on a class.
 
         Labelled, queried and check set samples are left out.
         """

@@ -65,7 +65,7 @@ class Changing(SessionPart):
     def merge_classes(self, names, into, annotator=None):
         """Merge several classes into one, including all their earlier labels.
 
-        The file keeps what was said; only `undo` divides the labels again.
+        The file keeps the original labels, so that `undo` can restore them.
 
         Parameters
         ----------

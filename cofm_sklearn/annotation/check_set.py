@@ -1,4 +1,4 @@
-"""The check set: samples drawn at random, which no model learns from."""
+"""Check set: randomly drawn samples, held out from training."""
 
 import hashlib
 

@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 # add: [name, description or null]; rename: [old, new]; merge: [into, from, ...];
-# describe: [name, description]. In `label` of the event, as JSON. A restore takes back
-# the last change that stands: [its kind, and what it said]; its number is in `target`.
+# describe: [name, description]. In `label` of the event, as JSON. A restore undoes the
+# last change that still applies, its `target`, and contains it as [kind, ...].
 CLASS_CHANGES = {"add", "rename", "merge", "describe", "restore"}
 
 
@@ -68,12 +68,12 @@ def check_change(kind, content, classes):
 
 
 def standing(changes):
-    """Return the changes that were not taken back.
+    """Return the changes that were not undone.
 
     Raises
     ------
     ValueError
-        If one was taken back that is not among them.
+        If an undone change is not among them.
     """
     found: list[Any] = []
     for event in changes:
@@ -83,16 +83,16 @@ def standing(changes):
             found.pop()
         else:
             raise ValueError(
-                "The classes that this session was opened with were changed back. "
-                "Open it again with those of before."
+                "A change that this session's classes already contain was undone. "
+                "Open it again with the earlier classes."
             )
     return found
 
 
 def renamed_by(event):
-    """Return what labels are called after a change of the classes, as JSON to JSON.
+    """Return the new names of labels after a change of the classes, JSON to JSON.
 
-    Who takes a merge back must know what each label was called before.
+    It does not cover the undo of a merge, which needs each label's earlier name.
     """
     content = json.loads(event.label)
     if event.kind == "rename":
@@ -121,9 +121,9 @@ def classes_after(classes, event):
 
 
 def recast_proba(proba, classes, event):
-    """Return probabilities of the classes after a change; a new class has none.
+    """Map probabilities to the classes after a change; a new class gets 0.
 
-    Classes that come back after a merge share what they had together.
+    When a merge is undone, its classes get equal parts of their joint probability.
     """
     renamed = renamed_by(event)
     summed: dict[str, float] = {}

@@ -51,10 +51,10 @@ class Finding(SessionPart):
         ------
         ValueError
             If the pool has no text to search, a class or an order is unknown, or the
-            model gives no opinion where one is needed.
+            model has no predictions where they are needed.
 
         TypeError
-            If `text` is no str, or `labeled` no bool.
+            If `text` is not a str, or `labeled` not a bool.
         """
         self._check(None)
         check_integer("n", n, 1)

@@ -28,8 +28,9 @@ class Event:
     kind : {"answer", "check", "label", "relabel", "import", "skip", "undo", "add", \
 "rename", "merge", "describe", "restore", "release"}
         What was done: a question of the query or of the check set was answered; a
-        sample was labelled out of turn; and so on. The last six are about no sample:
-        changes of the classes, the undo of one, and the release of the check set.
+        sample was labelled without being asked; and so on. The last six have no
+        sample: changes of the classes, the undo of one, and the release of the check
+        set.
 
     sample : str
         Id of the sample; empty if there is none.
@@ -39,7 +40,7 @@ class Event:
         release.
 
     target : int or None
-        Number of the event that an undo or a restore takes back.
+        Number of the event that an undo or a restore reverts.
     """
 
     seq: int
@@ -74,7 +75,7 @@ class History:
         Answered samples of the check set that were not released.
 
     changes : list of Event
-        Changes of the classes, those that were taken back and the restores among them.
+        Changes of the classes, including undone ones and the restores.
 
     skipped : dict of str to Event
         Skipped samples without an answer.
@@ -170,7 +171,7 @@ class History:
         return sorted(mended, key=lambda one: one[2].seq), n_kept
 
     def has_label(self, label):
-        """Tell whether anybody gave a label, as JSON, and did not undo it."""
+        """Tell whether a label, as JSON, was given and not undone."""
         return any(
             e.label == label for about in self._of_sample.values() for e in about
         )

@@ -103,10 +103,10 @@ class Learning:
         self.seed = seed
         self.strategy = with_seeds(query_strategy, seed)
         self.stopping = stopping
-        self.n_known = 0  # changes of the classes that the estimator knows already
+        self.n_known = 0  # class changes that the estimator knows already
         self._unfrozen = with_seeds(estimator, seed + 1)
         self._frozen = None
-        self._shared: dict[str, Surroundings] = {}  # whatever the classes are called
+        self._shared: dict[str, Surroundings] = {}  # with the copies of `after`
         self._lock = threading.RLock()
 
     @property
@@ -118,12 +118,12 @@ class Learning:
             return self._shared["surroundings"]
 
     def nearly_same(self, rows):
-        """Return, for each of some rows, other samples that are nearly the same."""
+        """Return the near-duplicates of each row."""
         found = self.surroundings.nearly_same(rows)
         return [[r for r in same.tolist() if r in self.ids] for same in found]
 
     def after(self, changes):
-        """Return what learns with the classes after changes; this one, if it does."""
+        """Return the Learning for the classes after changes, perhaps this one."""
         news = changes[self.n_known :]
         if not news:
             return self

@@ -155,10 +155,10 @@ class ClassPanel {
     const known = this.labeller.descriptions[Number(this.which.value)];
     if (what === "describe") this.text.value = known || "";
     this.hint.textContent = {
-      add: "Its labels come from now on.",
-      rename: "All its labels follow.",
-      merge: "All its labels follow; only Undo divides them again.",
-      describe: "For you, and for a foundation model that reads descriptions.",
+      add: "You can use it from now on.",
+      rename: "All its labels are renamed, too.",
+      merge: "All its labels move to the other class. Undo brings them back.",
+      describe: "For people, and for foundation models that read descriptions.",
     }[what];
   }
 

@@ -106,11 +106,11 @@ class Results(SessionPart):
     def model_(self):
         """The model, fitted on all labels so far except those of the check set.
 
-        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` keeps it, and
-        it predicts without the session. A co-decision with neighbours holds samples of
-        the pool.
+        It is an ordinary estimator: ``joblib.dump(session.model_, path)`` saves it, and
+        it predicts without the session. A co-decision with neighbours contains samples
+        of the pool.
 
-        Another session can begin with it, as a prior that is not trained again.
+        Another session can use it as a prior that is not trained again.
 
         Examples
         --------
@@ -129,8 +129,9 @@ class Results(SessionPart):
         ...     session.ask()[0].prior_proba is not None
         True
 
-        Behind an encoder, both use the same: ``make_pipeline(*old[:-1],
-        CoDecisionClassifier(estimator, FrozenEstimator(old[-1])))``.
+        If the model is a pipeline with an encoder, `old`, use the same encoder:
+        ``make_pipeline(*old[:-1], CoDecisionClassifier(estimator,
+        FrozenEstimator(old[-1])))``.
         """
         return self._model(self.X)
 

@@ -74,8 +74,8 @@ class AnnotationSession(Changing, Finding, Results):
         on the whole pool. At most 0.5; 0 asks only questions of the query strategy.
 
     stopping : object or None, default=None
-        A stopping rule; what it says is in `progress`. `TargetScore` goes by the
-        check set.
+        A stopping rule; `progress` returns its decision. `TargetScore` uses the check
+        set.
 
     background : bool, default=True
         Whether to train in a thread, instead of when needed; questions are the same.
@@ -349,10 +349,10 @@ class AnnotationSession(Changing, Finding, Results):
         self._answers.say("skip", ids, None, self._check(annotator))
 
     def undo(self, annotator=None):
-        """Take back the last answer, correction, skip, import or change of classes.
+        """Undo the last answer, correction, skip, import or change of classes.
 
-        More calls go further back. A class that was added goes as long as no label is
-        of it; where classes were merged, the labels of before are divided again.
+        Further calls undo earlier ones. An added class is removed if it has no labels;
+        labels of merged classes get their earlier class back.
 
         Parameters
         ----------
@@ -362,14 +362,14 @@ class AnnotationSession(Changing, Finding, Results):
         Returns
         -------
         str
-            Id of the sample, which `ask` returns again if it is open now; empty for a
+            Id of the sample, which `ask` returns again if it is open; empty for a
             change of the classes.
 
         Raises
         ------
         ValueError
-            If there is nothing to undo, or the classes have been changed again or have
-            labels since. Nothing is written then.
+            If there is nothing to undo, the classes were changed again, or an added
+            class has labels. Nothing is written then.
         """
         sample = self._answers.undo(self._check(annotator))
         if not sample:
@@ -504,7 +504,7 @@ class AnnotationSession(Changing, Finding, Results):
         return found
 
     def _progress(self):
-        """What is known now, without a look at what was said last."""
+        """Return the progress without starting a new measurement."""
         self._check(None)
         self._background.raise_error()
         history = self._answers.refresh()

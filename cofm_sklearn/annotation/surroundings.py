@@ -73,7 +73,7 @@ class Surroundings:
         return among[first], found[first].astype(float)
 
     def nearly_same(self, rows):
-        """Return what is nearly the same as each of some rows, the nearest first.
+        """Return the near-duplicates of each row, the nearest first.
 
         Parameters
         ----------
@@ -82,13 +82,13 @@ class Surroundings:
         Returns
         -------
         list of ndarray of int
-            At most 12 for each, without itself.
+            At most 12 per row, without the row itself.
         """
         Z = self.embeddings
         if Z is None or not len(rows):
             return [np.empty(0, dtype=np.int64) for _ in rows]
         found = []
-        # The pool is read once for all of them.
+        # One product for all rows reads the pool once.
         for row, likeness in zip(rows, _dense(Z @ Z[rows].T).T):
             same = np.flatnonzero(likeness >= NEARLY)
             same = same[np.argsort(-likeness[same], kind="stable")]

@@ -90,7 +90,7 @@ class Labeller {
     this.preparing = false;
     this.looks = 0;
     this.since = Date.now();
-    this.waiting = null; // what the kernel was asked for before anything else goes on
+    this.waiting = null; // the request to the kernel that blocks all others
     this.pending = new Map(); // seq -> {id, also, text, since}
     this.seq = 0;
     this.progress = null;
@@ -204,7 +204,7 @@ class Labeller {
       this.suspects = reply.review;
     }
     if (reply.questions) {
-      // What was answered since is on its way to the kernel.
+      // Newer answers are still on their way to the kernel.
       const sent = new Set([...this.pending.values()].flatMap((one) => [one.id, ...one.also]));
       const before = this.queue[0];
       this.queue = reply.questions.filter((one) => !sent.has(one.id));

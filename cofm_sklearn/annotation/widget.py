@@ -137,8 +137,8 @@ class AnnotationWidget:
             reply |= self._questions() | self._classes()
             reply["progress"] = self._progress()
             if message.get("type") == "more" and not reply["preparing"]:
-                # Whoever answers fast needs the next questions first; in a pause, the
-                # browser asks for more.
+                # Fast annotators need the next questions first. In a pause, the browser
+                # asks for more.
                 self.session._background.look(self.session._measure)
         except (StoreError, ValueError, TypeError, RuntimeError) as error:
             reply["error"] = str(error)

@@ -1,4 +1,4 @@
-"""What the encoders share: caching, checks of how a model is named, tags."""
+"""Shared by the encoders: caching, checks of model names, tags."""
 
 from os import PathLike
 
@@ -18,30 +18,30 @@ __all__ = ["BaseEncoder", "check_model", "unit_rows"]
 class BaseEncoder(
     FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """Base of encoders, which embed each sample once.
+    """Base class of encoders, which embed each sample once.
 
     An encoder has the parameters `normalize`, `cache`, `cache_dir` and `verbose`, and
-    writes what `FileEncoderMixin` names; ``_open()``, which returns the source of the
+    defines what `FileEncoderMixin` needs; ``_open()``, which returns the source of the
     model and its cache (`_cache`); and ``_run_model(source, fingerprint, samples,
     positions)``, which yields positions and their rows.
     """
 
     def cache_info(self):
-        """Tell how often the cache of this model was of use in this process.
+        """Return the cache statistics of this model in this process.
 
         Returns
         -------
         CacheInfo
             Named tuple ``(hits, misses, embedded, n_items, bytes)``, shared by all
             encoders with the same model; samples and prompts count alike. `embedded`
-            counts those that went through the model.
+            counts those that the model embedded.
         """
         return self._open()[1].info()
 
     def clear_cache(self):
-        """Empty the memory part of this model's cache and set its counters to 0.
+        """Clear this model's cache in memory and reset its counters.
 
-        Files in `cache_dir` stay; delete the folder to be rid of them.
+        Files in `cache_dir` stay; delete the folder to remove them.
         """
         self._open()[1].clear()
 
@@ -68,8 +68,8 @@ class BaseEncoder(
     def _check_finite(self, rows, cure):
         if not np.isfinite(rows).all():
             raise ValueError(
-                f"model_name={self.model_name!r} gave values that are not finite. Its "
-                f"weights may be damaged{cure}."
+                f"model_name={self.model_name!r} returned values that are not "
+                f"finite. Its weights may be damaged{cure}."
             )
         return rows
 
@@ -83,9 +83,9 @@ class BaseEncoder(
 
 
 def check_model(model_name, device, revision=None, *, kind="a model"):
-    """Raise a TypeError unless these are of the types that name a model.
+    """Raise a TypeError unless these parameters have the right types.
 
-    `kind` is what the name is of.
+    `kind` tells the error what `model_name` is the name of.
     """
     if not isinstance(model_name, str | PathLike) or not model_name:
         raise TypeError(

@@ -374,6 +374,6 @@ class OpenCLIPEncoder(BaseEncoder):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # What tells others that its texts are paths of samples, not samples.
+        # Tells the rest of the package that strings are paths, not texts.
         tags.input_tags.three_d_array = True
         return tags

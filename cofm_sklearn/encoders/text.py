@@ -216,7 +216,7 @@ class SentenceTransformerEncoder(BaseEncoder):
                     convert_to_numpy=True,
                     show_progress_bar=False,
                 ).astype(np.float32, copy=False)
-                self._check_finite(rows, "; fetch the model again")
+                self._check_finite(rows, "; download the model again")
                 progress.update(len(block))
                 yield block, rows
 

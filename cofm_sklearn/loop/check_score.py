@@ -1,4 +1,4 @@
-"""An honest score: of samples drawn at random, which no model has learned from."""
+"""Scores of the model on the check set, which is held out from training."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,34 +13,35 @@ _DRAWS = 20_000
 
 @dataclass(frozen=True)
 class CheckScore:
-    """What the model's predictions of the check set are worth.
+    """Scores of the model on the check set.
 
-    All intervals are at 95 %. They take the answers for right, and are of the pool as
-    it came: what was drawn for the check set was drawn before anybody looked.
+    All intervals are at 95 %. They assume that the answers are right, and refer to the
+    original pool: the check set is drawn before any label is given.
 
     Attributes
     ----------
     n : int
-        Labels in the check set.
+        Number of labels in the check set.
 
     accuracy : float
-        Share of them that is predicted.
+        Share of right predictions.
 
     accuracy_interval : tuple of (float, float)
-        Clopper and Pearson's interval, which holds at least as often as it says.
+        Clopper and Pearson's interval, which is conservative.
 
     balanced_accuracy : float
-        Mean recall of the classes that the check set has.
+        Mean recall of the classes in the check set.
 
     balanced_accuracy_interval : tuple of (float, float)
-        Of the mean of Beta distributions, one for each recall (Brodersen et al., 2010).
+        Interval of the mean of one Beta distribution per recall (Brodersen et al.,
+        2010).
 
     recalls : dict of label to (float or None, float, float, int)
-        For every class: the share of its check labels that is predicted, the same
-        interval, and their number. None, 0 and 1 where there are none.
+        For every class: its recall, the same interval, and its number of check labels.
+        None, 0 and 1 for a class without check labels.
 
     rarest : label
-        The class with the fewest labels among those that the check set has.
+        The class with the fewest labels among those in the check set.
 
     References
     ----------
@@ -66,12 +67,12 @@ def score_check_set(counts):
     Parameters
     ----------
     counts : list of (label, int, int)
-        Each class, how many of its check labels are predicted, and how many there are.
+        Each class with the numbers of right predictions and of check labels.
 
     Returns
     -------
     CheckScore or None
-        None without any label.
+        None without labels.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def score_check_set(counts):
         accuracy=float(right.sum() / of.sum()),
         accuracy_interval=_exact(int(right.sum()), int(of.sum())),
         balanced_accuracy=found,
-        # Where all are right, or none, it would end before what was found.
+        # If all or none are right, the interval must include the estimate.
         balanced_accuracy_interval=(min(low, found), max(high, found)),
         recalls={
             label: (k / n, *_exact(k, n), n) if n else (None, 0.0, 1.0, 0)
@@ -104,7 +105,7 @@ def score_check_set(counts):
     )
 
 
-# The labeller asks after each answer, mostly for what it was told before.
+# The labeller asks after each answer, mostly with the same counts.
 @lru_cache(maxsize=8)
 def _balanced(there):
     right, of = np.array(there).T

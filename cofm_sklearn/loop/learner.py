@@ -110,7 +110,7 @@ class Learner:
         self.X_training: Any = None
         self.y_training: Any = None
         self._fit_params: Any = {}
-        # `estimator` may be a constant for a while
+        # `estimator` may be a constant at first
         self._untrained = estimator
 
     def __repr__(self):
@@ -177,7 +177,7 @@ class Learner:
         return (picked, utilities) if return_utilities else picked
 
     def teach(self, X, y, **fit_params):
-        """Learn from more labels, and keep those so far.
+        """Add labels, and train on all labels so far.
 
         Parameters
         ----------
@@ -188,8 +188,8 @@ class Learner:
             Their labels.
 
         **fit_params : dict of array-like of length n_samples
-            What the estimator's `fit` takes beside, such as `sample_weight`. It is
-            kept with the labels, so every call gives the same names.
+            Further arguments of the estimator's `fit`, such as `sample_weight`. They
+            are kept with the labels, so every call must pass the same names.
 
         Returns
         -------
@@ -200,9 +200,9 @@ class Learner:
         ------
         ValueError, TypeError
             If there are no samples or not as many labels, a label is missing or of
-            another kind than those so far, samples are of another kind or width,
-            `fit_params` has other names, or the estimator refuses them. The learner
-            stays as it was.
+            another type than those so far, samples are of another type or width,
+            `fit_params` has other names, or the estimator rejects the samples. The
+            learner keeps its state.
         """
         X, y = _check_taught(X, y, fit_params)
         if self.y_training is not None:
@@ -211,7 +211,7 @@ class Learner:
             if set(fit_params) != set(self._fit_params):
                 raise ValueError(
                     f"fit_params has {sorted(fit_params)}, but the labels so far have "
-                    f"{sorted(self._fit_params)}. Give the same names every time."
+                    f"{sorted(self._fit_params)}. Pass the same names in each call."
                 )
             fit_params = {
                 name: stack_rows(self._fit_params[name], values)
@@ -220,7 +220,7 @@ class Learner:
         return self._train(X, y, fit_params)
 
     def fit(self, X, y, **fit_params):
-        """Learn from these labels only, and forget those so far.
+        """Train on these labels only, and discard earlier ones.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class Learner:
             Their labels.
 
         **fit_params : dict of array-like of length n_samples
-            As of `teach`.
+            As in `teach`.
 
         Returns
         -------

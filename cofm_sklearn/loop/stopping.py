@@ -180,22 +180,22 @@ class StabilizedPredictions(BaseEstimator):
 class TargetScore(BaseEstimator):
     """Stop when the check set shows that the model is good enough.
 
-    It needs an `AnnotationSession` with a check set, and says nothing elsewhere.
+    It needs the check set of an `AnnotationSession`; without one, it never stops.
 
     Parameters
     ----------
     target : float, default=0.9
-        What the score is to reach, above 0 and below 1.
+        Score to reach, above 0 and below 1.
 
     metric : {"accuracy", "balanced_accuracy"}, default="accuracy"
         The score.
 
     Notes
     -----
-    It stops when the whole 95 % interval of the score lies at the target or above. A
-    target of 0.9 takes at least 36 check labels, all of them predicted. The rule looks
-    after each batch, and the more often one looks, the likelier one of the intervals
-    is off.
+    It stops when the whole 95 % interval of the score is at or above the target. A
+    target of 0.9 needs at least 36 check labels, all predicted correctly. The rule
+    is evaluated after each batch, and each evaluation adds to the risk that one of the
+    intervals is wrong.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class TargetScore(BaseEstimator):
         X_check=None,
         y_check=None,
     ):
-        """Look at the model after a round.
+        """Score the model of a round on the check set.
 
         Parameters
         ----------
@@ -245,8 +245,8 @@ class TargetScore(BaseEstimator):
             Not used.
 
         X_check, y_check : array-like of length n_checks, default=None
-            The check set: samples drawn at random, which the model has not learned
-            from, and their labels.
+            The check set: randomly drawn samples, held out from training, and their
+            labels.
 
         Returns
         -------

@@ -133,7 +133,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return new
 
     def _take_over(self, new):
-        """Become what a copy has learned, when nothing can fail any more."""
+        """Take over the fitted state of a copy once nothing can fail any more."""
         set_features(self)
         self.__dict__.update(new.__dict__)
         return self

@@ -19,7 +19,7 @@ __all__ = ["LabelCleaner"]
 
 
 class LabelCleaner(BaseLabelSampler):
-    """Keep labels that are likely wrong away from the classifier that follows.
+    """Remove labels that are likely wrong before a classifier is trained.
 
     The quality of each label is the `label_quality_` of a `CoDecisionClassifier`: out
     of fold, so that no model judges labels it has memorised, and averaged with the
@@ -111,7 +111,7 @@ class LabelCleaner(BaseLabelSampler):
         return super()._check(X, y)
 
     def _how_to_check(self, X):
-        # A pipeline may be there for values that are missing or no numbers.
+        # A pipeline may handle missing or non-numeric values.
         raw = not is_numeric(X) or hasattr(self.estimator, "steps")
         return {"accept_sparse": "csr", "skip_check_array": raw}
 

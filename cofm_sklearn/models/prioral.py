@@ -141,13 +141,13 @@ class PriorALClassifier(BasePriorClassifier):
             Embeddings, or anything that both prior and small model accept.
 
         y : array-like of shape (n_samples,), default=None
-            Labels. None or an empty list says that X has no labels, and the prior
-            decides alone. Among labels, None or -1 says that a sample has none, as in
+            Labels. None or an empty list means that X has no labels, and the prior
+            predicts alone. Among labels, None or -1 means that a sample has none, as in
             `CoDecisionClassifier`.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the labelled samples, 0 or more. A sample of the clean set
-            weighs as much as they do on average.
+            Weights of the labelled samples, 0 or more. Each sample of the clean set
+            gets their mean weight.
 
         Returns
         -------
@@ -157,11 +157,10 @@ class PriorALClassifier(BasePriorClassifier):
         Raises
         ------
         ValueError
-            If y holds a label that the prior does not know, values are not finite,
+            If y contains a label that the prior does not know, values are not finite,
             lengths differ, all weights are 0, `noise_share` is out of range, `pool`
-            holds samples of another kind or width than X, the prior needs labels, or
-            there is neither a label nor a prior. The classifier keeps its former
-            state.
+            contains samples of another type or width than X, the prior needs labels, or
+            there are neither labels nor a prior. The classifier keeps its former state.
 
         TypeError
             If the small model has neither `predict_proba` nor `decision_function`.

@@ -40,13 +40,13 @@ _USUAL_SIZE = 6
 
 
 class BaseLabelSampler(BaseSampler):
-    """Base of samplers that take small classes, lists and raw samples.
+    """Base class of samplers that accept small classes, lists and raw samples.
 
-    A subclass writes `_fit_resample`, and `_check` where it has more to check.
+    A subclass defines `_fit_resample`, and extends `_check` if it has more to check.
     """
 
     def fit(self, X, y):
-        """Check the input, and no more; the work happens in `fit_resample`.
+        """Only check the input; resampling happens in `fit_resample`.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class BaseLabelSampler(BaseSampler):
         Raises
         ------
         ValueError, TypeError
-            As `fit_resample`, but for what is found out in the work.
+            As in `fit_resample`, except for errors raised while resampling.
         """
         self._check(X, y)
         return self
@@ -76,27 +76,27 @@ class BaseLabelSampler(BaseSampler):
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features) \
                 or raw samples
-            Samples, of any kind that the parts of this sampler take.
+            Samples that the wrapped sampler or estimator accepts.
 
         y : array-like of shape (n_samples,)
             Labels.
 
         Returns
         -------
-        X_resampled : of the kind of X, length n_new
+        X_resampled : same type as X, length n_new
             Samples.
 
-        y_resampled : list, ndarray or Series of shape (n_new,), as y was given
+        y_resampled : list, ndarray or Series of shape (n_new,), same type as y
             Labels.
 
         Raises
         ------
         TypeError
-            If a part is missing that does the work.
+            If the wrapped sampler or estimator has the wrong type.
 
         ValueError
             If lengths differ, values are not finite, a parameter is out of range, or
-            a part does not take such samples.
+            the wrapped sampler or estimator rejects the samples.
         """
         X_new, y_new = self._fit_resample(*self._check(X, y))
         y_new = _labels_like(y, y_new, getattr(X_new, "index", None))
@@ -111,12 +111,12 @@ class BaseLabelSampler(BaseSampler):
         return X, y
 
     def _how_to_check(self, X):
-        """Options of scikit-learn's `validate_data`."""
+        """Return the options for scikit-learn's `validate_data`."""
         return {"skip_check_array": True}
 
 
 def _labels_like(given, y, index):
-    """Return labels in the container that they came in, a frame of one column too."""
+    """Return labels in the container that they came in, even a one-column frame."""
     if isinstance(given, pd.DataFrame):
         return _labels_like(given.iloc[:, 0], y, index).to_frame()
     if isinstance(given, pd.Series):
@@ -125,7 +125,7 @@ def _labels_like(given, y, index):
 
 
 class SafeSampler(BaseLabelSampler):
-    """Any imbalanced-learn sampler, from the first round of labels on.
+    """Wrap an imbalanced-learn sampler so that it works with tiny classes.
 
     Samplers look for neighbours inside classes, and most raise an error when a class
     has fewer members than neighbours, as rare classes have in the first rounds. The
@@ -357,7 +357,7 @@ def _adapted(sampler, y, size=None):
 
 
 def _name_inner_samplers(sampler):
-    """Put in place what SMOTEENN and SMOTETomek make up, so that it can be adapted."""
+    """Set the inner samplers of SMOTEENN and SMOTETomek, so they can be adapted."""
     params = sampler.get_params(deep=False)
     if params["smote"] is None:
         smote = SMOTE(

@@ -75,22 +75,22 @@ def fit_to_pool(estimator, X):
 
 
 def fit_beside_pool(model, X, y, sample_weight=None):
-    """Fit on the samples that have a label, with all of them as the pool.
+    """Fit on the labelled samples, with all samples as the pool.
 
     Parameters
     ----------
     model : BasePriorClassifier
-        Left as it is.
+        Not changed.
 
     X : array-like of length n_samples
-        Samples, with labels and without.
+        Samples, labelled or not.
 
     y : array-like of shape (n_samples,)
-        Labels. None (or NaN, among str or objects) says that there is none; so does
-        -1 where there is a prior that knows no such class.
+        Labels. None (or NaN, among str or objects) means that there is none; so does
+        -1 if there is a prior without this class.
 
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; those without label have none.
+        Weights of the samples; ignored for unlabelled ones.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def fit_beside_pool(model, X, y, sample_weight=None):
 
 
 def _lacks(model):
-    """Tell whether it lacks a fitted prior, fitted neighbours, and a pool."""
+    """Tell whether a model lacks a fitted prior, fitted neighbours, and a pool."""
     neighbors = getattr(model, "neighbors", None)
     return (
         model.prior is not None and not is_fitted(model.prior),

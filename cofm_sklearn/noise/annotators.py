@@ -394,9 +394,9 @@ def _crowdlab(codes, proba):
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     """Return out-of-fold probabilities of every sample.
 
-    A clone has no opinion on a class that it has not seen, unless it has a prior: such
-    a class gets an equal share, so that ignorance cannot outvote answers. Classes that
-    are not among `classes` are ignored.
+    A clone without a prior has no opinion on a class that it has not seen: the class
+    gets an equal share, so that ignorance cannot outvote answers. Classes that are not
+    among `classes` are ignored.
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(

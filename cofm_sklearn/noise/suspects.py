@@ -91,6 +91,6 @@ def find_suspects(y, quality, *, threshold=0.5, min_per_class=1):
 
 
 def check_cleaning(threshold, min_per_class):
-    """Raise a ValueError that names the parameter that is out of range."""
+    """Raise a ValueError if a parameter is out of range."""
     check_number("threshold", threshold, 0, 1)
     check_integer("min_per_class", min_per_class, 0)

@@ -83,7 +83,7 @@ class BasePrior(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
         tags.input_tags.string = True
-        # Not of any width: of an encoder's, or of one probability per class.
+        # X must have the encoder's width, or one probability per class.
         tags.input_tags.two_d_array = False
         return tags
 

@@ -184,7 +184,7 @@ class PrecomputedPrior(BasePrior):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
-        # Not any table: rows of probabilities, perhaps with other columns.
+        # X must have probability columns, perhaps beside others.
         tags.input_tags.string = False
         tags.input_tags.sparse = True
         return tags

@@ -83,8 +83,8 @@ class CoDecisionQuery(BaseQueryStrategy):
         MiB. It affects results only through the order of sums.
 
     device : str or None, default=None
-        Device of torch on which candidates cover each other, such as ``"auto"``;
-        None takes NumPy. The small model runs where it was told to, for example
+        torch device for the coverage of candidates, for example ``"auto"``; None uses
+        NumPy. The small model runs on its own device, for example
         ``NetClassifier(device="cuda")``.
 
     verbose : int, default=0

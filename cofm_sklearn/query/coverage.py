@@ -36,7 +36,7 @@ def to_device(X, device):
         Rows.
 
     device : str or None
-        A device of torch, for example ``"cuda"``, or ``"auto"``.
+        A torch device, for example ``"cuda"``, or ``"auto"``.
 
     Returns
     -------

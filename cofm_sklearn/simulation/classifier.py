@@ -206,8 +206,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Counts of recorded answers, for `RecordedVotesOracle`.
 
         **fit_params : dict of array-like of length n_samples
-            Given to the estimator's `fit`, for the samples that have labels by then:
-            `sample_weight`, and in a pipeline ``step__sample_weight``. With
+            Passed to the estimator's `fit`, for the samples labelled so far:
+            `sample_weight`, or ``step__sample_weight`` in a pipeline. With
             ``set_config(enable_metadata_routing=True)``, what the estimator requests.
 
         Returns
@@ -226,7 +226,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             If `query_strategy` cannot be called.
         """
         fit_params = self._routed(fit_params)
-        seen = copy(self)  # so that a refused fit changes nothing
+        seen = copy(self)  # so that a failed fit changes nothing
         X = seen._check_X(X, reset=True)
         y = check_targets(X, y)
         check_consistent_length(y, *fit_params.values())
@@ -308,7 +308,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         MetadataRouter
-            `eval_set` and `votes` are its own; the rest of `fit` goes to the estimator.
+            `fit` uses `eval_set` and `votes`, and passes the rest to the estimator.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
@@ -457,7 +457,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return evaluate
 
     def _check_X(self, X, *, reset):
-        # The estimator may be made for gaps, and may select columns by name.
+        # The estimator may accept missing values, or select columns by name.
         checked = check_samples(self, X, reset=reset, allow_nan=True)
         is_table = isinstance(X, pd.DataFrame) and is_numeric(X)
         return X if is_table else checked
@@ -498,7 +498,7 @@ def _take(fit_params, rows):
 
 
 def _teach(learner, X, asked, answers, dtype, fit_params):
-    """Train on the labels that the answers so far amount to."""
+    """Train on the labels combined from the answers so far."""
     samples, matrix = group_answers(asked, answers)
     X = take_rows(X, samples)
     labels = agree(matrix, learner, X)

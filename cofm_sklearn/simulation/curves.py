@@ -296,7 +296,7 @@ def _band(scores, band):
 
 
 def strategy_name(estimator):
-    """Return what to call the strategy of an estimator in a legend."""
+    """Return the name of an estimator's strategy, for the legend."""
     strategy = getattr(estimator, "query_strategy", estimator)
     return getattr(strategy, "__name__", type(strategy).__name__)
 

@@ -103,7 +103,7 @@ class SuspectsDisplay:
         n_suspects, names = len(codes), list(self.opinions)
         size = (4.8 + 1.7 * len(names), 1.0 + 0.36 * n_suspects)
         ax = start_plot(self, ax, figsize=size)
-        # The given label and the quality stand on white; the others stay readable.
+        # White background for label and quality; the other cells stay legible.
         blank = np.full(n_suspects, np.nan)
         colors = np.column_stack([blank, doubts, blank])
         ax.imshow(colors, cmap=cmap, vmin=0, vmax=2, aspect="auto")

@@ -92,15 +92,15 @@ def check_labels(y, name="y", *, warn=False):
 
 
 def check_targets(X, y):
-    """Return the labels of samples that a classifier is to be trained on.
+    """Return validated training labels.
 
     Raises
     ------
     ValueError
-        As `check_labels`, or if they are real numbers, or not as many as the samples.
+        As in `check_labels`, or if labels are continuous, or X has another length.
 
     TypeError
-        As `check_labels`.
+        As in `check_labels`.
     """
     y = check_labels(y, warn=True)
     with few_labels_per_class():

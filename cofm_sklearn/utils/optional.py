@@ -104,7 +104,7 @@ def package_folder(name):
 
 
 def resolve_device(device, needed_by):
-    """Return a device of torch; "auto" is cuda, else mps, else cpu.
+    """Return a torch device; "auto" is cuda, else mps, else cpu.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def resolve_device(device, needed_by):
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    # A torch built without CUDA says so with an AssertionError.
+    # torch built without CUDA raises an AssertionError.
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"device={device!r} cannot be used here ({error}). "
@@ -128,7 +128,7 @@ def resolve_device(device, needed_by):
 
 
 def start_plot(display, ax, **figure):
-    """Return the axes to draw in, new ones for None; `ax_` and `figure_` are set."""
+    """Set `ax_` and `figure_`; return the axes, new ones if `ax` is None."""
     needed_by = f"{type(display).__name__}.plot"
     pyplot = import_optional("matplotlib.pyplot", needed_by=needed_by)
     if ax is None:

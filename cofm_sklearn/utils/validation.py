@@ -109,17 +109,17 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
 
 
 def check_samples(estimator, X, *, reset, allow_nan):
-    """Validate samples of an estimator, and learn or check its features.
+    """Validate samples, and learn or check the features of an estimator.
 
     Returns
     -------
     array-like
-        As of `check_raw`, or a table of numbers as ndarray or CSR.
+        As in `check_raw`, or a table of numbers as ndarray or CSR.
 
     Raises
     ------
     ValueError, TypeError
-        As `check_raw`, or if numbers are not finite, or X has other features.
+        As in `check_raw`, or if numbers are not finite, or X has other features.
     """
     if reset:
         set_features(estimator)  # texts and mixed frames have none
@@ -131,7 +131,7 @@ def check_samples(estimator, X, *, reset, allow_nan):
         X,
         reset=reset,
         accept_sparse="csr",
-        # In the precision that they have: times would be rounded to float32.
+        # Keep their precision: float32 would round timestamps.
         dtype="numeric",
         ensure_all_finite="allow-nan" if allow_nan else True,
     )
@@ -245,7 +245,7 @@ def _within_reach(X):
 def check_integer(name, value, low, also=()):
     """Raise a ValueError unless a parameter is an integer of at least `low`.
 
-    `also` holds a str or None that it may be instead.
+    `also` lists other allowed values, str or None.
     """
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not (_is_one_of(value, also) or (is_integer and value >= low)):
@@ -260,19 +260,19 @@ def check_number(name, value, low=0, high=np.inf, *, closed="both", also=()):
     Parameters
     ----------
     name : str
-        What the error calls it.
+        Name of the parameter, for the error.
 
     value : object
         The parameter.
 
     low, high : float
-        Ends of the range; inf is never in it.
+        Ends of the range; infinity is never allowed.
 
     closed : {"both", "left", "right", "neither"}, default="both"
-        Ends that are in the range, as in `pandas.Interval`.
+        Ends that belong to the range, as in `pandas.Interval`.
 
     also : tuple of str or None, default=()
-        What it may be instead.
+        Other allowed values.
     """
     allowed = pd.Interval(low, high, closed=closed)
     is_number = isinstance(value, Real) and not isinstance(value, bool)
@@ -370,7 +370,7 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
 
 
 def set_features(estimator, source=None):
-    """Take over what another estimator learned of the columns; None forgets it."""
+    """Copy the learned features of another estimator; None clears them."""
     for name in ("n_features_in_", "feature_names_in_"):
         estimator.__dict__.pop(name, None)
         if hasattr(source, name):

@@ -269,7 +269,10 @@ def test_undo_takes_a_change_back_also_from_another_process(tmp_path, change):
         assert state_of(session) == before
         label(session, 5)
         kinds = [e.kind for e in session.store.events() if not e.sample]
-        assert kinds[1::2] == ["restore", "restore"]  # the history stays true
+        assert kinds[1::2] == [
+            "restore",
+            "restore",
+        ]  # nothing is deleted from the history
     with make_session(path) as session:
         assert session.progress().n_labels == 25
         assert session.classes == before[0]
@@ -283,7 +286,7 @@ def test_labels_given_after_a_change_stay_when_it_is_undone():
         label(session, 10, {"beta": "zeta"})
         session.merge_classes("gamma", "alpha")
         label(session, 10, {"beta": "zeta", "gamma": "alpha"}, annotator="ann")
-        session.undo()  # the merge: what was said after it stays
+        session.undo()  # the merge; later labels stay
         session.undo(annotator="ann")
         for _ in range(10):
             session.undo()
@@ -320,18 +323,18 @@ def test_an_undo_that_cannot_be_done_changes_nothing(tmp_path):
         session.add_class("omega")
         (question,) = session.ask()
         session.answer(question.id, "omega", annotator="ann")
-        refused(session, "labels of the class 'omega'")
+        refused(session, "class 'omega' has labels, so it cannot be removed")
         session.undo(annotator="ann")
         session.rename_class("omega", "last", annotator="ann")
-        refused(session, "changed again after 'me' said add 'omega'")
+        refused(session, "'me' cannot undo add 'omega': the classes were changed again")
         session.undo(annotator="ann")
         session.undo()
         assert session.classes == CLASSES
-        refused(session, "nothing that 'me' could undo")
+        refused(session, "nothing to undo for 'me'")
         session.rename_class("beta", "zeta")
         knows_before = session.classes
     with make_session(path, classes=knows_before) as session:
-        refused(session, "opened with the classes as they are after rename")
+        refused(session, "opened with the classes after rename 'beta', 'zeta'")
         with make_session(path) as other:
             other.undo()
         with pytest.raises((ValueError, RuntimeError), match="Open it again"):
@@ -348,7 +351,7 @@ def refused(session, message):
 
 
 def fold(log):
-    """Classes, and what each answer is called at the end; the obvious way."""
+    """Return the classes and the answers after all changes, in the obvious way."""
     classes, called = list("abc"), []
     for kind, content in log:
         if kind == "add":
@@ -365,7 +368,7 @@ def fold(log):
 
 
 def take_back(log):
-    """The log without the last change; who said its new name meant the old one."""
+    """Return the log without the last change; after a rename, the old name returns."""
     k = max((k for k, (kind, _) in enumerate(log) if kind != "answer"), default=None)
     if k is None:
         return None
@@ -381,8 +384,8 @@ def take_back(log):
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_folding_is_that_of_a_slow_obvious_one(data):
-    """Labels and classes against a version that begins anew each time."""
+def test_history_agrees_with_a_slow_reference(data):
+    """Compare with a reference that starts from scratch each time."""
     log, events, stack = [], [], []
     names = st.sampled_from(list("abcdef"))
     kinds = st.sampled_from(["answer", "answer", *sorted(CLASS_CHANGES)])

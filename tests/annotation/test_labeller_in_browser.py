@@ -173,7 +173,7 @@ def test_label_undo_skip_review_reload_restart_and_go_on(lab):
     here = text_of(labeller)
     lab.command("docmanager:save")
     lab.open()  # the page is loaded again; the kernel goes on
-    # Not in its middle: there the labeller of before may be by now, with its buttons.
+    # Not in its middle: the earlier labeller may be there by now, with its buttons.
     lab.page.locator(".jp-Cell").last.locator(".jp-InputPrompt").click()
     lab.page.keyboard.press("Shift+Enter")
     labeller = lab.labeller()

@@ -142,7 +142,7 @@ def test_classes_are_added_renamed_described_and_merged(new_page):
         assert session.classes == CLASSES
         assert session.descriptions == {}
         assert len(labels_of(session)) == 11
-        # A message about the classes of before is refused.
+        # A message about the previous classes is rejected.
         reply = AnnotationWidget(session).handle(
             {"type": "answer", "id": session.ask()[0].id, "label": 0, "changes": 1}
         )

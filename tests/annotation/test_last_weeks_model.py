@@ -1,4 +1,4 @@
-"""A session that begins with the model of an earlier one."""
+"""A session that uses the model of an earlier one as its prior."""
 
 import joblib
 import numpy as np
@@ -35,7 +35,7 @@ def test_what_it_learned_is_the_prior_of_the_next(tmp_path):
     model = make_pipeline(FrozenEstimator(old[:-1]), start)
     with AnnotationSession(X[half:], model, check_share=0) as session:
         assert session.classes == NAMES
-        # Before any label, it says what the old model says; it is not trained anew.
+        # Before any label, it predicts like the old model, which is not trained again.
         np.testing.assert_allclose(session.predict_proba(), expected)
         (question,) = session.ask()
         said = expected[question.index]

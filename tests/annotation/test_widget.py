@@ -193,7 +193,7 @@ def test_figures_wait_for_a_pause():
         for _ in range(12):
             reply = answer(widget, reply["questions"][0])
         session.wait()
-        # Whoever answers fast needs the next questions, and gets those first.
+        # Fast annotators get the next questions before a new measurement.
         reply = answer(widget, reply["questions"][0])
         session.wait()
         reply = widget.handle({"type": "more"})

@@ -1,4 +1,4 @@
-"""Results that are older than their code are named."""
+"""The check that names results which are older than their code."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def test_each_result_has_one_row():
     rows = freshness.results((ROOT / TABLE).read_text(encoding="utf-8"))
     patterns = [pattern for found, _ in rows for pattern in found]
     assert len(rows) >= 20
-    # picks.csv is what a benchmark starts from.
+    # picks.csv is an input of a benchmark.
     for file in set(folder.iterdir()) - {folder / "README.md", folder / "picks.csv"}:
         matching = [pattern for pattern in patterns if file.match(pattern)]
         assert len(matching) == 1, (file.name, matching)
@@ -43,7 +43,7 @@ def test_code_is_what_is_imported():
     code = freshness.code_of("benchmarks.resume")
     assert {"benchmarks/resume.py", "cofm_sklearn/encoders/text.py"} <= set(code)
     assert not any("/query/" in file for file in code)
-    # What the labeller measures is imported in a program that is a string there.
+    # The benchmark of the labeller imports it in a program that is a string.
     assert "cofm_sklearn/annotation/session.py" in freshness.code_of(
         "benchmarks.labeller"
     )

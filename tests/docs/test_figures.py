@@ -25,7 +25,7 @@ def read(path):
 
 
 def quotes(path, *figures):
-    """Check that a page holds figures, whatever its sentences are."""
+    """Check that a page quotes these figures, whatever its wording."""
     text = " ".join(read(path).split())
     for figure in figures:
         assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text), figure

@@ -89,7 +89,7 @@ def test_the_whole_journey(tmp_path, monkeypatch, clip_folder, kind):
         assert {max(one.proba, key=one.proba.get) for one in hits} == {"red"}
         reply = widget.handle({"type": "search", "predicted": 2, "order": "uncertain"})
         assert all(hit["image"].startswith("data:image/") for hit in reply["hits"])
-        if kind in ("paths", "texts"):  # they are found by the names of their files
+        if kind in ("paths", "texts"):  # the search reads file names
             assert [q.index for q in session.search(text="<B>7.png")] == [7]
         else:
             with pytest.raises(ValueError, match="no text to search"):
@@ -142,7 +142,7 @@ def test_the_whole_journey(tmp_path, monkeypatch, clip_folder, kind):
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == expected.tolist()
 
-    with open_session(N) as session:  # a week later, with more of them
+    with open_session(N) as session:  # a week later, with more images
         assert session.progress().n_labels == n_labels
         assert session.progress().n_pool == N
         new = [q for q in session.ask(10) if q.index >= 60]

@@ -1,4 +1,4 @@
-"""Labels of which some are absent: the samples without are the pool."""
+"""Some labels are missing: samples without a label belong to the pool."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def test_equals_a_model_that_was_fitted_to_the_pool(kind, weighted):
     assert not np.allclose(
         without_pool.predict_proba(PROBA), model.predict_proba(PROBA)
     )
-    # Parameters stay what they were, so a clone knows nothing of this pool.
+    # Parameters do not change, so a clone knows nothing of this pool.
     assert all(model.get_params()[name] is params[name] for name in params)
 
 

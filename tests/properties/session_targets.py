@@ -63,7 +63,7 @@ def session(d):
 
 
 def journey(d):
-    """What people do in a session beside answering: any of it, in any order."""
+    """Everything that people do in a session beside answering, in any order."""
     n, names = d.number(2, 12), d.names(kind=d.one("str", "int")).tolist()
     kind, model = d.one("table", "texts", "prior"), LogisticRegression(max_iter=20)
     if kind == "texts":
@@ -88,7 +88,7 @@ def journey(d):
             try:
                 _one_step(d, labels)
             except (ValueError, TypeError):
-                # What is refused changes nothing.
+                # A rejected call changes nothing.
                 assert (labels.store.events(), labels.classes) == before
                 raise
         found = labels.progress()
@@ -165,7 +165,7 @@ def _one_step(d, labels):
 
 
 def _cells(d, values):
-    """Return a column, in which a cell may hold anything."""
+    """Return a column whose cells may contain anything."""
     cells = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         cells[i] = d.maybe(value)
@@ -173,7 +173,7 @@ def _cells(d, values):
 
 
 def _bring(d, labels, X, names):
-    """Labels from elsewhere, in each of the ways that say which sample they are of."""
+    """Import labels, with every way to identify their samples."""
     rows = d.rng.permutation(len(X))[: d.number(0, 3)]
     said = [d.one(*names) for _ in rows]
     frame = pd.DataFrame({"label": _cells(d, said)})

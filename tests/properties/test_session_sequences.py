@@ -60,7 +60,7 @@ class Paper:
 
     def __init__(self):
         self.says = []  # [who, kind, text, label]
-        self.changes = []  # [the say, what every label was before]
+        self.changes = []  # [the action, every label before it]
 
     def said_by(self, who, text):
         return [
@@ -93,13 +93,13 @@ class Paper:
         self.changes.append((self.says[-1], before))
 
     def change_back(self, say):
-        """Take the last change of the classes back, if it is this one."""
+        """Undo the last change of the classes, if it is this one."""
         last, before = self.changes[-1]
         what, *names = say[3]
         if last is not say or (what == "add" and self.has(names[0])):
             return False
         self.changes.pop()
-        if what == "rename":  # also what was said since
+        if what == "rename":  # also later labels
             for other in self.says:
                 other[3] = names[0] if other[3] == names[1] else other[3]
         for other, label in before:
@@ -178,7 +178,7 @@ class Sequences(RuleBasedStateMachine):
         )
 
     def name(self, label):
-        """What stands for one of the labels by now."""
+        """Return the current name of one of the labels."""
         classes = self.session.classes
         return classes[LABELS.index(label) % len(classes)]
 
@@ -216,7 +216,7 @@ class Sequences(RuleBasedStateMachine):
     def undo(self, who):
         text = self.paper.undo(who)
         if text is None:
-            with pytest.raises(ValueError, match=r"nothing|changed again|it stays"):
+            with pytest.raises(ValueError, match=r"nothing|changed again|be removed"):
                 self.session.undo(annotator=who)
         else:
             expected = self.session.id_of(text) if text else ""
@@ -249,7 +249,7 @@ class Sequences(RuleBasedStateMachine):
             self.paper.change(who, {}, ("describe", name))
             assert session.descriptions[name] == "as it is"
         elif what == "merge" and len(session.classes) < 3:
-            with pytest.raises(ValueError, match="would be one class"):
+            with pytest.raises(ValueError, match="would leave one class"):
                 session.merge_classes(all_but_one, session.classes[0])
         elif what != "merge" and new in session.classes:
             with pytest.raises(ValueError, match="already"):

@@ -414,7 +414,7 @@ default="cross_entropy"
         """Return rows of float32, or images with channels first."""
         if reset:
             set_features(self)
-        # What is neither becomes the first.
+        # Other dtypes are converted to the first.
         dtype = [np.float32, np.uint8]
         if len(X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))) > 2:
             X = check_array(X, allow_nd=True, dtype=dtype, input_name="X")
