@@ -65,17 +65,17 @@ def salvage(path, why, open_store, aside=None):
     else:
         lost = "all content is missing"
     if events:
-        found = f"the {len(events)} readable events were copied to"
+        found = f"The {len(events)} readable events were copied to"
         cure = "Check that file, then continue with it"
     else:
-        found = "no answer could be read from it, which is noted in"
+        found = "No answer could be read from it, which is noted in"
         cure = "Use a backup if there is one, or start again with that file"
-    said = f"The store {path} is damaged ({why}). It was not changed; {found}"
+    said = f"The store {path} is damaged ({why}). It was not changed."
     try:
         copy = _copy(path, open_store, events, notes, lost)
     except (OSError, StoreError) as error:
-        return f"{said} no copy, as none can be written ({error}); {lost}.", None
-    return f"{said} {copy}, {lost}. {cure}.", copy
+        return f"{said} A copy cannot be written ({error}); {lost}.", None
+    return f"{said} {found} {copy}, {lost}. {cure}.", copy
 
 
 def _copy(path, open_store, events, notes, lost):

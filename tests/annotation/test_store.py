@@ -187,7 +187,7 @@ def test_a_flipped_bit_in_the_header(path, at):
 def test_a_file_that_has_lost_all_is_not_a_new_one(path, left):
     path.write_bytes(left)
     for _ in range(2):
-        with pytest.raises(DamagedStoreError, match="no answer could be read") as error:
+        with pytest.raises(DamagedStoreError, match="No answer could be read") as error:
             open_session(path)
         assert "all content is missing" in str(error.value)
     assert path.read_bytes() == left
