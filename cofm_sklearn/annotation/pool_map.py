@@ -6,6 +6,12 @@ from cofm_sklearn.utils.optional import import_optional, start_plot
 
 __all__ = ["PoolMapDisplay"]
 
+# Colours repeat after 10 classes, and marks after 8: no two of 40 classes look alike.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_MAX_LEGEND = 40
+# Lines in one column of the legend.
+_LINES = 20
+
 
 class PoolMapDisplay:
     """A map of the pool with labels, predictions and queries.
@@ -52,7 +58,7 @@ class PoolMapDisplay:
             Where to draw; None makes a new figure.
 
         cmap : str or matplotlib Colormap, default="tab10"
-            Colours of the classes, in their order.
+            Colours of the classes, in their order. Marks differ as well.
 
         Returns
         -------
@@ -72,22 +78,26 @@ class PoolMapDisplay:
             raise ValueError(
                 f"frame lacks the columns {sorted(missing)}; pass pool_map()."
             )
-        ax = start_plot(self, ax, figsize=(6.4, 5.2))
+        n_columns = -(-(len(self.classes) + 2) // _LINES)
+        ax = start_plot(self, ax, figsize=(5.2 + 1.4 * n_columns, 5.2))
         colormaps = import_optional("matplotlib", needed_by="plot").colormaps
         colors = colormaps.get_cmap(cmap)
         frame, labelled = self.frame, self.frame["label"].notna()
         asked = frame["asked"] & ~labelled
         for k, name in enumerate(self.classes):
             expected = frame[~labelled & (frame["predicted"] == name)]
-            color = colors(k % colors.N)
-            ax.scatter(expected["x"], expected["y"], s=7, color=color, alpha=0.3, lw=0)
+            look = {
+                "color": colors(k % colors.N),
+                "marker": _MARKERS[k % len(_MARKERS)],
+            }
+            ax.scatter(expected["x"], expected["y"], s=7, **look, alpha=0.3, lw=0)
             given = frame[frame["label"] == name]
             # Drawn even if empty, so that it appears in the legend.
             ax.scatter(
                 given["x"],
                 given["y"],
                 s=34,
-                color=color,
+                **look,
                 ec="black",
                 lw=0.8,
                 label=name,
@@ -107,8 +117,10 @@ class PoolMapDisplay:
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_aspect("equal", adjustable="datalim")
-        if len(self.classes) <= 20:
-            ax.legend(fontsize=8, loc="best")
+        if len(self.classes) <= _MAX_LEGEND:
+            # Beside the map, where it hides no sample.
+            beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            ax.legend(fontsize=8, ncols=n_columns, **beside)
         return self
 
     @classmethod

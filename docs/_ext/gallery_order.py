@@ -5,6 +5,7 @@ from pathlib import Path
 ORDER = [
     "plot_cold_start.py",
     "plot_trust.py",
+    "plot_two_dimensions.py",
     "plot_neighbours.py",
     "plot_useless_prior.py",
     "plot_what_was_asked.py",

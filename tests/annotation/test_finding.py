@@ -209,6 +209,27 @@ def test_the_map_shows_labels_expectations_and_what_was_asked(labelled):
         PoolMapDisplay(frame.drop(columns="asked"), classes=CLASSES).plot()
 
 
+def test_no_two_classes_of_a_map_look_alike_and_its_legend_hides_no_sample():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    classes = [f"class {k}" for k in range(24)]
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"x": rng.rand(96), "y": rng.rand(96)})
+    frame = frame.assign(label=np.repeat(classes, 4), predicted=None, asked=True)
+    display = PoolMapDisplay(frame, classes=classes).plot()
+    given = [dots for dots in display.ax_.collections if dots.get_label() in classes]
+    looks = {
+        (*dots.get_facecolor()[0], dots.get_paths()[0].vertices.tobytes())
+        for dots in given
+    }
+    assert len(looks) == len(given) == 24
+    display.figure_.canvas.draw()
+    legend, axes = display.ax_.get_legend(), display.ax_
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert legend.get_window_extent().x1 <= display.figure_.bbox.x1
+    plt.close(display.figure_)
+
+
 def test_the_model_predicts_without_the_session(labelled, tmp_path):
     joblib.dump(labelled.model_, tmp_path / "model.joblib")
     model = joblib.load(tmp_path / "model.joblib")
