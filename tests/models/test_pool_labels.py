@@ -203,7 +203,7 @@ def test_a_pool_without_open_samples(data, model):
             ValueError,
             "target_precision must be",
         ),
-        ({"y": None}, ValueError, "y and labeled go together"),
+        ({"y": None}, ValueError, "y and labeled must"),
         ({"labeled": np.arange(3)}, ValueError, "y has 100 answers for 3"),
         ({"labeled": np.zeros(100, int)}, ValueError, "labeled repeats a row"),
         ({"labeled": np.arange(750, 850)}, ValueError, "from 0 to 799"),
