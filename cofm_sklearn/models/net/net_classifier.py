@@ -322,8 +322,8 @@ default="cross_entropy"
         )
         X, codes, weight = X[weight > 0], codes[weight > 0], weight[weight > 0]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        import_optional("skorch", needed_by="NetClassifier")
         device = resolve_device(self.device, "NetClassifier")
+        import_optional("skorch", needed_by="NetClassifier")  # which imports torch
         factors = class_weights(self.class_weight, codes, classes, weight)
         scaling = fit_scaling(X, weight) if self.standardize else (0, 1)
         weight = weight * factors[codes]
