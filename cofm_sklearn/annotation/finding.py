@@ -132,6 +132,7 @@ class Finding(SessionPart):
             from the class predicted for this sample, or if the model predicts another
             class for one of them or has no predictions. Samples drawn for the check set
             are never included.
+
         Raises
         ------
         ValueError

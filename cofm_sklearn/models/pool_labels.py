@@ -82,7 +82,7 @@ def label_pool(
         - `probability` that it is right;
         - `source`: ``"person"`` or ``"co-decision"``;
         - `look`: whether a person should review it. An answer: if it is more likely
-        wrong than right. Another label: also if it does not reach the target.
+          wrong than right. Another label: also if it does not reach the target.
 
         Its ``attrs`` describe the model's labels that need no review:
         `target_precision`; `coverage`, their share among the samples without answers;
