@@ -176,7 +176,8 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
     ValueError
         If a label is not among the classes; the label is named.
     """
-    labels, classes = ravel_labels(y, name).tolist(), np.asarray(classes).tolist()
+    labels = ravel_labels(y, name).tolist()
+    classes = ravel_labels(classes, "classes").tolist()
     # Python equality, as NumPy would compare numbers with strings as strings.
     position = {label: k for k, label in enumerate(classes)}
     codes = np.array([position.get(label, -1) for label in labels], dtype=np.int64)

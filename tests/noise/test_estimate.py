@@ -165,3 +165,11 @@ def test_bad_input_is_named(change, message):
     }
     with pytest.raises(ValueError, match=message):
         estimate_noise(**{**good, **change})
+
+
+def test_classes_may_be_a_column():
+    y, classes = np.arange(12) % 3, np.array([2, 0, 1])
+    proba = np.full((12, 3), 0.1) + 0.7 * (y[:, None] == classes)
+    given = estimate_noise(y, proba, classes=classes).label_quality
+    column = estimate_noise(y, proba, classes=classes[:, None])
+    assert_allclose(column.label_quality, given)
