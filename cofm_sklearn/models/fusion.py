@@ -81,17 +81,20 @@ class Fusion:
 
         Parameters
         ----------
-        prior_proba, small_proba : ndarray of shape (n_samples, n_classes)
-            Probabilities of prior and small model; the latter smoothed by
-            `smooth_proba`.
+        prior_proba : ndarray of shape (n_samples, n_classes) or None
+            Probabilities of the prior; None if there is none, and trust is 0.
+
+        small_proba : ndarray of shape (n_samples, n_classes)
+            Probabilities of the small model, smoothed by `smooth_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Probabilities of the co-decision.
         """
-        logits = self.trust * centre_logits(prior_proba) / self.prior_scale
-        logits += (1 - self.trust) * centre_logits(small_proba) / self.small_scale
+        logits = (1 - self.trust) * centre_logits(small_proba) / self.small_scale
+        if prior_proba is not None:
+            logits += self.trust * centre_logits(prior_proba) / self.prior_scale
         return softmax(logits / self.temperature, axis=1)
 
 
@@ -215,8 +218,9 @@ def fit_fusion(
 
     Schwarz, G. (1978). Estimating the Dimension of a Model. Annals of Statistics.
     """
-    everything, scales = _on_unit_scale(prior_proba, small_proba, y, sample_weight)
-    rows = speakers(y, everything[3], prior_proba.shape[1])
+    (Zp, Zs), scales, w = _on_unit_scale((prior_proba, small_proba), sample_weight)
+    everything = Zp, Zs, y, w
+    rows = speakers(y, w, prior_proba.shape[1])
     Zp, Zs, y, w = (part[rows] for part in everything)
     trusts = _TRUST_GRID if isinstance(trust, str) else np.array([float(trust)])
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(w))
@@ -226,8 +230,7 @@ def fit_fusion(
     rates, quality = np.zeros(shape), np.ones((*shape, len(y)))
     informations = np.full(shape, np.inf)
     for i, t in enumerate(trusts):
-        mixed = t * Zp + (1 - t) * Zs
-        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+        proba = _at_each_sharpness(t * Zp + (1 - t) * Zs)
         for h, hypothesis in enumerate(hypotheses):
             ll[i, :, h], rate, right, _, rarity[i, :, h] = fit_label_channels(
                 y, proba, hypothesis.rate, hypothesis.confusion, w
@@ -259,8 +262,8 @@ def fit_fusion(
             post.ravel(), rates.ravel(), informations.ravel()
         ),
         label_quality=np.minimum(quality, 1.0),
-        prior_scale=scales[0],
-        small_scale=scales[1],
+        prior_scale=float(scales[0]),
+        small_scale=float(scales[1]),
     )
 
 
@@ -309,14 +312,14 @@ def weigh_evidence(
     >>> round(weigh_evidence(good[:, [1, 2, 0]], nothing, nothing, y), 1)
     0.0
     """
-    Zp, Zs, y, w = _on_unit_scale(prior_proba, small_proba, y, sample_weight)[0]
-    Zj = _on_unit_scale(prior_proba, joined_proba, y, sample_weight)[0][1]
+    probas = prior_proba, joined_proba, small_proba
+    (Zp, Zj, Zs), _, w = _on_unit_scale(probas, sample_weight)
     rows = speakers(y, w, prior_proba.shape[1])
-    Zp, Zs, Zj, y, w = (part[rows] for part in (Zp, Zs, Zj, y, w))
+    Zp, Zj, Zs, y, w = (part[rows] for part in (Zp, Zj, Zs, y, w))
     rates = _RATES if isinstance(label_noise, str) else (label_noise or _RATES[0],)
 
     def log_evidence(logits):
-        proba = softmax(SHARPNESS_GRID[:, None, None] * logits, axis=2)
+        proba = _at_each_sharpness(logits)
         logs = [fit_label_channels(y, proba, r, "uniform", w)[0] @ w for r in rates]
         return logsumexp(logs) - np.log(np.size(logs))
 
@@ -390,19 +393,13 @@ def compare_priors(probas, y):
 
 def _average(probas, y, grid, log_belief, label_noise, sample_weight):
     """Return the posterior of each row of weights, and the scales of the priors."""
-    w = np.ones(len(y)) if sample_weight is None else sample_weight
-    weighed = w > 0
-    w = w / w[weighed].mean()
-    logits = [centre_logits(proba) for proba in probas]
-    scales = np.array([scale_of(Z[weighed]) for Z in logits])
-    scaled = np.array([Z / scale for Z, scale in zip(logits, scales)])
-    hypotheses = list_hypotheses(label_noise, np.count_nonzero(weighed))
+    scaled, scales, w = _on_unit_scale(probas, sample_weight)
+    hypotheses = list_hypotheses(label_noise, np.count_nonzero(w))
     penalty = np.array([hypothesis.penalty for hypothesis in hypotheses])
     shape = (len(grid), len(SHARPNESS_GRID), len(hypotheses), len(y))
     ll, rarity = np.empty(shape), np.empty(shape)
     for i, weights in enumerate(grid):
-        mixed = np.tensordot(weights, scaled, axes=1)
-        proba = softmax(SHARPNESS_GRID[:, None, None] * mixed, axis=2)
+        proba = _at_each_sharpness(np.tensordot(weights, scaled, axes=1))
         for h, hypothesis in enumerate(hypotheses):
             ll[i, :, h], _, _, _, rarity[i, :, h] = fit_label_channels(
                 y, proba, hypothesis.rate, hypothesis.confusion, w
@@ -423,14 +420,20 @@ def _weight_grid(n_priors):
     return np.array(counts) / steps
 
 
-def _on_unit_scale(prior_proba, small_proba, y, sample_weight):
-    """Return both logits, labels and weights, and the divisors of the logits."""
-    Zp, Zs = centre_logits(prior_proba), centre_logits(small_proba)
-    w = np.ones(len(y)) if sample_weight is None else sample_weight
+def _on_unit_scale(probas, sample_weight):
+    """Return the scaled logits of each model, their divisors, and the weights."""
+    logits = [centre_logits(proba) for proba in probas]
+    w = np.ones(len(logits[0])) if sample_weight is None else sample_weight
     # A label of weight 0 is as good as absent.
     weighed = w > 0
-    scales = scale_of(Zp[weighed]), scale_of(Zs[weighed])
-    return (Zp / scales[0], Zs / scales[1], y, w / w[weighed].mean()), scales
+    scales = np.array([scale_of(Z[weighed]) for Z in logits])
+    scaled = np.array([Z / scale for Z, scale in zip(logits, scales)])
+    return scaled, scales, w / w[weighed].mean()
+
+
+def _at_each_sharpness(logits):
+    """Return probabilities of shape (n_sharpnesses, n_samples, n_classes)."""
+    return softmax(SHARPNESS_GRID[:, None, None] * logits, axis=2)
 
 
 def _quality(everything, trust, temperature, hypotheses, belief):

@@ -1,6 +1,7 @@
 """Train any scikit-learn classifier on weighted samples, and predict all classes."""
 
 from contextlib import contextmanager
+from copy import copy
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -129,25 +130,16 @@ class TrainingSet:
 
     def weighed(self, quality):
         """Return the same rows, the labelled ones with their weight times `quality`."""
-        return TrainingSet(
-            self.X,
-            self.codes,
-            self.classes,
-            self.weight * quality,
-            self.extra,
-            self.extra_weight,
-        )
+        found = copy(self)
+        found.weight = self.weight * quality
+        return found
 
     def subset(self, indices):
         """Return a subset of the labelled samples, with the extra rows."""
-        return TrainingSet(
-            take_rows(self.X, indices),
-            self.codes[indices],
-            self.classes,
-            self.weight[indices],
-            self.extra,
-            self.extra_weight,
-        )
+        found = copy(self)
+        found.X = take_rows(self.X, indices)
+        found.codes, found.weight = self.codes[indices], self.weight[indices]
+        return found
 
     def rows(self):
         """Return samples of positive weight and extra rows, with codes and weights."""

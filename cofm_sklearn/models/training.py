@@ -82,7 +82,7 @@ class Case:
         """
         small = class_proba(self.model, features, classes)
         small = smooth_proba(small, self.class_counts)
-        return self.fusion.proba(small if prior_proba is None else prior_proba, small)
+        return self.fusion.proba(prior_proba, small)
 
 
 @dataclass(frozen=True)
@@ -215,13 +215,10 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
             fusion = replace(fusion, label_quality=quality)
         return fusion
 
-    def fused(fusion, proba):
-        return fusion.proba(proba if prior_proba is None else prior_proba, proba)
-
     fusion = fuse(proba)
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
-        training.codes, fused(fusion, proba), known, fusing["sample_weight"]
+        training.codes, fusion.proba(prior_proba, proba), known, fusing["sample_weight"]
     ).noise_matrix
     last = fusion
     if fusion.label_quality.min() <= _CLEAN_ENOUGH:
@@ -240,7 +237,7 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
         training.class_counts(),
         last,
         noise_matrix,
-        fused(last, proba),
+        last.proba(prior_proba, proba),
     )
 
 

@@ -3,7 +3,22 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+COLORS = {"blue": (20, 30, 220), "green": (30, 200, 40), "red": (230, 20, 30)}
+
+
+@pytest.fixture(scope="session")
+def color_images():
+    """Make noisy images of three colours, which even random weights tell apart."""
+
+    def make(labels, rng):
+        X = np.array([COLORS[label] for label in labels])[:, None, None, :]
+        X = X + rng.randint(-20, 20, size=(len(labels), 32, 32, 3))
+        return np.clip(X, 0, 255).astype(np.uint8)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -19,18 +19,14 @@ from cofm_sklearn import (
 pytest.importorskip("open_clip")
 Image = pytest.importorskip("PIL.Image")
 
-COLORS = {"blue": (20, 30, 220), "green": (30, 200, 40), "red": (230, 20, 30)}
+NAMES = ["blue", "green", "red"]
 PROMPTS = ("a photo of a {} thing", "{}")
 
 
 @pytest.fixture(scope="module")
-def colors():
-    """Noisy pictures of three colours, which even random weights tell apart."""
-    rng = np.random.RandomState(0)
-    y = np.repeat(list(COLORS), [20, 15, 10])
-    X = np.array([COLORS[label] for label in y])[:, None, None, :]
-    X = X + rng.randint(-20, 20, size=(len(y), 32, 32, 3))
-    return np.clip(X, 0, 255).astype(np.uint8), y
+def colors(color_images):
+    y = np.repeat(NAMES, [20, 15, 10])
+    return color_images(y, np.random.RandomState(0)), y
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def kinds(colors, tmp_path):
 
 
 def described(encoder):
-    return ZeroShotPrior({name: name for name in COLORS}, encoder, prompts=PROMPTS)
+    return ZeroShotPrior({name: name for name in NAMES}, encoder, prompts=PROMPTS)
 
 
 def test_prior_of_raw_images_is_that_of_their_embeddings(encoder, kinds):
