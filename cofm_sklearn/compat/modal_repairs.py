@@ -138,7 +138,7 @@ def _collecting(original):
 
 
 def _repair_batch(module):
-    if not hasattr(np, "bool"):
+    if "bool" not in vars(np):  # asking by name would warn
         module.np = types.SimpleNamespace(**vars(np), bool=bool)
 
 

@@ -10,7 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import BELIEF
 from cofm_sklearn.models.neighborhood import fit_neighbors
-from cofm_sklearn.models.small_model import TrainingSet, class_proba, typical_rows
+from cofm_sklearn.models.small_model import (
+    TrainingSet,
+    class_proba,
+    learned_share,
+    typical_rows,
+)
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
 from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.noise.estimate import check_label_noise
@@ -28,6 +33,8 @@ __all__ = ["CoDecisionClassifier"]
 
 # Graph samples times classes over which labels spread within seconds.
 _MOST_SPREAD = 10_000_000
+# Samples on which the small model is compared with the prior.
+_ENOUGH_NODES = 3000
 
 
 class CoDecisionClassifier(BasePriorClassifier):
@@ -318,13 +325,14 @@ class CoDecisionClassifier(BasePriorClassifier):
         nodes = None
         if self.neighbors_ is not None:
             nodes = self._nodes_like(X)
-        rows, weight = self._class_rows(X, nodes)
+        rows, weight, learned = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         decision = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
             None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
+            learned=learned,
             label_noise=self.label_noise,
             sample_weight=sample_weight,
             n_folds=self.n_folds,
@@ -343,7 +351,8 @@ class CoDecisionClassifier(BasePriorClassifier):
         self.oof_proba_ = decision.mean(lambda case: case.oof_proba)
         self._voice = None
         if nodes is not None:
-            counted = self.label_quality_ * given / given[given > 0].mean()
+            counted = decision.mean(lambda case: case.label_weight)
+            counted = counted * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
                 in_blocks(self._decide_alone, nodes, len(classes), np.float32),
@@ -369,19 +378,27 @@ class CoDecisionClassifier(BasePriorClassifier):
         return None
 
     def _class_rows(self, X, nodes):
-        """Return one row per class from the prior, or None, and its weight.
+        """Return one row per class from the prior, its weight, and what it teaches.
 
         Its description, and what is typical of the class in the pool: both if both
-        exist, since a description differs from samples.
+        exist, since a description differs from samples. The rows are None if there is
+        neither. The last value is that of `learned_share`.
         """
         prior = self.prior_
         described = prior.description_rows(X) if is_package_prior(prior) else None
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
-            return described, 1  # raw samples cannot be averaged
+            return described, 1, 0.0  # raw samples cannot be averaged
         proba = prior_proba_of(prior, nodes, self.classes_)
         seen = np.asarray(features_for_small_model(prior, nodes))
-        typical, weight = typical_rows(seen, proba)
-        return (typical if described is None else (described + typical) / 2), weight
+        rows, weight = typical_rows(seen, proba)
+        if described is not None:
+            rows = (described + rows) / 2
+        some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
+        return (
+            rows,
+            weight,
+            learned_share(self.estimator, rows, weight, seen[some], proba[some]),
+        )
 
     def _fit_prior_alone(self, X):
         new = self._begin_without_labels(X)

@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from cofm_sklearn.models.resampling import SafeSampler, is_about_sizes
+from cofm_sklearn.noise.estimate import centre_logits
 from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.quiet import few_labels_per_class
@@ -31,6 +32,8 @@ __all__ = [
     "fit_constant_model",
     "fit_small_model",
     "is_constant",
+    "learned_share",
+    "net_weight",
     "typical_rows",
 ]
 
@@ -43,6 +46,8 @@ _ENOUGH = 0.75
 
 # A typical row counts as many labels as it averages samples, up to this limit.
 _TYPICAL = 10
+# Weight of a label that is more likely wrong than right, above 0: see `net_weight`.
+_LEAST_WEIGHT = 0.02
 
 
 def typical_rows(X, proba):
@@ -90,6 +95,78 @@ def typical_rows(X, proba):
     length = np.linalg.norm(X, axis=1).mean()
     own = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows * (length / np.where(own > 0, own, 1.0)), weight
+
+
+def learned_share(estimator, rows, weight, X, prior_proba):
+    """Return how much of a prior the small model learns from its typical rows.
+
+    A small model that reads what the prior reads, the same embeddings, repeats most of
+    it (.77 to .92 in experiments with descriptions). It learns little of a language
+    model that it cannot see (.04 to .42).
+
+    Parameters
+    ----------
+    estimator : classifier
+        The small model; a clone is fitted.
+
+    rows : ndarray of shape (n_classes, n_features)
+        One row per class.
+
+    weight : float
+        Number of labels that a row is worth.
+
+    X : array-like of length n_samples
+        Samples, as the small model sees them.
+
+    prior_proba : ndarray of shape (n_samples, n_classes)
+        Their prior probabilities.
+
+    Returns
+    -------
+    float
+        Squared correlation of the centred log-probabilities over samples and classes,
+        0 to 1; 0 if it is negative, or if one of them does not vary.
+    """
+    codes = np.arange(len(rows))
+    data = TrainingSet(rows, codes, codes, np.full(len(rows), float(weight)))
+    learned = class_proba(fit_small_model(estimator, data), X, codes)
+    a, b = (centre_logits(proba).ravel() for proba in (prior_proba, learned))
+    spread = np.std(a) * np.std(b)
+    if spread == 0:
+        return 0.0
+    return float(max(np.mean(a * b) / spread, 0.0) ** 2)
+
+
+def net_weight(label_quality, n_classes):
+    """Return the weights of labels that are right with some probability.
+
+    A wrong label pulls towards one of the other classes as strongly as a right one
+    pulls towards its own, so a label counts as much as it is more likely right than
+    another class is. Wrong labels keep a little weight, as their classes were seen.
+
+    Parameters
+    ----------
+    label_quality : ndarray of shape (n_samples,)
+        Probability that each label is right.
+
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        From 0.02 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.small_model import net_weight
+    >>> net_weight(np.array([1.0, 0.75, 0.5, 0.2]), 2)
+    array([1.  , 0.5 , 0.02, 0.02])
+    """
+    if n_classes < 2:
+        return label_quality
+    net = (n_classes * label_quality - 1) / (n_classes - 1)
+    return np.clip(net, _LEAST_WEIGHT, 1.0)
 
 
 class TrainingSet:

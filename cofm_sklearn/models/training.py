@@ -20,6 +20,7 @@ from cofm_sklearn.models.small_model import (
     class_proba,
     cross_fit_proba,
     fit_small_model,
+    net_weight,
 )
 from cofm_sklearn.noise.estimate import explain_labels
 from cofm_sklearn.priors import CombinedPrior
@@ -30,6 +31,9 @@ __all__ = ["Case", "Decision", "train_co_decision", "weigh_priors"]
 _CLEAN_ENOUGH = 0.9
 # No model is trained for a case of this probability or less.
 _NEGLIGIBLE = 0.01
+# Weight of what the small model has learned from the prior's rows, as a share of the
+# trust that the labels find. Found on four data sets (docs/decisions.md).
+_LEARNED_COUNTS = 0.5
 # Up to here, more threads of BLAS cost more than they give: with 1,000 rows of 384
 # features, two threads took 9 times as long as one.
 _ONE_THREAD_ROWS = 20_000
@@ -55,6 +59,9 @@ class Case:
 
     oof_proba : ndarray of shape (n_samples, n_classes)
         Prediction for the labelled samples, with small models that have not seen them.
+
+    label_weight : ndarray of shape (n_samples,)
+        How much each label counts in training, 0 to 1.
     """
 
     model: Any
@@ -62,6 +69,7 @@ class Case:
     fusion: Fusion
     noise_matrix: np.ndarray
     oof_proba: np.ndarray
+    label_weight: np.ndarray
 
     def proba(self, prior_proba, features, classes):
         """Return the prediction of this case.
@@ -120,6 +128,7 @@ def train_co_decision(
     prior_proba,
     *,
     trust="auto",
+    learned=0.0,
     label_noise="auto",
     sample_weight=None,
     n_folds=5,
@@ -146,6 +155,10 @@ def train_co_decision(
     trust, label_noise
         As in `fit_fusion`. A number as trust leaves one case.
 
+    learned : float, default=0.0
+        Share of the prior that the small model learns from the extra rows, 0 to 1 (see
+        `learned_share`).
+
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         The caller's weights, which `data` includes as well.
 
@@ -163,12 +176,13 @@ def train_co_decision(
             data,
             prior_proba,
             trust,
+            learned,
             {"label_noise": label_noise, "sample_weight": sample_weight},
             {"n_folds": n_folds, "random_state": random_state, "n_jobs": n_jobs},
         )
 
 
-def _train(estimator, data, prior_proba, trust, fusing, folds):
+def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
     def cross_fit(training):
         return smooth_by_fold(*cross_fit_proba(estimator, training, **folds))
 
@@ -194,7 +208,11 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
         return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
     share, cases = evidence, []
     if share > _NEGLIGIBLE:
-        cases.append((share, train("auto", data, joined)))
+        case = train("auto", data, joined)
+        # What the small model has learned from the prior must not count twice.
+        fused = case.fusion.trust * (1 - _LEARNED_COUNTS * learned)
+        case = replace(case, fusion=replace(case.fusion, trust=fused))
+        cases.append((share, case))
     if 1 - share > _NEGLIGIBLE:
         cases.append((1 - share, train(0.0, labels_alone, proba)))
     whole = sum(share for share, _ in cases)
@@ -205,11 +223,17 @@ def _train(estimator, data, prior_proba, trust, fusing, folds):
 def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fit):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
     only = np.bincount(training.codes, minlength=len(training.classes)) == 1
+    with_prior = isinstance(trust, str) or trust > 0
+
+    def weigh(quality):
+        # Without a prior, wrong labels are hardly told apart from right ones, and
+        # weights near 0 lost more right labels than wrong ones.
+        return net_weight(quality, len(training.classes)) if with_prior else quality
 
     def fuse(proba):
         prior = proba if prior_proba is None else prior_proba
         fusion = fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
-        if not isinstance(trust, str) and trust == 0:
+        if not with_prior:
             # The only label of a class cannot be judged without a prior.
             quality = np.where(only[training.codes], 1.0, fusion.label_quality)
             fusion = replace(fusion, label_quality=quality)
@@ -223,7 +247,7 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
     last = fusion
     if fusion.label_quality.min() <= _CLEAN_ENOUGH:
         # One iteration: a second one changed nothing in experiments.
-        proba = cross_fit(training.weighed(fusion.label_quality))
+        proba = cross_fit(training.weighed(weigh(fusion.label_quality)))
         # Noise is judged before any label lost weight: a model trained on what was
         # kept agrees with it, and would call too few labels wrong.
         last = replace(
@@ -231,13 +255,15 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
             noise_rate=fusion.noise_rate,
             noise_rate_interval=fusion.noise_rate_interval,
         )
-    training = training.weighed(last.label_quality)
+    label_weight = weigh(last.label_quality)
+    training = training.weighed(label_weight)
     return Case(
         fit_small_model(estimator, training),
         training.class_counts(),
         last,
         noise_matrix,
         last.proba(prior_proba, proba),
+        label_weight,
     )
 
 

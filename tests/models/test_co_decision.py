@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_html_repr
 
-from cofm_sklearn import CoDecisionClassifier, PrecomputedPrior
+from cofm_sklearn import CoDecisionClassifier, NeighborGraph, PrecomputedPrior
 
 LABELS = np.array(["common", "rare", "scarce"])
 COLUMNS = [0, 1, 2]
@@ -300,6 +300,38 @@ def test_folds(data):
 
 def test_without_a_prior_there_is_no_evidence_for_it(data):
     assert co_decision(prior=None).fit(*data).prior_evidence_ == 0
+
+
+def test_what_the_small_model_has_learned_does_not_count_twice():
+    """The same opinions, once from features that the small model reads as well."""
+    Z, codes = make_blobs(400, centers=3, cluster_std=2.0, random_state=0)
+    proba = LogisticRegression().fit(Z, codes).predict_proba(Z)
+    noise = np.random.RandomState(0).normal(size=Z.shape)
+    trusts = {}
+    for name, features in {"reads": Z, "does not": noise}.items():
+        X = np.column_stack([proba, features])
+        prior = FrozenEstimator(PrecomputedPrior(LABELS, COLUMNS).fit(X))
+        for neighbors in (FrozenEstimator(NeighborGraph(prior).fit(X)), None):
+            model = co_decision(prior=prior, neighbors=neighbors)
+            model.fit(X[:40], LABELS[codes[:40]])
+            assert model.prior_evidence_ > 0.9
+            trusts[name, neighbors is not None] = model.trust_
+    # Only typical samples of a pool teach the small model what the prior knows.
+    assert trusts["reads", True] < 0.75 * trusts["reads", False]
+    assert trusts["does not", True] > 0.8 * trusts["does not", False]
+
+
+def test_labels_of_little_quality_hardly_count_beside_a_prior():
+    X, y = make_data(skill=6.0)
+    noisy, wrong = flip(y[:80], 0.3)
+    cases = co_decision().fit(X[:80], noisy)._decision.cases
+    [case] = [case for _, case in cases if case.fusion.trust > 0]
+    quality = case.fusion.label_quality
+    assert_allclose(case.label_weight, np.clip((3 * quality - 1) / 2, 0.02, 1))
+    assert case.label_weight[wrong].mean() < 0.3
+    alone = co_decision(prior=None).fit(X[:80, 3:], noisy)
+    [(_, case)] = alone._decision.cases
+    assert_array_equal(case.label_weight, case.fusion.label_quality)
 
 
 class NegativePrior(PrecomputedPrior):

@@ -22,6 +22,8 @@ from cofm_sklearn.models.small_model import (
     class_proba,
     cross_fit_proba,
     fit_small_model,
+    learned_share,
+    net_weight,
     typical_rows,
 )
 
@@ -248,3 +250,50 @@ def test_typical_rows_are_means_of_the_surest_in_any_order(seed, n):
         assert_allclose(row, mean / np.linalg.norm(mean) * length, atol=1e-9)
     order = rng.permutation(n)
     assert_allclose(typical_rows(X[order], proba[order])[0], rows, atol=1e-9)
+
+
+def test_a_small_model_learns_a_prior_that_reads_its_features():
+    X, y = make_blobs(300, centers=3, cluster_std=2.0, random_state=0)
+    reads = LogisticRegression().fit(X, y).predict_proba(X)
+    rng = np.random.RandomState(0)
+    unseen = rng.dirichlet(np.ones(3), size=300)
+    constant = np.full((300, 3), 1 / 3)
+    shares = []
+    for proba in (reads, unseen, constant):
+        rows, weight = typical_rows(X, proba)
+        shares.append(learned_share(LogisticRegression(), rows, weight, X, proba))
+    assert shares[0] > 0.7
+    assert shares[1] < 0.1
+    assert shares[2] == 0
+
+
+def test_the_learned_share_is_a_squared_correlation():
+    X, y = make_blobs(50, centers=2, cluster_std=3.0, random_state=1)
+    proba = np.random.RandomState(1).dirichlet(np.ones(2), size=50)
+    rows = np.array([X[y == k].mean(axis=0) for k in range(2)])
+    model = LogisticRegression().fit(rows, [0, 1], sample_weight=[4, 4])
+    log_odds = np.log(proba[:, 0] / proba[:, 1])
+    # With two classes, centred log-probabilities are half of the log-odds, once with
+    # each sign, so their mean over both classes is 0.
+    small = -model.decision_function(X)
+    r = log_odds @ small / np.sqrt((log_odds @ log_odds) * (small @ small))
+    learned = learned_share(LogisticRegression(), rows, 4, X, proba)
+    assert_allclose(learned, max(r, 0) ** 2, rtol=0.01)
+    # A prior that says the opposite is not one that was learned.
+    assert learned_share(LogisticRegression(), rows, 4, X, proba[:, ::-1]) == (
+        pytest.approx(max(-r, 0) ** 2, rel=0.01)
+    )
+
+
+@given(st.integers(2, 50), st.floats(0, 1))
+def test_a_net_weight_pulls_as_much_as_all_possible_classes_together(k, quality):
+    """The gradient of the log-loss at equal probabilities."""
+    weight = net_weight(np.array([quality]), k)[0]
+    # One sample of each class with its probability of being the true one.
+    target = np.full(k, (1 - quality) / (k - 1))
+    target[0] = quality
+    pull = target - 1 / k
+    if k * quality > 1 + 0.02 * (k - 1):
+        assert_allclose(weight * (np.eye(k)[0] - 1 / k), pull, atol=1e-9)
+    else:
+        assert weight == 0.02
