@@ -193,7 +193,7 @@ def test_missing_values_are_alike(tmp_path, value):
     [
         (["one\r\ntext", "another"], "8b6cef3f2406bea72fa850e08bbbfd6f"),
         (
-            pd.DataFrame({"a": ["s\r\nt", "u"], "b": [None, 1.0], "c": [pd.NA, "v"]}),
+            pd.DataFrame({"a": ["s\r\nt", "u"], "b": [None, 1.0], "c": [np.nan, "v"]}),
             "943ae31e6dcbdcc7f70e7193b144650d",
         ),
         (

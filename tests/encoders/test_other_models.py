@@ -35,7 +35,10 @@ def make_model(folder, family):
     names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>"}
     names |= {"sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=64, **names
+        tokenizer_object=tokenizer,
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+        **names,
     )
     config_of, model_of = {
         "xlm-roberta": (transformers.XLMRobertaConfig, transformers.XLMRobertaModel),

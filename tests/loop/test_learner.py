@@ -102,9 +102,10 @@ def test_picks_are_those_of_the_strategy():
     np.testing.assert_array_equal(picked, again)
     np.testing.assert_array_equal(worth, expected)
     learner.query_strategy = margin_sampling
-    np.testing.assert_array_equal(
-        learner.query(X, 2), margin_sampling(learner, X, n_instances=2)
-    )
+    theirs = margin_sampling(learner, X, n_instances=2)
+    # modAL 0.4.2 returns utilities beside the positions.
+    theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+    np.testing.assert_array_equal(learner.query(X, 2), theirs)
 
 
 def test_strategies_of_others_wait_for_two_classes():

@@ -30,7 +30,7 @@ def test_asks_for_what_modal_asks_for(measure, long_tailed):
     first = np.concatenate([np.flatnonzero(y == k)[:5] for k in range(4)])
     learner = ActiveLearner(LogisticRegression(), MEASURES[measure], X[first], y[first])
     theirs = np.asarray(learner.query(X, n_instances=20)[0])
-    assert set(UncertaintyQuery(measure)(learner, X, 20)) == set(theirs)
+    assert set(UncertaintyQuery(measure)(learner.estimator, X, 20)) == set(theirs)
 
 
 def test_a_random_draw_is_even_and_new_in_every_round(teach, long_tailed):
