@@ -97,7 +97,8 @@ def draw_worth(table):
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set(title=task.capitalize(), xlabel="Worth of the prior (1 = best score)")
     axes[0, 0].set_ylabel("Labels saved against the best baseline")
-    axes[0, 0].legend(title="Prior reads")
+    # Beside the points: inside, it would cover some of them.
+    axes[0, -1].legend(title="Prior reads", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
