@@ -189,7 +189,7 @@ def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
     def train(trust, training, proba=None):
         proba = cross_fit(training) if proba is None else proba
         return _train_case(
-            estimator, training, prior_proba, proba, trust, fusing, cross_fit
+            estimator, training, prior_proba, proba, trust, learned, fusing, cross_fit
         )
 
     labels_alone = data.without_extra()
@@ -208,11 +208,7 @@ def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
         return Decision(((1.0, replace(case, fusion=fusion)),), evidence)
     share, cases = evidence, []
     if share > _NEGLIGIBLE:
-        case = train("auto", data, joined)
-        # What the small model has learned from the prior must not count twice.
-        fused = case.fusion.trust * (1 - _LEARNED_COUNTS * learned)
-        case = replace(case, fusion=replace(case.fusion, trust=fused))
-        cases.append((share, case))
+        cases.append((share, train("auto", data, joined)))
     if 1 - share > _NEGLIGIBLE:
         cases.append((1 - share, train(0.0, labels_alone, proba)))
     whole = sum(share for share, _ in cases)
@@ -220,7 +216,9 @@ def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
     return Decision(tuple(cases), evidence)
 
 
-def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fit):
+def _train_case(
+    estimator, training, prior_proba, proba, trust, learned, fusing, cross_fit
+):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
     only = np.bincount(training.codes, minlength=len(training.classes)) == 1
     with_prior = isinstance(trust, str) or trust > 0
@@ -255,6 +253,9 @@ def _train_case(estimator, training, prior_proba, proba, trust, fusing, cross_fi
             noise_rate=fusion.noise_rate,
             noise_rate_interval=fusion.noise_rate_interval,
         )
+    if isinstance(trust, str):
+        # What the small model has learned from the prior must not count twice.
+        last = replace(last, trust=last.trust * (1 - _LEARNED_COUNTS * learned))
     label_weight = weigh(last.label_quality)
     training = training.weighed(label_weight)
     return Case(

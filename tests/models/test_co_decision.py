@@ -21,6 +21,9 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_html_repr
 
 from cofm_sklearn import CoDecisionClassifier, NeighborGraph, PrecomputedPrior
+from cofm_sklearn.models.small_model import TrainingSet
+from cofm_sklearn.models.training import train_co_decision
+from cofm_sklearn.noise.estimate import centre_logits
 
 LABELS = np.array(["common", "rare", "scarce"])
 COLUMNS = [0, 1, 2]
@@ -319,6 +322,30 @@ def test_what_the_small_model_has_learned_does_not_count_twice():
     # Only typical samples of a pool teach the small model what the prior knows.
     assert trusts["reads", True] < 0.75 * trusts["reads", False]
     assert trusts["does not", True] > 0.8 * trusts["does not", False]
+
+
+def test_predictions_out_of_fold_are_the_same_mixture():
+    """They calibrate the labels of a pool."""
+    X, y = make_data(skill=2.0)
+    codes, proba, Z = np.searchsorted(LABELS, y[:80]), X[:80, :3], X[:80, 3:]
+    data = TrainingSet(Z, codes, LABELS, np.ones(80), Z[[0, 1, 2]], 1)
+    whole, half = (
+        train_co_decision(
+            LogisticRegression(), data, proba, learned=share, random_state=0
+        ).cases[0][1]
+        for share in (0.0, 1.0)
+    )
+    t = whole.fusion.trust
+    assert t > 0.1
+    assert half.fusion.trust == pytest.approx(t / 2)
+    P = centre_logits(proba) / whole.fusion.prior_scale
+    mixed = whole.fusion.temperature * centre_logits(whole.oof_proba)
+    S = (mixed - t * P) / (1 - t)
+    assert_allclose(
+        half.fusion.temperature * centre_logits(half.oof_proba),
+        t / 2 * P + (1 - t / 2) * S,
+        atol=1e-6,
+    )
 
 
 def test_labels_of_little_quality_hardly_count_beside_a_prior():
