@@ -13,7 +13,6 @@ from cofm_sklearn.models.neighborhood import fit_neighbors
 from cofm_sklearn.models.small_model import (
     TrainingSet,
     class_proba,
-    learned_share,
     typical_rows,
 )
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
@@ -325,14 +324,14 @@ class CoDecisionClassifier(BasePriorClassifier):
         nodes = None
         if self.neighbors_ is not None:
             nodes = self._nodes_like(X)
-        rows, weight, learned = self._class_rows(X, nodes)
+        rows, weight, pool = self._class_rows(X, nodes)
         given = np.ones(len(codes)) if sample_weight is None else sample_weight
         decision = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
             None if prior is None else prior_proba_of(prior, X, classes),
             trust=self.trust,
-            learned=learned,
+            pool=pool,
             label_noise=self.label_noise,
             sample_weight=sample_weight,
             n_folds=self.n_folds,
@@ -378,27 +377,24 @@ class CoDecisionClassifier(BasePriorClassifier):
         return None
 
     def _class_rows(self, X, nodes):
-        """Return one row per class from the prior, its weight, and what it teaches.
+        """Return one row per class from the prior, its weight, and some of the pool.
 
         Its description, and what is typical of the class in the pool: both if both
         exist, since a description differs from samples. The rows are None if there is
-        neither. The last value is that of `learned_share`.
+        neither. The samples of the pool are given as the small model sees them, with
+        their prior probabilities; None without typical samples.
         """
         prior = self.prior_
         described = prior.description_rows(X) if is_package_prior(prior) else None
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
-            return described, 1, 0.0  # raw samples cannot be averaged
+            return described, 1, None  # raw samples cannot be averaged
         proba = prior_proba_of(prior, nodes, self.classes_)
         seen = np.asarray(features_for_small_model(prior, nodes))
         rows, weight = typical_rows(seen, proba)
         if described is not None:
             rows = (described + rows) / 2
         some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
-        return (
-            rows,
-            weight,
-            learned_share(self.estimator, rows, weight, seen[some], proba[some]),
-        )
+        return rows, weight, (seen[some], proba[some])
 
     def _fit_prior_alone(self, X):
         new = self._begin_without_labels(X)

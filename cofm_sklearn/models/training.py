@@ -20,6 +20,7 @@ from cofm_sklearn.models.small_model import (
     class_proba,
     cross_fit_proba,
     fit_small_model,
+    learned_share,
     net_weight,
 )
 from cofm_sklearn.noise.estimate import explain_labels
@@ -128,7 +129,7 @@ def train_co_decision(
     prior_proba,
     *,
     trust="auto",
-    learned=0.0,
+    pool=None,
     label_noise="auto",
     sample_weight=None,
     n_folds=5,
@@ -155,9 +156,10 @@ def train_co_decision(
     trust, label_noise
         As in `fit_fusion`. A number as trust leaves one case.
 
-    learned : float, default=0.0
-        Share of the prior that the small model learns from the extra rows, 0 to 1 (see
-        `learned_share`).
+    pool : tuple of (array-like, ndarray) or None, default=None
+        Samples of the pool and their prior probabilities, to measure how much of the
+        prior the small model learns from the extra rows (`learned_share`). None: it
+        learns nothing.
 
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         The caller's weights, which `data` includes as well.
@@ -176,20 +178,20 @@ def train_co_decision(
             data,
             prior_proba,
             trust,
-            learned,
+            pool,
             {"label_noise": label_noise, "sample_weight": sample_weight},
             {"n_folds": n_folds, "random_state": random_state, "n_jobs": n_jobs},
         )
 
 
-def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
+def _train(estimator, data, prior_proba, trust, pool, fusing, folds):
     def cross_fit(training):
         return smooth_by_fold(*cross_fit_proba(estimator, training, **folds))
 
     def train(trust, training, proba=None):
         proba = cross_fit(training) if proba is None else proba
         return _train_case(
-            estimator, training, prior_proba, proba, trust, learned, fusing, cross_fit
+            estimator, training, prior_proba, proba, trust, pool, fusing, cross_fit
         )
 
     labels_alone = data.without_extra()
@@ -217,7 +219,7 @@ def _train(estimator, data, prior_proba, trust, learned, fusing, folds):
 
 
 def _train_case(
-    estimator, training, prior_proba, proba, trust, learned, fusing, cross_fit
+    estimator, training, prior_proba, proba, trust, pool, fusing, cross_fit
 ):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
     only = np.bincount(training.codes, minlength=len(training.classes)) == 1
@@ -253,8 +255,9 @@ def _train_case(
             noise_rate=fusion.noise_rate,
             noise_rate_interval=fusion.noise_rate_interval,
         )
-    if isinstance(trust, str):
+    if isinstance(trust, str) and pool is not None:
         # What the small model has learned from the prior must not count twice.
+        learned = learned_share(estimator, training, *pool)
         last = replace(last, trust=last.trust * (1 - _LEARNED_COUNTS * learned))
     label_weight = weigh(last.label_quality)
     training = training.weighed(label_weight)

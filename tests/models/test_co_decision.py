@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_html_repr
 
 from cofm_sklearn import CoDecisionClassifier, NeighborGraph, PrecomputedPrior
-from cofm_sklearn.models.small_model import TrainingSet
+from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.noise.estimate import centre_logits
 
@@ -329,11 +329,13 @@ def test_predictions_out_of_fold_are_the_same_mixture():
     X, y = make_data(skill=2.0)
     codes, proba, Z = np.searchsorted(LABELS, y[:80]), X[:80, :3], X[:80, 3:]
     data = TrainingSet(Z, codes, LABELS, np.ones(80), Z[[0, 1, 2]], 1)
+    rows_alone = fit_small_model(LogisticRegression(), data.subset(np.arange(0)))
+    learned = class_proba(rows_alone, Z, LABELS)
     whole, half = (
         train_co_decision(
-            LogisticRegression(), data, proba, learned=share, random_state=0
+            LogisticRegression(), data, proba, pool=pool, random_state=0
         ).cases[0][1]
-        for share in (0.0, 1.0)
+        for pool in (None, (Z, learned))
     )
     t = whole.fusion.trust
     assert t > 0.1

@@ -260,8 +260,8 @@ def test_a_small_model_learns_a_prior_that_reads_its_features():
     constant = np.full((300, 3), 1 / 3)
     shares = []
     for proba in (reads, unseen, constant):
-        rows, weight = typical_rows(X, proba)
-        shares.append(learned_share(LogisticRegression(), rows, weight, X, proba))
+        data = TrainingSet(X[:3], np.arange(3), CLASSES, None, *typical_rows(X, proba))
+        shares.append(learned_share(LogisticRegression(), data, X, proba))
     assert shares[0] > 0.7
     assert shares[1] < 0.1
     assert shares[2] == 0
@@ -277,10 +277,11 @@ def test_the_learned_share_is_a_squared_correlation():
     # each sign, so their mean over both classes is 0.
     small = -model.decision_function(X)
     r = log_odds @ small / np.sqrt((log_odds @ log_odds) * (small @ small))
-    learned = learned_share(LogisticRegression(), rows, 4, X, proba)
+    data = TrainingSet(X[:2], y[:2], CLASSES[:2], None, rows, 4)
+    learned = learned_share(LogisticRegression(), data, X, proba)
     assert_allclose(learned, max(r, 0) ** 2, rtol=0.01)
     # A prior that says the opposite is not one that was learned.
-    assert learned_share(LogisticRegression(), rows, 4, X, proba[:, ::-1]) == (
+    assert learned_share(LogisticRegression(), data, X, proba[:, ::-1]) == (
         pytest.approx(max(-r, 0) ** 2, rel=0.01)
     )
 
