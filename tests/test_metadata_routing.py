@@ -79,8 +79,8 @@ def test_routing_asks_what_the_estimator_requests():
 
 @pytest.mark.usefixtures("routing")
 @pytest.mark.skipif(
-    Version(sklearn.__version__) < Version("1.7"),
-    reason="a pipeline of scikit-learn 1.6 passes no weights to score",
+    Version(sklearn.__version__) < Version("1.8"),
+    reason="before scikit-learn 1.8, a search asks no pipeline what its score requests",
 )
 def test_routing_through_a_search_and_a_pipeline():
     wants = loop(Recorder().set_fit_request(sample_weight=True))

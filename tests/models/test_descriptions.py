@@ -266,8 +266,8 @@ def test_the_picture_shows_the_numbers(docs):
     left, right = display.axes_
     assert_allclose([bar.get_width() for bar in left.patches], table["share"])
     widths = np.array([bar.get_width() for bar in right.patches]).reshape(3, 5)
-    assert_allclose(widths[0], table["helps"], atol=1e-9)
-    assert_allclose(widths[2], table["misleads"], atol=1e-9)
+    assert_allclose(widths[0], table["helps"], atol=1e-12)
+    assert_allclose(widths[2], table["misleads"], atol=1e-12)
     assert_allclose(widths.sum(axis=0), 1)
     words = [text.get_text() for text in right.texts]
     assert words[0].startswith(f"{table['n_right'].iloc[0]} of ")
