@@ -144,8 +144,8 @@ plt.show()
 # utilities, and these samples lie close together: the small model is uncertain about
 # all of them for the same reason. In ``CoDecisionQuery``, labels and earlier picks
 # cover the samples around them, so the next pick lies elsewhere. Before the first label
-# it does not know which samples are uncertain, and spreads over the pool. No batch
-# contains a sample of the rare class here: one label in the middle of it covers most of
+# it does not know which samples are uncertain, and spreads over the pool. Its batches
+# contain no sample of the rare class here: one label in the middle of it covers most of
 # it, and before the first label 20 of 500 samples are worth little.
 
 learner = Learner(model).teach(X[labelled], answers)

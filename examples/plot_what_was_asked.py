@@ -55,13 +55,12 @@ labelled = np.empty(0, dtype=int)
 rounds = []
 for _ in range(3):
     pool = np.setdiff1d(np.arange(len(y)), labelled)
-    proba = prior_proba = X_labeled = None
+    proba = X_labeled = None
     if len(labelled):
-        proba = model.small_model_proba(Z[pool])
-        prior_proba = model.prior_proba(Z[pool])
+        proba = model.proba_without_neighbors(Z[pool])
         X_labeled = Z[labelled]
     picked, utilities = strategy.select(
-        Z[pool], proba, prior_proba, X_labeled, return_utilities=True
+        Z[pool], proba, X_labeled=X_labeled, return_utilities=True
     )
     worth = np.full(len(y), np.nan)
     worth[pool] = utilities
@@ -105,11 +104,11 @@ place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 # Shades of blue show how useful each text was to the query. In round 1 nothing is
 # known, so all texts are about equally useful, those among many others a little more,
 # and the picks spread. Later, texts near a label are less useful, and so are texts
-# about which the small model is certain.
+# about which prior and small model together are certain.
 #
 # The last map shows the true topics, and where the two models disagree. This is mostly
 # inside the largest topic, part of which the prior takes for another one. The query
-# does not look for disagreement: it asks where the small model is uncertain and nothing
+# does not look for disagreement: it asks where both together are uncertain and nothing
 # near is labelled.
 
 markers = dict(zip(topics, "osD^v"))

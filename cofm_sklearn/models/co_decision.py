@@ -299,8 +299,27 @@ class CoDecisionClassifier(BasePriorClassifier):
         proba = self._decide_alone(X)
         return proba if self._voice is None else self._voice.fuse(X, proba)
 
-    def _without_neighbors(self, X):
-        """Return the counterpart of `oof_proba_` for any samples."""
+    def proba_without_neighbors(self, X):
+        """Return the co-decision of prior and small model, without the neighbours.
+
+        The counterpart of `oof_proba_` for any samples, by which `CoDecisionQuery`
+        chooses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or raw samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities; those of `predict_proba` if there are no neighbours.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As in `predict_proba`.
+        """
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
         return in_blocks(self._decide_alone, X, len(self.classes_))

@@ -152,7 +152,7 @@ def label_pool(
         Z = X_pool
         for step in transformers:
             Z = step.transform(Z)
-        proba, oof_proba = final._without_neighbors(Z), final.oof_proba_
+        proba, oof_proba = final.proba_without_neighbors(Z), final.oof_proba_
         noise_rate, taught_quality = final.noise_rate_, final.label_quality_
         noise_rates = final.noise_rate_interval_
         if len(oof_proba) != len(taught):

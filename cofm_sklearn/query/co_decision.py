@@ -40,24 +40,26 @@ class CoDecisionQuery(BaseQueryStrategy):
     """Query samples of high uncertainty that no label covers yet.
 
     Samples are picked one by one, each where it adds most to the weighted coverage of
-    the embedding space by labelled samples. The weight of a sample is the small model's
+    the embedding space by labelled samples. The weight of a sample is the learner's
     uncertainty, divided by a power of the share of its class in the pool, so that rare
-    classes count. Similar samples cover each other, so a batch has no near-duplicates.
+    classes count. With a `CoDecisionClassifier` as the learner, this is the uncertainty
+    of prior and small model together, without neighbours.
+    Similar samples cover each other, so a batch has no near-duplicates.
     Without labels, all weights are equal: the first batch spreads over the pool, and an
     unconfirmed prior has no influence.
 
     Parameters
     ----------
     prior : prior or None, default=None
-        Prior for the balance of classes; None uses the learner's, if it has one. An
-        unfitted one is fitted on the pool.
+        Prior for the balance of classes, for learners without one. An unfitted prior
+        is fitted on the pool.
 
     n_instances : int, default=1
         Samples per query, unless given in the call.
 
     uncertainty : {"least_confidence", "margin", "entropy"}, default="least_confidence"
-        Uncertainty of the small model: 1 minus its highest probability, 1 minus the
-        margin between the two highest, or the normalized entropy.
+        Uncertainty of the learner: 1 minus its highest probability, 1 minus the margin
+        between the two highest, or the normalized entropy.
 
     sharpness : float, default=2.0
         Power of the uncertainty, at least 0: 0 covers the pool regardless of
@@ -171,10 +173,12 @@ class CoDecisionQuery(BaseQueryStrategy):
             Embeddings of the unlabelled samples; rows are scaled to unit L2 norm.
 
         proba : array-like of shape (n_pool, n_classes), default=None
-            Probabilities of the small model; None without labels.
+            Probabilities of the model, `CoDecisionClassifier.proba_without_neighbors`
+            for a co-decision; None without labels.
 
         prior_proba : array-like of shape (n_pool, n_classes), default=None
-            Probabilities of the prior.
+            Probabilities of a prior that the model does not know, for the balance of
+            classes.
 
         X_labeled : array-like or CSR of shape (n_labeled, d), default=None
             Embeddings of the labelled samples.
@@ -266,7 +270,9 @@ class CoDecisionQuery(BaseQueryStrategy):
         reader = LearnerReader(learner, X_sample, self.prior)
         return self._select_from(
             pool,
-            LearnerSource(reader, use_prior=self.balance > 0),
+            LearnerSource(
+                reader, use_prior=self.balance > 0 and self.prior is not None
+            ),
             rows,
             X_sample,
             reader.embed_labeled(),

@@ -26,7 +26,7 @@ class LearnerSource:
         Reads the learner.
 
     use_prior : bool
-        Whether to use the prior.
+        Whether to use the prior of the query strategy.
     """
 
     reader: Any
@@ -36,7 +36,7 @@ class LearnerSource:
         """Return probabilities, those of the prior, and an embedding function."""
         reader = self.reader
         Z = reader.transform(X)
-        proba = reader.ask_small_model(X, Z)
+        proba = reader.ask_learner(X, Z)
         prior_proba = None
         if self.use_prior and proba is not None:
             prior_proba = reader.ask_prior(Z)
@@ -50,7 +50,7 @@ class ArraySource:
     Attributes
     ----------
     proba, prior_proba : array-like of shape (n_pool, n_classes) or None
-        Small model and prior on the whole pool; checked block by block.
+        Model and prior on the whole pool; checked block by block.
     """
 
     proba: Any

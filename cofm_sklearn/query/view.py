@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier
+from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.labels import align_proba, encode_labels, ravel_labels
@@ -195,12 +196,22 @@ class LearnerReader:
 
     def ask_small_model(self, X, Z):
         """Return the small model's probabilities of X, transformed to Z, or None."""
+        return self._ask(X, Z, _small_model_proba)
+
+    def ask_learner(self, X, Z):
+        """Return the learner's probabilities of X, transformed to Z, or None.
+
+        Those of a co-decision are without neighbours.
+        """
+        return self._ask(X, Z, _learner_proba)
+
+    def _ask(self, X, Z, ask):
         if not self.knows:
             return None
         # Samples that were checked and not transformed need no second check.
         checked = Z is X and is_numeric(X) and not self._allows_nan
         with config_context(assume_finite=checked or get_config()["assume_finite"]):
-            proba = _ask(self._model, X if self._takes_raw else Z, self._model_classes)
+            proba = ask(self._model, X if self._takes_raw else Z, self._model_classes)
         return align_proba(proba, self._model_classes, self.classes)
 
     def ask_prior(self, Z):
@@ -385,9 +396,15 @@ def _classes_of(model, X):
         return None
 
 
-def _ask(model, X, classes):
+def _small_model_proba(model, X, classes):
     if isinstance(model, BasePriorClassifier):
         return model.small_model_proba(X)
+    return class_proba(model, X, classes)
+
+
+def _learner_proba(model, X, classes):
+    if isinstance(model, CoDecisionClassifier):
+        return model.proba_without_neighbors(X)
     return class_proba(model, X, classes)
 
 

@@ -20,7 +20,7 @@ class PoolWeights:
     Attributes
     ----------
     uncertainty : {"least_confidence", "margin", "entropy"}
-        Uncertainty of the small model.
+        Uncertainty of the model.
 
     sharpness, balance : float
         Powers of the uncertainty and of the class shares.
@@ -73,7 +73,7 @@ def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance)
     Parameters
     ----------
     proba, prior_proba : ndarray of shape (n_samples, n_classes) or None
-        Small model and prior on the pool, or on a uniform sample of it.
+        Model and prior on the pool, or on a uniform sample of it.
 
     trust : float
         Weight of the prior.

@@ -202,8 +202,7 @@ def test_labels_are_only_checked(clusters):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_the_small_models_uncertainty_counts_not_the_fused_one():
-    """The prior is sure of everything; the small model's doubt must still be seen."""
+def test_the_view_has_both_halves_of_a_co_decision():
     X, y = make_blobs([40, 40], centers=[[3, 0, 0], [0, 3, 0]], random_state=0)
     prior_columns = np.where(y[:, None] == [0, 1], 0.99, 0.01)
     XP = np.hstack([prior_columns, X])

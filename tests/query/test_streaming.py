@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import zarr
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -138,33 +139,37 @@ def test_what_candidates_cover_is_what_the_pool_sees(data, learner):
     assert np.mean(drawn) > exact - 0.02
 
 
-def test_a_prior_is_read_in_blocks_too(data, teach):
+@pytest.mark.parametrize("co_decides", [False, True])
+def test_a_prior_is_read_in_blocks_too(data, teach, co_decides):
+    """A co-decision contains its prior; beside other models, the strategy has one."""
     Z, y = data
     prior_columns = np.full((N, 4), 0.1)
     prior_columns[np.arange(N), y] = 0.7
     XP = np.hstack([prior_columns, Z])
-    model = CoDecisionClassifier(
-        LogisticRegression(), PrecomputedPrior(range(4), columns=range(4))
-    )
-    learner = teach(XP, y, model)
-    model = learner.estimator
-    picked = query(balance=1.0)(learner, XP)
-    np.testing.assert_array_equal(
-        query(balance=1.0, block_size=64)(learner, XP), picked
-    )
-    assert set(picked) != set(query(balance=0.0)(learner, XP))
-    # The same from plain arrays; without the prior it is another choice.
-    arrays = {
-        "proba": model.small_model_proba(XP),
-        "X_labeled": learner.X_training[:, 4:],
-        "y_labeled": learner.y_training,
-        "trust": model.trust_,
-    }
-    assert model.trust_ > 0
-    np.testing.assert_array_equal(
-        query(balance=1.0).select(Z, prior_proba=prior_columns, **arrays), picked
-    )
-    assert set(query(balance=1.0).select(Z, **arrays)) != set(picked)
+    prior = PrecomputedPrior(range(4), columns=range(4))
+    small = LogisticRegression()
+    if co_decides:
+        learner = teach(XP, y, CoDecisionClassifier(small, prior))
+        strategy = query(balance=1.0)
+        proba, others = learner.estimator.proba_without_neighbors(XP), {}
+    else:
+        learner = teach(XP, y, small)
+        strategy = query(prior=prior, balance=1.0)
+        proba = learner.estimator.predict_proba(XP)
+        others = {"prior_proba": prior_columns}
+    picked = strategy(learner, XP)
+    in_blocks = clone(strategy).set_params(block_size=64)
+    np.testing.assert_array_equal(in_blocks(learner, XP), picked)
+    assert set(picked) != set(clone(strategy).set_params(balance=0.0)(learner, XP))
+    # The same from plain arrays; coverage does not measure the columns of a prior.
+    columns = slice(4 if co_decides else 0, None)
+    X, X_labeled = XP[:, columns], learner.X_training[:, columns]
+    found = strategy.select(X, proba, X_labeled=X_labeled, **others)
+    np.testing.assert_array_equal(found, picked)
+    # Without the prior, it is another choice.
+    if co_decides:
+        proba = learner.estimator.small_model_proba(XP)
+    assert set(strategy.select(X, proba, X_labeled=X_labeled)) != set(picked)
 
 
 def test_unfitted_transformers_are_fitted_once_for_all_blocks(data):
