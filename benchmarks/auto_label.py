@@ -2,8 +2,8 @@
 
     python -m benchmarks.auto_label --data FOLDER
 
-Fits the co-decision on the first 100, 200 and 300 samples that the query of the savings
-benchmark queried (benchmarks/results/picks.csv), labels the rest of the pool with a
+Fits the co-decision on the first 100, 200 and 300 samples that an earlier query asked
+for (benchmarks/results/picks.csv), labels the rest of the pool with a
 target precision of .95, and compares the promised with the reached precision; alone,
 and with a random check set of 100 more answers. Writes
 benchmarks/results/auto_label.csv and auto_label.md. If restarted, it continues where it
@@ -102,7 +102,7 @@ def report(table):
         "# Labels left to the model: promised and reached precision",
         "",
         f"Made by `python -m benchmarks.auto_label`: target {TARGET}, answers to what "
-        "the query of the savings benchmark asked for, mean over "
+        "an earlier query asked for (picks.csv), mean over "
         f"{cells['seeds'].max()} seeds. Coverage: share of the samples without answer "
         "that nobody has to look at. Promised: their expected precision, and the "
         "interval. Reached: by the truth. Lowest: in a single run. All: of all "

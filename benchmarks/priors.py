@@ -173,7 +173,7 @@ def report(table):
         "# What priors are worth",
         "",
         "Made by `python -m benchmarks.priors`: the co-decision without neighbours, on "
-        "the samples that the query of the savings benchmark asked for; "
+        "the samples that an earlier query asked for (picks.csv); "
         f"{len(table.groupby(RUN[:2]))} cells, seeds: {table['seed'].nunique()}, in "
         f"rounds {', '.join(str(k + 1) for k in rounds)}. Every prior is a table of "
         "probabilities, so nothing is learned from descriptions.",
