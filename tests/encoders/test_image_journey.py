@@ -82,10 +82,10 @@ def test_the_whole_journey(tmp_path, monkeypatch, clip_folder, color_images, kin
             reply = widget.handle({"type": "answer", "id": one["id"], "label": label})
             assert "error" not in reply
 
-        hits = session.search(predicted="red", labeled=False, order="uncertain")
+        hits = session.search(predicted="blue", labeled=False, order="uncertain")
         assert hits
-        assert {max(one.proba, key=one.proba.get) for one in hits} == {"red"}
-        reply = widget.handle({"type": "search", "predicted": 2, "order": "uncertain"})
+        assert {max(one.proba, key=one.proba.get) for one in hits} == {"blue"}
+        reply = widget.handle({"type": "search", "predicted": 0, "order": "uncertain"})
         assert all(hit["image"].startswith("data:image/") for hit in reply["hits"])
         if kind in ("paths", "texts"):  # the search reads file names
             assert [q.index for q in session.search(text="<B>7.png")] == [7]
