@@ -180,11 +180,11 @@ print("doubtful texts:", n_doubtful)
 # of all people. The careful ones are a little better than estimated, and the careless
 # ones a little worse.
 #
-# Right: most of the gain comes from adding the model to the people. It leaves four to
-# eight of the 200 labels in doubt. A third opinion about these few corrects one label
-# on average; 40 more answers about random texts correct two. Labels that are wrong
-# without being in doubt are not found in this way. Dots are five draws, bars are their
-# means.
+# Right: most of the gain comes from adding the model to the people. It leaves one to
+# six of the 200 labels in doubt. Third opinions about these few correct two or three
+# labels on average; 40 more answers about random texts correct less than one. Labels
+# that are wrong without being in doubt are not found in this way. Dots are five draws,
+# bars are their means.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.2), layout="constrained", width_ratios=[1, 1.4]

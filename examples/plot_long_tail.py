@@ -87,8 +87,7 @@ print(asked.round(1))
 #
 # Right: the co-decision knows the rare topics from their descriptions before it asks.
 # Nearly all of its lead comes from this. Without the prior, its query is not better
-# than margin sampling here, and with the last labels not even better than random
-# sampling. The topics below the dashed line are the rare ones. Each has 5 to 14 texts
+# than margin sampling here. The topics below the dashed line are the rare ones. Each has 5 to 14 texts
 # held out, so the curves are rough. Bands are standard errors over the splits.
 
 figure, (left, right) = plt.subplots(

@@ -99,10 +99,8 @@ for score in scoring:
 # The picture
 # -----------
 # Above: without labels, there is only the prior, and the swapped one is worse than
-# guessing (0.06). After the first batch, it has almost no trust left. But until then,
-# its descriptions were training samples of the small model, so the start is slower for
-# a few batches. After that, the curve is no worse than that of the loop without a
-# prior, and here even above it.
+# guessing (0.06). After the first batch, it has almost no trust left, and the curve is
+# no worse than that of the loop without a prior; here it is even above it.
 #
 # Below: trust. This caution also affects the right descriptions: trust in them falls as
 # well, and recovers when the labels have confirmed them. Meanwhile they help as
