@@ -87,8 +87,9 @@ print(asked.round(1))
 #
 # Right: the co-decision knows the rare topics from their descriptions before it asks.
 # Nearly all of its lead comes from this. Without the prior, its query is not better
-# than margin sampling here. The topics below the dashed line are the rare ones. Each has 5 to 14 texts
-# held out, so the curves are rough. Bands are standard errors over the splits.
+# than margin sampling here. The topics below the dashed line are the rare ones. Each
+# has 5 to 14 texts held out, so the curves are rough. Bands are standard errors over
+# the splits.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.8), layout="constrained", width_ratios=[1, 1.15]
