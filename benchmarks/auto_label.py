@@ -2,10 +2,10 @@
 
     python -m benchmarks.auto_label --data FOLDER
 
-Fits the co-decision on the first 100, 200 and 300 samples that an earlier query asked
-for (benchmarks/results/picks.csv), labels the rest of the pool with a
-target precision of .95, and compares the promised with the reached precision; alone,
-and with a random check set of 100 more answers. Writes
+Fits the co-decision on the first 100, 200 and 300 samples that our runs in
+benchmarks/results/savings.csv asked for with sentences as descriptions, labels the rest
+of the pool with a target precision of .95, and compares the promised with the reached
+precision; alone, and with a random check set of 100 more answers. Writes
 benchmarks/results/auto_label.csv and auto_label.md. If restarted, it continues where it
 stopped.
 """
@@ -18,7 +18,8 @@ import pandas as pd
 
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import DATASETS, make_split
-from benchmarks.savings.strategies import co_decision
+from benchmarks.savings.results import read
+from benchmarks.savings.strategies import OURS, co_decision
 from cofm_sklearn.models import label_pool
 
 RESULTS = Path(__file__).parent / "results"
@@ -102,7 +103,7 @@ def report(table):
         "# Labels left to the model: promised and reached precision",
         "",
         f"Made by `python -m benchmarks.auto_label`: target {TARGET}, answers to what "
-        "an earlier query asked for (picks.csv), mean over "
+        "our runs of the savings benchmark asked for, mean over "
         f"{cells['seeds'].max()} seeds. Coverage: share of the samples without answer "
         "that nobody has to look at. Promised: their expected precision, and the "
         "interval. Reached: by the truth. Lowest: in a single run. All: of all "
@@ -153,8 +154,9 @@ def main():
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "auto_label.csv")
     args = parser.parse_args()
-    picks = pd.read_csv(RESULTS / "picks.csv", dtype={"noise": str})
-    picks = picks[(picks["prior"] != "shuffled") & picks["noise"].isin(NOISES)]
+    picks = read(RESULTS / "savings.csv")
+    picks = picks[(picks["strategy"] == OURS) & (picks["prior"] == "sentences")]
+    picks = picks[picks["noise"].isin(NOISES)]
     done = pd.DataFrame(columns=RUN)
     if args.results.exists():
         done = pd.read_csv(args.results, dtype={"noise": str})
