@@ -264,9 +264,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         ValueError
             If X is not finite, empty, or of another width than in `fit`.
         """
-        check_is_fitted(self, "classes_")
-        X = self._check_X(X, reset=False)
-        return in_blocks(self._decide, X, len(self.classes_))
+        return self._ask_in_blocks(self._decide, X)
 
     def neighbors_proba(self, X):
         """Return the class probabilities from the neighbours alone.
@@ -286,13 +284,19 @@ class CoDecisionClassifier(BasePriorClassifier):
         NotFittedError, ValueError
             As in `predict_proba`.
         """
+        return self._ask_in_blocks(self._ask_neighbors, X)
+
+    def _ask_in_blocks(self, ask, X):
+        """Check samples, and ask for their probabilities block by block."""
         check_is_fitted(self, "classes_")
         X = self._check_X(X, reset=False)
+        return in_blocks(ask, X, len(self.classes_))
+
+    def _ask_neighbors(self, X):
+        """Return what the neighbours of checked samples say."""
         if self._voice is None:
             return class_proba(None, X, self.classes_)
-        return in_blocks(
-            lambda X: self._voice.proba(X, self._decide_alone(X)), X, len(self.classes_)
-        )
+        return self._voice.proba(X, self._decide_alone(X))
 
     def _decide(self, X):
         """Return the co-decision of checked samples."""
@@ -320,9 +324,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         NotFittedError, ValueError
             As in `predict_proba`.
         """
-        check_is_fitted(self, "classes_")
-        X = self._check_X(X, reset=False)
-        return in_blocks(self._decide_alone, X, len(self.classes_))
+        return self._ask_in_blocks(self._decide_alone, X)
 
     def _decide_alone(self, X):
         """Combine prior and small model, without neighbours."""

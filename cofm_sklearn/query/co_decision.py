@@ -43,10 +43,9 @@ class CoDecisionQuery(BaseQueryStrategy):
     the embedding space by labelled samples. The weight of a sample is the learner's
     uncertainty, divided by a power of the share of its class in the pool, so that rare
     classes count. With a `CoDecisionClassifier` as the learner, this is the uncertainty
-    of prior and small model together, without neighbours.
-    Similar samples cover each other, so a batch has no near-duplicates.
-    Without labels, all weights are equal: the first batch spreads over the pool, and an
-    unconfirmed prior has no influence.
+    of prior and small model together, without neighbours. Similar samples cover each
+    other, so a batch has no near-duplicates. Without labels, all weights are equal: the
+    first batch spreads over the pool, and an unconfirmed prior has no influence.
 
     Parameters
     ----------
