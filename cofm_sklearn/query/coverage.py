@@ -245,9 +245,10 @@ def _namespace(X):
 
 def _like(values, X):
     """Return values as float32 on the device of X."""
-    values = np.asarray(values, dtype=np.float32)
     xp = _namespace(X)
-    return values if xp is np else xp.as_tensor(values, device=X.device)
+    if xp is np:
+        return np.asarray(values, dtype=np.float32)
+    return xp.as_tensor(values, dtype=xp.float32, device=X.device)
 
 
 def _to_kernel(similar, width):

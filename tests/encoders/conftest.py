@@ -63,14 +63,12 @@ CLIP_CONFIG = {
 }
 
 
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory):
-    """Folder of a real open_clip model that is tiny and has random weights."""
+def save_clip(folder):
+    """Save a real open_clip model that is tiny and has random weights."""
     torch = pytest.importorskip("torch")
     open_clip = pytest.importorskip("open_clip")
     from safetensors.torch import save_file
 
-    folder = tmp_path_factory.mktemp("a tiny clip")
     config = {
         "model_cfg": CLIP_CONFIG,
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3},
@@ -81,6 +79,12 @@ def clip_folder(tmp_path_factory):
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory):
+    """Folder of that model."""
+    return save_clip(tmp_path_factory.mktemp("a tiny clip"))
 
 
 @pytest.fixture
