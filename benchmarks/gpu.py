@@ -61,11 +61,21 @@ def data(n_samples):
     return normalize(X).astype(np.float32), y
 
 
-def training(n_samples):
-    """Train the default net."""
+def training(n_samples, **settings):
+    """Train a net on embeddings, by default the default net."""
     X, y = data(n_samples)
     for device in DEVICES:
-        net = NetClassifier(device=device, random_state=0)
+        net = NetClassifier(device=device, random_state=0, **settings)
+        yield device, lambda net=net: net.fit(X, y)
+
+
+def training_on_images(n_samples):
+    """Train a convolutional net on images of 32 by 32 pixels."""
+    rng = np.random.RandomState(0)
+    y = rng.randint(10, size=n_samples)
+    X = rng.rand(n_samples, 32, 32, 3).astype(np.float32)
+    for device in DEVICES:
+        net = NetClassifier("conv", device=device, random_state=0)
         yield device, lambda net=net: net.fit(X, y)
 
 
@@ -112,7 +122,7 @@ def compare(ways, n_turns):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     if not torch.cuda.is_available():
@@ -124,11 +134,14 @@ def main():
             "600 texts, all-MiniLM-L6-v2": texts(),
             "256 images, ViT-B-32": images(Path(folder), "fp32"),
             "256 images, ViT-B-32, fp16 on the GPU": images(Path(folder), "fp16"),
-            "training a net on 30 samples": training(30),
-            "training a net on 300 samples": training(300),
-            "training a net on 3,000 samples": training(3_000),
-            "training a net on 30,000 samples": training(30_000),
-            "predicting 100,000 samples with a net": predicting(100_000),
+            "training a net on 30 embeddings": training(30),
+            "training a net on 300 embeddings": training(300),
+            "training a net on 1,000 embeddings": training(1_000),
+            "training two layers of 1,024 on 300 embeddings": training(
+                300, module__hidden=(1024, 1024)
+            ),
+            "training a convolutional net on 300 images": training_on_images(300),
+            "predicting 100,000 embeddings with a net": predicting(100_000),
             "query in a pool of 3,000": query(3_000, "auto"),
             "query in a pool of 20,000, all of it candidates": query(20_000, None),
         }

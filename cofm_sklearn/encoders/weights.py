@@ -283,7 +283,8 @@ def _snapshot(repository, revision, download):
     folder = hub.snapshot_download(
         repository,
         revision=revision,
-        local_files_only=not download,
+        # Offline, huggingface_hub 1.33 still lists the files of a commit, and fails.
+        local_files_only=not download or hub.constants.HF_HUB_OFFLINE,
         allow_patterns=[f"*{suffix}" for suffix in SUFFIXES],
         ignore_patterns=[f"{name}/*" for name in OTHER_BACKENDS],
     )

@@ -179,6 +179,16 @@ def test_query_on_a_cluster():
     quotes(DOCS / "scale.md", *(f"{value:.0f} s" for value in seconds))
 
 
+def test_gain_of_a_gpu():
+    measured = json.loads(read(RESULTS / "gpu.json"))
+    faster = [part["times faster"] for part in measured.values() if type(part) is dict]
+    _, *rows = table_under(DOCS / "scale.md", "## On a GPU")
+    assert len(rows) >= 8
+    for row in rows:
+        for figure in re.findall(r"\d+\.\d+", row[1]):
+            assert float(figure) in faster, row
+
+
 def test_cost_of_neighbours():
     measured = json.loads(read(RESULTS / "neighbors_speed.json"))
     graph, many = measured["graph"], measured["predictions"]

@@ -33,6 +33,9 @@ _TORCH_SEED = RLock()
 # Below this size, more threads are slower: with 400 rows of 384 features and busy
 # cores, two threads took 100 times as long as one.
 _ONE_THREAD_VALUES = 20_000_000
+# On embeddings, the CPU trains nets of fewer weights faster than an H100 does
+# (benchmarks/gpu.py): the batches are small.
+_FEW = 100_000
 
 
 def is_setting(name):
@@ -87,7 +90,7 @@ def make_net(params, shape, n_classes, device, monitor=None):
         Number of outputs.
 
     device : str
-        A torch device.
+        The torch device, unless `params` leave the choice to us.
 
     monitor : {"valid_loss", "train_loss"} or None, default=None
         The loss that early stopping monitors; None disables early stopping.
@@ -99,6 +102,7 @@ def make_net(params, shape, n_classes, device, monitor=None):
     """
     from skorch import NeuralNet
     from skorch.callbacks import EarlyStopping
+    from torch.nn.parameter import is_lazy
 
     module, criterion = params["module"], params["criterion"]
     callbacks = deepcopy(list(params["callbacks"] or []))
@@ -119,6 +123,7 @@ def make_net(params, shape, n_classes, device, monitor=None):
         "module__n_outputs": n_classes,
     }
     settings.update({name: params[name] for name in params if is_setting(name)})
+    leave = str(params["device"]) == "auto" and device != "cpu" and len(shape) == 1
     net = NeuralNet(
         MODULES[module] if isinstance(module, str) else module,
         LOSSES[criterion] if isinstance(criterion, str) else criterion,
@@ -132,10 +137,14 @@ def make_net(params, shape, n_classes, device, monitor=None):
         callbacks=callbacks,
         predict_nonlinearity=_softmax,
         verbose=params["verbose"],
-        device=device,
+        device="cpu" if leave else device,
         **settings,
-    )
-    return net.initialize()
+    ).initialize()
+    if leave:
+        weights = [w for w in net.module_.parameters() if not is_lazy(w)]
+        if sum(w.numel() for w in weights) > _FEW:
+            net.set_params(device=device).initialize()
+    return net
 
 
 def train(net, X, targets, split=None):
