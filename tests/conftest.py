@@ -30,6 +30,7 @@ SLOW = (
     "annotation/test_processes.py",
     "benchmarks",
     "docs/test_code.py",
+    "encoders/test_image_journey.py",
     "encoders/test_image_loops.py",
     "examples",
     "properties/test_endure.py",
