@@ -310,6 +310,7 @@ def test_a_seed_fixes_the_net_and_leaves_torch_alone(blobs):
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     threads = torch.get_num_threads()
     first = NetClassifier(**params).fit(*blobs)
+    first.predict(blobs[0])
     assert_array_equal(torch.get_rng_state(), state)
     assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
     assert torch.get_num_threads() == threads

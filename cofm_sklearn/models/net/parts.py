@@ -178,8 +178,12 @@ def batches(dataset, batch_size, shuffle=False, **settings):
     torch.utils.data.DataLoader
         The loader.
     """
+    from torch import Generator
     from torch.utils import data
 
+    if not shuffle:
+        # A loader always draws a seed; predictions leave torch's global state alone.
+        settings.setdefault("generator", Generator())
     order = data.RandomSampler if shuffle else data.SequentialSampler
     sampler = data.BatchSampler(order(dataset), batch_size, drop_last=False)
     return data.DataLoader(dataset, sampler=sampler, batch_size=None, **settings)
