@@ -90,7 +90,7 @@ def make_net(params, shape, n_classes, device, monitor=None):
         Number of outputs.
 
     device : str
-        The torch device, unless `params` leave the choice to us.
+        A torch device. If `params` say "auto", small nets stay on the CPU.
 
     monitor : {"valid_loss", "train_loss"} or None, default=None
         The loss that early stopping monitors; None disables early stopping.
@@ -123,7 +123,8 @@ def make_net(params, shape, n_classes, device, monitor=None):
         "module__n_outputs": n_classes,
     }
     settings.update({name: params[name] for name in params if is_setting(name)})
-    leave = str(params["device"]) == "auto" and device != "cpu" and len(shape) == 1
+    automatic = str(params["device"]) == "auto"
+    may_stay = automatic and device != "cpu" and len(shape) == 1
     net = NeuralNet(
         MODULES[module] if isinstance(module, str) else module,
         LOSSES[criterion] if isinstance(criterion, str) else criterion,
@@ -137,10 +138,10 @@ def make_net(params, shape, n_classes, device, monitor=None):
         callbacks=callbacks,
         predict_nonlinearity=_softmax,
         verbose=params["verbose"],
-        device="cpu" if leave else device,
+        device="cpu" if may_stay else device,
         **settings,
     ).initialize()
-    if leave:
+    if may_stay:
         weights = [w for w in net.module_.parameters() if not is_lazy(w)]
         if sum(w.numel() for w in weights) > _FEW:
             net.set_params(device=device).initialize()
