@@ -41,6 +41,7 @@ def test_what_it_learned_is_the_prior_of_the_next(tmp_path):
         (question,) = session.ask()
         said = expected[question.index]
         np.testing.assert_allclose(list(question.prior_proba.values()), said)
+        before = np.mean(session.predict() == y[half:])
         asked = []
         for _ in range(30):
             (question,) = session.ask()
@@ -53,7 +54,8 @@ def test_what_it_learned_is_the_prior_of_the_next(tmp_path):
             np.mean(predicted == y[half:])
             for predicted in (session.predict(), new.predict(X[half:]))
         )
-        assert with_old >= max(without, 0.8)
+        # Of 85 or 90 samples, one may be lost again.
+        assert with_old >= max(without, before - 0.012, 0.8)
         assert session.pool_map()["predicted"].notna().all()
         joblib.dump(session.model_, tmp_path / "next.joblib")
         np.testing.assert_array_equal(

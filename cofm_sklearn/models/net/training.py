@@ -123,8 +123,7 @@ def make_net(params, shape, n_classes, device, monitor=None):
         "module__n_outputs": n_classes,
     }
     settings.update({name: params[name] for name in params if is_setting(name)})
-    automatic = str(params["device"]) == "auto"
-    may_stay = automatic and device != "cpu" and len(shape) == 1
+    may_stay = params["device"] == "auto" and device != "cpu" and len(shape) == 1
     net = NeuralNet(
         MODULES[module] if isinstance(module, str) else module,
         LOSSES[criterion] if isinstance(criterion, str) else criterion,
@@ -142,8 +141,8 @@ def make_net(params, shape, n_classes, device, monitor=None):
         **settings,
     ).initialize()
     if may_stay:
-        weights = [w for w in net.module_.parameters() if not is_lazy(w)]
-        if sum(w.numel() for w in weights) > _FEW:
+        weights = net.module_.parameters()
+        if sum(w.numel() for w in weights if not is_lazy(w)) > _FEW:
             net.set_params(device=device).initialize()
     return net
 
