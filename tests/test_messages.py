@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 import cofm_sklearn
 from cofm_sklearn import (
@@ -18,6 +22,7 @@ from cofm_sklearn import (
     AnnotationSession,
     CoDecisionClassifier,
     CoDecisionQuery,
+    Learner,
     SafeSampler,
 )
 from cofm_sklearn.datasets import flip_labels
@@ -82,6 +87,41 @@ def test_a_frame_of_several_columns_behind_a_column_transformer():
         assert len(session.ask(3)) == 3
 
 
+def test_a_mixed_frame_without_column_transformer_is_told_of_it():
+    frame = FRAME.astype({"message": "category"})
+    trees = HistGradientBoostingClassifier(categorical_features="from_dtype")
+    cure = r"make_pipeline\(make_column_transformer\(\.\.\.\), "
+    with pytest.raises(ValueError, match=cure + "classifier"):
+        open_loop(trees).fit(frame, TOPICS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_loop(trees, first_n).fit(frame, TOPICS)  # these trees can read it
+    with (
+        pytest.warns(UserWarning, match=cure + "LogisticRegression"),
+        pytest.raises(ValueError, match=cure + "LogisticRegression"),
+    ):
+        open_loop(LogisticRegression(), first_n).fit(frame, TOPICS)
+
+
+@pytest.mark.parametrize("columns", [["n", "message"], ["message", "n"]])
+def test_a_mixed_frame_of_polars_is_told_to_become_pandas(columns):
+    polars = pytest.importorskip("polars")
+    data = {"n": list(range(40)), "message": TEXTS}
+    frame = polars.DataFrame({name: data[name] for name in columns})
+    model = make_pipeline(
+        make_column_transformer((TfidfVectorizer(), "message")), LogisticRegression()
+    )
+    for use in (
+        lambda: open_loop(model).fit(frame, TOPICS),
+        lambda: open_session(frame, model),
+        lambda: CoDecisionQuery()(model, frame),
+        lambda: Learner(model).fit(frame, TOPICS),
+        lambda: CoDecisionClassifier(model).fit(frame, TOPICS),
+    ):
+        with pytest.raises(ValueError, match=r"to_pandas\(\).*ColumnTransformer"):
+            use()
+
+
 def test_a_classifier_without_encoder_is_named_at_once():
     encoder = "Put an encoder before it"
     with pytest.warns(UserWarning, match=encoder):
@@ -143,6 +183,32 @@ def test_a_net_with_more_outputs_than_classes_is_told_of_classes():
         open_loop(net).fit(X, y)
     known = NetClassifier("linear", classes=list(range(12)), max_epochs=1)
     assert open_loop(known, n_instances=10).fit(X, y).predict(X).shape == (60,)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CalibratedClassifierCV(LinearSVC()),
+        CalibratedClassifierCV(LinearSVC(), cv=2),
+        RidgeClassifierCV(cv=5),
+        StackingClassifier([("one", LogisticRegression())]),
+        HistGradientBoostingClassifier(early_stopping=True),
+        make_pipeline(StandardScaler(), RidgeClassifierCV(cv=5)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_classifier_that_cross_validates_needs_more_labels(model):
+    y = np.arange(60) % 3
+    few = [0, 1, 2, 3, 4]
+    message = "splits its training samples.*decision_function is enough.*label more"
+    for use in (
+        lambda: open_loop(CoDecisionClassifier(model), n_instances=4).fit(X, y),
+        lambda: CoDecisionClassifier(model).fit(X[few], y[few]),
+        lambda: Learner(model).fit(X[few], y[few]),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            use()
+        assert str(caught.value).count("splits its training samples") == 1
 
 
 @pytest.mark.parametrize(

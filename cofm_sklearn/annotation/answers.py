@@ -10,6 +10,7 @@ from cofm_sklearn.annotation.class_changes import (
     CLASS_CHANGES,
     check_change,
     classes_after,
+    renamed_by,
     standing,
 )
 from cofm_sklearn.annotation.history import History
@@ -118,12 +119,13 @@ class Answers:
                 self._check_state(kind, sample, annotator)
                 if kind != "skip":
                     self._check_label(label)
+            # Events of one action bear the number of the first, so undo knows them.
+            first = self.store.last() + 1 if also else None
             for kind, sample, label in said:
                 is_check = kind == "answer" and self.batches.is_check(sample)
                 text = None if kind == "skip" else self._check_label(label)
-                self.store.append(
-                    annotator, "check" if is_check else kind, sample, text
-                )
+                kind = "check" if is_check else kind
+                self.store.append(annotator, kind, sample, text, first)
                 self.batches.set_open(sample, False)
 
     def change(self, kind, content, annotator):
@@ -149,19 +151,21 @@ class Answers:
         return n
 
     def undo(self, annotator):
-        """Undo an annotator's last action; return the sample."""
+        """Undo an annotator's last action; return its first sample."""
         with self.store.transaction():
             self.catch_up()
-            event = self.history.last_of(annotator)
-            if event is None:
+            events = self.history.last_action(annotator)
+            if not events:
                 raise ValueError(f"There is nothing to undo for {annotator!r}.")
-            if event.kind in CLASS_CHANGES:
-                self._restore(event, annotator)
-                return event.sample
-            self.store.append(annotator, "undo", event.sample, target=event.seq)
-            settled = History(self.store.events()).is_settled(event.sample)
-            self.batches.set_open(event.sample, not settled)
-        return event.sample
+            if events[0].kind in CLASS_CHANGES:
+                self._restore(events[0], annotator)
+                return events[0].sample
+            for event in reversed(events):
+                self.store.append(annotator, "undo", event.sample, target=event.seq)
+            after = History(self.store.events())
+            for event in events:
+                self.batches.set_open(event.sample, not after.is_settled(event.sample))
+        return events[0].sample
 
     def _restore(self, change, annotator):
         """Undo a change of the classes; inside a transaction."""
@@ -229,12 +233,13 @@ class Answers:
             self.catch_up()
             for label in said.values():  # the classes may have changed
                 self._check_label(label_of(label))
+            first = self.store.last() + 1
             for (sample, name), label in said.items():
                 before = self.history.said_by(sample, name)
                 if before and (before[-1] == label or not overwrite):
                     n_other += label not in before
                     continue
-                self.store.append(name, "import", sample, label)
+                self.store.append(name, "import", sample, label, first)
                 self.batches.set_open(sample, False)
                 n_new += 1
             self.batches.move_on()
@@ -251,6 +256,15 @@ class Answers:
                 stacklevel=3,
             )
         return n_new
+
+    def classes_by_text(self):
+        """Return the classes by their texts, earlier names included."""
+        now: dict[str, str] = {}
+        for change in standing(self.refresh().changes):
+            renamed = renamed_by(change)
+            now = {old: renamed.get(name, name) for old, name in now.items()} | renamed
+        found = {str(json.loads(old)): json.loads(name) for old, name in now.items()}
+        return found | {str(label): label for label in self.classes}
 
     def catch_up(self):
         """Read new events, inside a transaction, so that nothing is written meanwhile.

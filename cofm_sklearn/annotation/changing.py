@@ -1,7 +1,11 @@
 """The part of a session that changes its classes."""
 
+import warnings
+
 from cofm_sklearn.annotation.class_changes import describe, descriptions_of
 from cofm_sklearn.annotation.parts import SessionPart
+from cofm_sklearn.priors import ZeroShotPrior
+from cofm_sklearn.utils.pipelines import split_pipeline
 
 __all__ = ["Changing"]
 
@@ -31,8 +35,7 @@ class Changing(SessionPart):
             Must have the type of the other classes.
 
         description : str or None, default=None
-            Description for people, and for a prior that reads descriptions; there, None
-            uses the name.
+            Description for people, and for a `ZeroShotPrior`, where None uses the name.
 
         annotator : str or None, default=None
             Who makes the change; None uses the session's own.
@@ -41,6 +44,11 @@ class Changing(SessionPart):
         ------
         TypeError, ValueError
             If the class exists already, or has another type.
+
+        Warns
+        -----
+        UserWarning
+            If there is a description, and another prior, which does not read it.
         """
         self._change("add", [name, description], annotator)
 
@@ -87,7 +95,7 @@ class Changing(SessionPart):
         self._change("merge", [into, *names], annotator)
 
     def describe_class(self, name, description, annotator=None):
-        """Describe a class, for people and for a prior that reads descriptions.
+        """Describe a class, for people and for a `ZeroShotPrior`.
 
         Parameters
         ----------
@@ -102,9 +110,25 @@ class Changing(SessionPart):
         ------
         TypeError, ValueError
             If there is no such class, or the description is empty.
+
+        Warns
+        -----
+        UserWarning
+            If there is another prior, which does not read it.
         """
         self._change("describe", [name, description], annotator)
 
     def _change(self, kind, content, annotator):
         self._answers.change(kind, content, self._check(annotator))
+        prior = getattr(
+            split_pipeline(self._batches.told.estimator_as_told)[1], "prior", None
+        )
+        is_read = prior is None or isinstance(prior, ZeroShotPrior)
+        if kind in ("add", "describe") and content[1] and not is_read:
+            warnings.warn(
+                f"The description of {content[0]!r} is for people only: the prior "
+                f"{type(prior).__name__} does not take new descriptions while people "
+                "label. Open the session again with a prior that has it.",
+                stacklevel=3,
+            )
         self._background.start()

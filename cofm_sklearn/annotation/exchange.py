@@ -21,7 +21,6 @@ from cofm_sklearn.utils.texts import is_missing, is_text
 
 __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
-_TEXTS = {"id": str, "label": str, "annotator": str}
 # Start of a formula in a spreadsheet, perhaps already prefixed with marks.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
@@ -101,7 +100,7 @@ def _as_written(cell):
     return cell[1:] if is_marked else cell
 
 
-def read_labels(labels, pool, annotator, classes):
+def read_labels(labels, pool, annotator, by_text):
     """Read labels from a table, a Series or a file.
 
     Parameters
@@ -114,8 +113,8 @@ def read_labels(labels, pool, annotator, classes):
     annotator : str
         Annotator of labels without one.
 
-    classes : list
-        All classes.
+    by_text : dict of str to label
+        The classes by their texts.
 
     Returns
     -------
@@ -142,16 +141,19 @@ def read_labels(labels, pool, annotator, classes):
     elif isinstance(labels, pd.DataFrame):
         frame = labels
     elif isinstance(labels, str | PathLike):
-        frame = _read_frame(Path(labels))
+        frame = _read_frame(Path(labels), pool)
     else:
         raise TypeError(
             "labels must be a DataFrame, a Series, a path, or a list of (id, label, "
             f"annotator), got {type(labels).__name__}."
         )
     samples = pool.find(frame)
-    by_text = {str(label): label for label in classes}
     said = [_class_of(label, by_text) for label in frame["label"].tolist()]
-    missing = [row for row, label in enumerate(said) if _is_blank(label)]
+    missing = [
+        row
+        for row, label in enumerate(said)
+        if _is_blank(label) and label not in by_text
+    ]
     if missing:
         raise ValueError(
             f"labels has no label in {len(missing)} of {len(said)} rows, first in "
@@ -170,8 +172,9 @@ def read_labels(labels, pool, annotator, classes):
 def _class_of(value, by_text):
     """Return the class that a cell represents, else the cell."""
     value = value.item() if isinstance(value, np.generic) else value
-    if str(value) in by_text:
-        return by_text[str(value)]
+    for text in (str(value), _as_written(str(value))):
+        if text in by_text:
+            return by_text[text]
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -184,7 +187,7 @@ def _is_blank(value):
     return is_missing(value) or (isinstance(value, str) and not value)
 
 
-def _read_frame(path):
+def _read_frame(path, pool):
     format = _format_of(path, None)
     sums = _sums_of(path)
     if sums.is_file() and path.is_file():
@@ -202,9 +205,9 @@ def _read_frame(path):
             return pd.read_parquet(
                 path, engine="pyarrow", page_checksum_verification=True
             )
-        if format == "csv":  # "NA" may be a label, and digits a name
-            return read_csv(path, ["label"], dtype=_TEXTS).map(_as_written)
-        frame = pd.read_json(path, lines=True, dtype={**_TEXTS, "label": False})
+        if format == "csv":
+            return _restore(read_csv(path, ["label"]), pool)
+        frame = pd.read_json(path, lines=True, dtype=False)
         # Without lines there are no column names.
         return frame if len(frame) else pd.DataFrame(columns=["id", "label"])
     except (
@@ -216,6 +219,38 @@ def _read_frame(path):
             f"{str(path)!r} cannot be read as {format}: {reason}. Export it again, or "
             "read it in another way and pass the frame."
         ) from error
+
+
+def _restore(frame, pool):
+    """Give the cells of a CSV file, which are all texts, the values of the pool."""
+    is_table = pool.table is not None
+    # Without all columns, one of the same name is not the pool's: our own "id", say.
+    is_whole = is_table and set(pool.table) <= set(frame)
+    for name in frame:
+        if is_whole and name in pool.table:
+            frame[name] = _values_of(frame[name], pool.table[name])
+        elif name in ("index", "position"):
+            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+        elif not is_table and name not in ("id", "label"):
+            # A text of the pool may look like one that was escaped.
+            frame[name] = [
+                cell if pool.has_text(cell) else _as_written(cell)
+                for cell in frame[name]
+            ]
+    return frame
+
+
+def _values_of(texts, column):
+    """Return the values of a column of the pool that texts in a file stand for."""
+    if column.dtype.kind in "iuf":
+        numbers = pd.to_numeric(texts, errors="coerce")
+        return numbers.astype(column.dtype) if column.dtype.kind == "f" else numbers
+    if column.dtype.kind == "M":
+        return pd.to_datetime(texts, errors="coerce")
+    # An empty cell is a missing value, unless the column has the empty text.
+    values = sorted(column.tolist(), key=is_missing, reverse=True)
+    by_text = {"" if is_missing(value) else str(value): value for value in values}
+    return [by_text.get(t, by_text.get(_as_written(t), t)) for t in texts]
 
 
 def samples_from_dataset(dataset, column):

@@ -40,7 +40,8 @@ class Event:
         release.
 
     target : int or None
-        Number of the event that an undo or a restore reverts.
+        Number of the event that an undo or a restore reverts; of labels that one action
+        gave together, the number of the first.
     """
 
     seq: int
@@ -176,10 +177,13 @@ class History:
             e.label == label for about in self._of_sample.values() for e in about
         )
 
-    def last_of(self, annotator):
-        """Return the event that an annotator would undo next, or None."""
-        mine = self._standing.get(annotator)
-        return mine[-1] if mine else None
+    def last_action(self, annotator):
+        """Return the events that an annotator would undo next, in order."""
+        mine = self._standing.get(annotator, [])
+        first = mine[-1].target if mine else None
+        if first is None or mine[-1].kind in CLASS_CHANGES:
+            return mine[-1:]
+        return [event for event in mine if event.target == first]
 
     def snapshot(self):
         """Return a copy for reading that further events do not change."""

@@ -45,16 +45,20 @@ class PoolNames:
 
     rows : dict of str to int
         The first row of each id.
+
+    table : DataFrame or None
+        The pool, if it is a table.
+
+    index : pandas.Index or None
+        The index of the pool, if it has one.
     """
 
     def __init__(self, X, checked, said=()):
         is_pandas = isinstance(X, pd.DataFrame | pd.Series)
-        self._index = X.index if is_pandas else None
-        self._columns = None
-        if isinstance(checked, pd.DataFrame):
-            self._columns = list(checked.columns)
+        self.index = X.index if is_pandas else None
+        self.table = checked if isinstance(checked, pd.DataFrame) else None
         self._text = None  # name of the only column; "" if it has none
-        if self._columns is None and is_text(checked):
+        if self.table is None and is_text(checked):
             name = X.columns[0] if hasattr(X, "columns") else getattr(X, "name", None)
             self._text = name if isinstance(name, str) else ""
         self.ids, self._as_said = ids_of_file(checked, set(said))
@@ -69,6 +73,10 @@ class PoolNames:
         except TypeError:  # not even hashable
             return repr(sample)
 
+    def has_text(self, text):
+        """Tell whether a text is in the pool."""
+        return self.known(sample_ids([text])[0]) in self.rows
+
     def aligned(self, labels):
         """Return the row of each label of a Series; -1 if there is none.
 
@@ -77,8 +85,8 @@ class PoolNames:
         ValueError
             If their index does not identify rows.
         """
-        index = pd.RangeIndex(len(self.ids)) if self._index is None else self._index
-        if self._index is None and not labels.index.equals(index):
+        index = pd.RangeIndex(len(self.ids)) if self.index is None else self.index
+        if self.index is None and not labels.index.equals(index):
             raise ValueError(
                 "labels is a Series, whose index must match rows of X, but this X has "
                 "no index. Open the session with X as a Series or frame, or give "
@@ -113,18 +121,22 @@ class PoolNames:
                 'or "position" (the row of X, from 0); it has '
                 f"{list(frame.columns)}."
             )
-        if "id" in frame and "id" not in (self._columns or ()):
+        # The pool may have a column of this name, which is then part of the content.
+        has_own = self.table is not None and "id" in self.table
+        if "id" in frame and not (has_own and content is not None):
             found = [self.known(sample) for sample in frame["id"].tolist()]
-            # Another version of this package may have computed another id.
-            return [
-                b if a not in self.rows and b in self.rows else a
-                for a, b in zip(found, found if content is None else content)
-            ]
+            is_ours = not has_own or not self.rows.keys().isdisjoint(found)
+            if is_ours or "position" not in frame:
+                # Another version of this package may have computed another id.
+                return [
+                    b if a not in self.rows and b in self.rows else a
+                    for a, b in zip(found, found if content is None else content)
+                ]
         if content is not None:
             return content
         if "position" in frame:
             return self._at(frame["position"])
-        own = self._index
+        own = self.index
         if own is not None and not own.equals(pd.RangeIndex(len(own))):
             raise ValueError(
                 'The column "index" of labels may mean the rows of X or the names in '
@@ -145,10 +157,11 @@ class PoolNames:
 
     def _content(self, frame):
         """Return ids by the content of a table's rows; None if it has no content."""
-        if self._columns is not None:
-            if not set(self._columns) <= set(frame.columns):
+        if self.table is not None:
+            columns = list(self.table.columns)
+            if not set(columns) <= set(frame.columns):
                 return None
-            return [self.known(i) for i in sample_ids(frame[self._columns])]
+            return [self.known(i) for i in sample_ids(frame[columns])]
         others = [c for c in frame.columns if c not in _COLUMNS]
         if self._text is None or not others:
             return None

@@ -164,8 +164,11 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
         If labels are skipped, as in `AnnotationSession.import_labels`.
     """
     tasks = _dicts(_read(tasks), "tasks")
-    by_text = {str(label): label for label in session.classes}
-    known = {(row.id, row.label) for row in session.export().itertuples()}
+    by_text = session._answers.classes_by_text()
+    labels = list(session.export().itertuples())
+    known = {(row.id, row.label) for row in labels}
+    # Whoever has a label here may have changed it, and then changed it back.
+    spoke = {(row.id, row.annotator) for row in labels}
     ever_said = {(event.sample, event.label) for event in session.store.events()}
     fields = {"annotations", "annotation_id", from_name}
     if tasks and not any(fields & set(task) for task in tasks):
@@ -198,11 +201,13 @@ def from_label_studio(session, tasks, *, from_name=_FROM, overwrite=False):
             if sample is None:
                 sample = session.id_of(data.get(_TO, data.get("text")))
             label = by_text[choices[0]]
-            if mark == _mark(sample, label):
-                unchanged = (sample, json.dumps(label)) in ever_said
+            if mark == _mark(sample, choices[0]):
+                unchanged = (sample, label) in known or (
+                    (sample, json.dumps(label)) in ever_said
+                )
             else:  # earlier versions did not record the label that they sent
                 unchanged = mark == _mark(sample) and (sample, label) in known
-            if not unchanged:
+            if not unchanged or (sample, name) in spoke:
                 said.append((sample, label, name or session.annotator))
     names = {name for task in tasks for name in _names(task)}
     if names and not found:

@@ -22,7 +22,7 @@ from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.utils.labels import align_proba, encode_labels
-from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import needs_labels, resamples, split_pipeline
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import take_rows
 
@@ -365,9 +365,9 @@ class Learning:
 
     def label_quality(self, taught):
         """Return the model's probability that each label is right."""
-        model = split_pipeline(taught.learner.estimator)[1]
-        quality = getattr(model, "label_quality_", None)
-        if quality is not None and len(quality) == len(taught.rows):
+        estimator = taught.learner.estimator
+        quality = getattr(split_pipeline(estimator)[1], "label_quality_", None)
+        if quality is not None and not resamples(estimator):
             return np.asarray(quality)
         codes = encode_labels(taught.labels, self.classes)
         with self._lock:
@@ -476,9 +476,11 @@ def classes_of(estimator, classes):
     """
     prior = getattr(split_pipeline(estimator)[1], "prior", None)
     known = None
-    for name in ("classes_", "class_descriptions", "classes"):
-        if known is None and getattr(prior, name, None) is not None:
-            known = _plain(getattr(prior, name))
+    # A combination of priors has the classes of each.
+    for one in (prior, *getattr(prior, "priors", ())):
+        for name in ("classes_", "class_descriptions", "classes"):
+            if known is None and getattr(one, name, None) is not None:
+                known = _plain(getattr(one, name))
     given = known if classes is None else _plain(classes)
     if given is None:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Report of a session: one HTML file with embedded images and no scripts."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from html import escape
 
@@ -59,7 +60,7 @@ def report_html(session, kind):
         f"<h1>Labelling report</h1><p>{escape(now)}. {progress.n_labels} of "
         f"{progress.n_pool} samples have a label; {progress.n_skipped} were skipped, "
         f"{progress.n_open} questions are open.</p>",
-        _classes(session, progress),
+        _classes(session, taught.all_labels.tolist()),
         "<h2>Quality of the model</h2>",
         _score(measured, score),
         _map(session),
@@ -97,13 +98,13 @@ def _interval(low, high):
     return f"{_percent(low)} to {_percent(high)}"
 
 
-def _classes(session, progress):
-    described = session.descriptions
+def _classes(session, labels):
+    described, counts = session.descriptions, Counter(labels)
     rows = [
         [
             f"<td><i class='dot' style='background:{_COLORS[k % len(_COLORS)]}'></i> "
             f"{escape(str(name))}</td>",
-            _cell(progress.counts[name]),
+            _cell(counts[name]),
             _cell(described.get(name, "")),
         ]
         for k, name in enumerate(session.classes)
@@ -250,7 +251,7 @@ def _changes(history):
         [
             _cell(datetime.fromtimestamp(event.time, UTC).strftime("%Y-%m-%d %H:%M")),
             _cell(event.kind),
-            _cell(", ".join(str(part) for part in label_of(event.label) if part)),
+            _cell(", ".join(str(p) for p in label_of(event.label) if p is not None)),
             _cell(event.annotator),
         ]
         for event in history.changes

@@ -8,6 +8,7 @@ import pandas as pd
 from cofm_sklearn.annotation.exchange import labels_frame, write_frame
 from cofm_sklearn.annotation.parts import SessionPart
 from cofm_sklearn.annotation.report import report_html
+from cofm_sklearn.loop.check_score import score_check_set
 from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.validation import (
     check_option,
@@ -76,8 +77,8 @@ class Results(SessionPart):
         Returns
         -------
         DataFrame
-            As returned by `cofm_sklearn.models.label_pool`, one row per row of X, using
-            the check set. Its `attrs` count equal samples once.
+            As returned by `cofm_sklearn.models.label_pool`, one row per row of X, with
+            its index, using the check set. Its `attrs` count equal samples once.
 
         Raises
         ------
@@ -88,9 +89,24 @@ class Results(SessionPart):
             If the estimator has no `predict_proba`.
         """
         taught = self._learn()
-        return taught.learning.label_pool(
+        table = taught.learning.label_pool(
             taught, self._model(self.X), self._ids, target_precision
         )
+        if self._names.index is not None:
+            table.index = self._names.index
+        return table
+
+    def check_score(self):
+        """Score the model, trained on all other labels, on the check set.
+
+        Returns
+        -------
+        CheckScore or None
+            None as long as the check set has no answers.
+        """
+        taught = self._learn()
+        counts = taught.learning.check(taught)
+        return None if counts is None else score_check_set(counts)
 
     @property
     def labeled(self):

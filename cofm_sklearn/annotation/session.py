@@ -19,7 +19,7 @@ from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.results import Results
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
 from cofm_sklearn.annotation.views import Progress, make_question, summarise
-from cofm_sklearn.loop.check_score import score_check_set
+from cofm_sklearn.loop.stopping import check_stopping
 from cofm_sklearn.query import CoDecisionQuery
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.utils.pipelines import check_takes
@@ -104,7 +104,7 @@ class AnnotationSession(Changing, Finding, Results):
         or a parameter is out of range.
 
     TypeError
-        If `query_strategy` cannot be called.
+        If `query_strategy` cannot be called, or `stopping` is no stopping rule.
 
     StoreError
         If the file cannot be used: locked, read-only, damaged, from a later version.
@@ -161,6 +161,7 @@ class AnnotationSession(Changing, Finding, Results):
         check_takes(estimator, self.X)
         if query_strategy is not None:
             check_strategy(query_strategy)
+        check_stopping(stopping)
         self._taught = None  # (number of the last event, trained model)
         self._texts: Any = None  # texts for `search`, computed on first use
         self._measured = None  # (number of the last event, its scores)
@@ -351,8 +352,10 @@ class AnnotationSession(Changing, Finding, Results):
     def undo(self, annotator=None):
         """Undo the last answer, correction, skip, import or change of classes.
 
-        Further calls undo earlier ones. An added class is removed if it has no labels;
-        labels of merged classes get their earlier class back.
+        Further calls undo earlier ones. Of an import, all labels of the annotator are
+        undone; with an answer, the labels of its near-duplicates are. An added class is
+        removed if it has no labels; labels of merged classes get their earlier class
+        back.
 
         Parameters
         ----------
@@ -362,8 +365,8 @@ class AnnotationSession(Changing, Finding, Results):
         Returns
         -------
         str
-            Id of the sample, which `ask` returns again if it is open; empty for a
-            change of the classes.
+            Id of the sample (of an import, the first), which `ask` returns again if it
+            is open; empty for a change of the classes.
 
         Raises
         ------
@@ -387,7 +390,8 @@ class AnnotationSession(Changing, Finding, Results):
             that identifies the sample: `id`; `sample`, the text (or all columns of X,
             if X is a frame); or `position`, the row of X counted from 0. It may be
             called `index` if X has no index of its own. A Series has the index of X. A
-            path is read in the format of `export`.
+            path is read in the format of `export`. In tables and files, earlier names
+            of renamed or merged classes are understood.
 
         annotator : str or None, default=None
             Annotator of the labels, unless a column gives it.
@@ -413,7 +417,8 @@ class AnnotationSession(Changing, Finding, Results):
             differ from the same annotator's labels here.
         """
         annotator = self._check(annotator)
-        said = read_labels(labels, self._names, annotator, self.classes)
+        by_text = self._answers.classes_by_text()
+        said = read_labels(labels, self._names, annotator, by_text)
         n_new = self._answers.take_in(said, overwrite=overwrite)
         self._background.start()
         return n_new
@@ -525,18 +530,6 @@ class AnnotationSession(Changing, Finding, Results):
             n_checks=len(history.checks & said.keys()),
             **summarise([report for _, report in reports], self.classes),
         )
-
-    def check_score(self):
-        """Score the model, trained on all other labels, on the check set.
-
-        Returns
-        -------
-        CheckScore or None
-            None as long as the check set has no answers.
-        """
-        taught = self._learn()
-        counts = taught.learning.check(taught)
-        return None if counts is None else score_check_set(counts)
 
     def release_check(self, annotator=None):
         """Release the check set for training; later questions start a new one.

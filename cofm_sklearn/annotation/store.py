@@ -139,6 +139,7 @@ class AnnotationStore:
         self._mark = Path(f"{self.path}-new")
         with self._errors(), ExitStack() as failed:
             failed.callback(self.close)
+            self._refuse_text()
             self._connect()
             self._prepare()
             self._aside = None
@@ -454,6 +455,18 @@ class AnnotationStore:
             "Nothing was written. Make the file and its folder writable, or copy it "
             "to a writable disk."
         )
+
+    def _refuse_text(self):
+        """Tell a table of labels from a damaged file, which has NUL bytes."""
+        if self.path == ":memory:" or not self.path.is_file():
+            return
+        with open(self.path, "rb") as file:
+            start = file.read(4096)
+        if b"\n" in start and b"\0" not in start:
+            raise StoreError(
+                f"{self.path} is a text file, not the file of a session. Give another "
+                "path, where it is created; import_labels reads labels from tables."
+            )
 
     def damaged(self, why):
         """Return an error for a damaged file; the answers are copied once."""

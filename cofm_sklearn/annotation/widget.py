@@ -91,7 +91,6 @@ class AnnotationWidget:
             )
         self.kind = kind
         self.context = context
-        self._groups = []  # number of labels in each of the last answers
         self._view = None
         self._small = {}  # id -> a small image
         self._long = {}  # id -> text of which the browser has the start
@@ -149,9 +148,7 @@ class AnnotationWidget:
         if kind in ("hello", "more"):
             return {}
         if kind == "undo":
-            for _ in range(self._groups[-1] if self._groups else 1):
-                session.undo()
-            del self._groups[-1:]
+            session.undo()
             return {"undone": True}
         if kind in ("search", "map", "classes"):
             return getattr(self, f"_do_{kind}")(message)
@@ -163,7 +160,6 @@ class AnnotationWidget:
             raise ValueError(f"id must be a str, got {sample!r}.")
         if kind == "skip":
             session.skip(sample)
-            self._groups.append(1)
         elif kind in ("answer", "label", "relabel"):
             self._say(kind, sample, message)
         elif kind == "show":
@@ -185,7 +181,6 @@ class AnnotationWidget:
         session, label = self.session, self._label(message)
         annotator = session._check(None)
         session._answers.say(kind, sample, label, annotator, also)
-        self._groups.append(1 + len(also))
 
     def _do_search(self, message):
         session, predicted = self.session, message.get("predicted")
@@ -247,7 +242,6 @@ class AnnotationWidget:
         name, text = message.get("name"), message.get("text")
         if do == "add":
             session.add_class(self._new_name(name), text or None)
-            self._groups.append(1)
             return {}
         label = self._label(message)
         if do == "rename":
@@ -258,7 +252,6 @@ class AnnotationWidget:
             session.describe_class(label, text)
         else:
             raise ValueError(f"do must be add, rename, merge or describe, got {do!r}.")
-        self._groups.append(1)
         return {}
 
     def _new_name(self, name):

@@ -1,7 +1,6 @@
 """Replacements for parts of modAL; `cofm_sklearn.compat.modal` gives the reasons."""
 
 import functools
-import inspect
 import sys
 import types
 
@@ -20,8 +19,7 @@ def repair_module(module):
 
 def _repair_check(module):
     check = sklearn.utils.check_X_y
-    renamed = "ensure_all_finite" in inspect.signature(check).parameters
-    if renamed and vars(module).get("check_X_y") is check:
+    if vars(module).get("check_X_y") is check:
         module.check_X_y = _translating(check)
 
 

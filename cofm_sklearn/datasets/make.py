@@ -88,8 +88,7 @@ def make_long_tail(
     classes, codes = np.unique(labels, return_inverse=True)
     check_number("ratio", ratio, 1, also=(None,))
     check_integer("min_class_size", min_class_size, 1)
-    if max_samples is not None:
-        check_integer("max_samples", max_samples, 1)
+    check_integer("max_samples", max_samples, 1, also=(None,))
     rng = check_random_state(random_state)
     shuffled = rng.permutation(len(labels))
     ranking = rng.permutation(len(classes))

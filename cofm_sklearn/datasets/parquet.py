@@ -199,19 +199,14 @@ class ParquetEmbeddings:
                 self._forget()
                 raise ValueError(f"{self.path} has missing values in {self._columns}.")
             if hasattr(column, "flatten"):
-                values = column.flatten().to_numpy(zero_copy_only=False)
-                if len(values) % len(column) or len(set(_lengths(column))) > 1:
+                if len(column.value_lengths().unique()) > 1:
                     self._forget()
                     raise ValueError(
                         f"{self.path} has lists of different lengths in "
                         f"{self._columns[0]!r}; all embeddings must have one width."
                     )
+                values = column.flatten().to_numpy(zero_copy_only=False)
                 columns.append(values.reshape(len(column), -1))
             else:
                 columns.append(column.to_numpy(zero_copy_only=False)[:, None])
         return np.concatenate(columns, axis=1).astype(np.float32, copy=False)
-
-
-def _lengths(column):
-    lengths = column.value_lengths()
-    return np.unique(lengths.to_numpy(zero_copy_only=False))

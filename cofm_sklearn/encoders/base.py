@@ -10,21 +10,72 @@ from sklearn.base import (
 )
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache
-from cofm_sklearn.encoders.file import FileEncoderMixin
+from cofm_sklearn.encoders.file import embed_to_file
 
 __all__ = ["BaseEncoder", "check_model", "unit_rows"]
 
 
-class BaseEncoder(
-    FileEncoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class BaseEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of encoders, which embed each sample once.
 
     An encoder has the parameters `normalize`, `cache`, `cache_dir` and `verbose`, and
-    defines what `FileEncoderMixin` needs; ``_open()``, which returns the source of the
+    defines ``_check_samples(X)``, which returns samples that can be sliced;
+    ``_content_keys(X)``, bytes per sample; ``_open()``, which returns the source of the
     model and its cache (`_cache`); and ``_run_model(source, fingerprint, samples,
     positions)``, which yields positions and their rows.
     """
+
+    def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
+        """Embed samples into a ``.npy`` file; an interrupted call can be resumed.
+
+        Embeddings are written to disk as they are computed: to `cache_dir`, or without
+        one to ``<path>.cache``, which is removed once the file is complete. After an
+        interruption, a kill or an error, the next call embeds only what is missing,
+        whatever the order of the samples. With a `cache_dir`, a pool that has grown
+        costs only its new samples. Memory use does not depend on the number of samples.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Samples, as for `transform`.
+
+        path : str or path-like
+            The file. It appears when it is complete, with ``<path>.json`` beside it,
+            which records its samples and encoder.
+
+        dtype : {"float32", "float16"}, default="float32"
+            Data type of the file. Half precision takes half the space.
+
+        block_size : int, default=8192
+            Number of samples in memory at once.
+
+        Returns
+        -------
+        memmap of shape (n_samples, d)
+            The file, read-only. If it already exists with the same samples and encoder,
+            nothing is computed.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `transform`; if `path` is a folder or its folder does not exist; if the
+            file has other samples, or those of another encoder or dtype; if another
+            process is writing it; if a parameter is out of range.
+
+        OSError
+            If the disk is full or the file cannot be written. Finished work is kept.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from cofm_sklearn import SentenceTransformerEncoder
+        >>> encoder = SentenceTransformerEncoder()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Z = encoder.transform_to_file(["a text", "more"], f"{folder}/pool.npy")
+        ...     Z.shape, str(Z.dtype)
+        ((2, 384), 'float32')
+        """
+        return embed_to_file(self, X, path, dtype=dtype, block_size=block_size)
 
     def cache_info(self):
         """Return the cache statistics of this model in this process.
@@ -63,6 +114,7 @@ class BaseEncoder(
         return EmbeddingCache(fingerprint, memory=memory, cache_dir=self.cache_dir)
 
     def _identity(self):
+        """Return a str of everything that determines a row besides the sample."""
         return f"{self._open()[1].namespace}, normalize={self.normalize}"
 
     def _check_finite(self, rows, cure):

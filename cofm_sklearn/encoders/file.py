@@ -5,10 +5,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -21,116 +19,52 @@ from cofm_sklearn.utils.validation import (
     take_rows,
 )
 
-__all__ = ["FileEncoderMixin"]
+__all__ = ["embed_to_file"]
 
 _DTYPES = ("float32", "float16")
 
 
-class FileEncoderMixin:
-    """`transform_to_file` for encoders with a cache on disk.
-
-    An encoder has `transform`, `cache_dir` and `verbose`, and provides
-    ``_check_samples(X)``, which returns samples that can be sliced; ``_identity()``, a
-    string for everything that determines a row besides the sample; and
-    ``_content_keys(X)``, bytes per sample.
-    """
-
-    cache_dir: str | os.PathLike | None
-    verbose: int
-    transform: Callable[[Any], Any]
-    _check_samples: Callable[[Any], Any]
-    _identity: Callable[[], str]
-    _content_keys: Callable[[Any], Iterable[bytes]]
-
-    def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
-        """Embed samples into a ``.npy`` file; an interrupted call can be resumed.
-
-        Embeddings are written to disk as they are computed: to `cache_dir`, or without
-        one to ``<path>.cache``, which is removed once the file is complete. After an
-        interruption, a kill or an error, the next call embeds only what is missing,
-        whatever the order of the samples. With a `cache_dir`, a pool that has grown
-        costs only its new samples. Memory use does not depend on the number of samples.
-
-        Parameters
-        ----------
-        X : array-like of length n_samples
-            Samples, as for `transform`.
-
-        path : str or path-like
-            The file. It appears when it is complete, with ``<path>.json`` beside it,
-            which records its samples and encoder.
-
-        dtype : {"float32", "float16"}, default="float32"
-            Data type of the file. Half precision takes half the space.
-
-        block_size : int, default=8192
-            Number of samples in memory at once.
-
-        Returns
-        -------
-        memmap of shape (n_samples, d)
-            The file, read-only. If it already exists with the same samples and encoder,
-            nothing is computed.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As `transform`; if `path` is a folder or its folder does not exist; if the
-            file has other samples, or those of another encoder or dtype; if another
-            process is writing it; if a parameter is out of range.
-
-        OSError
-            If the disk is full or the file cannot be written. Finished work is kept.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from cofm_sklearn import SentenceTransformerEncoder
-        >>> encoder = SentenceTransformerEncoder()
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Z = encoder.transform_to_file(["a text", "more"], f"{folder}/pool.npy")
-        ...     Z.shape, str(Z.dtype)
-        ((2, 384), 'float32')
-        """
-        samples = self._check_samples(X)
-        path = check_path(path)
-        check_option("dtype", dtype, _DTYPES)
-        check_integer("block_size", block_size, 1)
-        blocks = [
-            slice(start, min(start + int(block_size), len(samples)))
-            for start in range(0, len(samples), int(block_size))
-        ]
-        digest = hashlib.blake2b(digest_size=16)
-        for block in blocks:
-            for key in self._content_keys(take_rows(samples, block)):
-                digest.update(key)
-        made_of = {
-            "encoder": self._identity(),
-            "dtype": dtype,
-            "samples": digest.hexdigest(),
-        }
-        if not _is_made_of(path, made_of):
-            store = self.cache_dir or f"{path}.cache"
-            encoder = clone(self).set_params(verbose=0, cache_dir=store)
-            progress = tqdm(
-                total=len(samples),
-                desc="Embedding",
-                unit="sample",
-                disable=self.verbose <= 0,
-            )
-            with progress, _partial_file(path) as file:
-                # Another process may have written it since.
-                for block in [] if _is_made_of(path, made_of) else blocks:
-                    rows = encoder.transform(take_rows(samples, block)).astype(dtype)
-                    if block.start == 0:
-                        _begin(file, (len(samples), rows.shape[1]), dtype)
-                    file.write(rows.tobytes())
-                    progress.update(len(rows))
-                if file.tell():
-                    _finish(file, path, made_of)
-            if self.cache_dir is None:
-                _remove_store(Path(store))
-        return np.load(path, mmap_mode="r")
+def embed_to_file(encoder, X, path, *, dtype, block_size):
+    """Embed samples into a file; see `BaseEncoder.transform_to_file`."""
+    samples = encoder._check_samples(X)
+    path = check_path(path)
+    check_option("dtype", dtype, _DTYPES)
+    check_integer("block_size", block_size, 1)
+    blocks = [
+        slice(start, min(start + int(block_size), len(samples)))
+        for start in range(0, len(samples), int(block_size))
+    ]
+    digest = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        for key in encoder._content_keys(take_rows(samples, block)):
+            digest.update(key)
+    made_of = {
+        "encoder": encoder._identity(),
+        "dtype": dtype,
+        "samples": digest.hexdigest(),
+    }
+    if not _is_made_of(path, made_of):
+        store = encoder.cache_dir or f"{path}.cache"
+        caching = clone(encoder).set_params(verbose=0, cache_dir=store)
+        progress = tqdm(
+            total=len(samples),
+            desc="Embedding",
+            unit="sample",
+            disable=encoder.verbose <= 0,
+        )
+        with progress, _partial_file(path) as file:
+            # Another process may have written it since.
+            for block in [] if _is_made_of(path, made_of) else blocks:
+                rows = caching.transform(take_rows(samples, block)).astype(dtype)
+                if block.start == 0:
+                    _begin(file, (len(samples), rows.shape[1]), dtype)
+                file.write(rows.tobytes())
+                progress.update(len(rows))
+            if file.tell():
+                _finish(file, path, made_of)
+        if encoder.cache_dir is None:
+            _remove_store(Path(store))
+    return np.load(path, mmap_mode="r")
 
 
 def _is_made_of(path, made_of):

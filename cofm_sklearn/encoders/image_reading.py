@@ -139,7 +139,8 @@ def read_rgb(picture, where, max_pixels):
     if isinstance(picture, np.ndarray):
         _check_size(picture.shape[1], picture.shape[0], where, max_pixels)
         pixels = _as_8_bit(picture, where)
-        return _to_rgb(pil.fromarray(pixels[..., 0] if _is_flat(pixels) else pixels))
+        is_grey = pixels.shape[2:] == (1,)
+        return _to_rgb(pil.fromarray(pixels[..., 0] if is_grey else pixels))
     with ExitStack() as stack:
         image = picture
         if isinstance(picture, str | PathLike):
@@ -254,10 +255,6 @@ def _as_8_bit(pixels, where):
 
 def _scale_16_bit(pixels):
     return np.rint(np.clip(pixels, 0, 65535) / 257).astype(np.uint8)
-
-
-def _is_flat(pixels):
-    return pixels.ndim == 3 and pixels.shape[2] == 1
 
 
 def _check_size(width, height, where, max_pixels):

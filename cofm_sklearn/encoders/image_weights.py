@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pickle
-import threading
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from cofm_sklearn.encoders.folders import (
     refuse_keys,
     sha256_of_file,
 )
+from cofm_sklearn.encoders.hub import check_unchanged, hub_folder, load_once
 from cofm_sklearn.utils import import_optional
-from cofm_sklearn.utils.forks import renew_after_fork
 from cofm_sklearn.utils.optional import resolve_device
 
 __all__ = ["ClipSource", "find_clip", "load_clip"]
@@ -36,7 +35,6 @@ _CURES = (
     "Give the path of a local checkpoint or folder, or check the name and that the hub "
     "can be reached (HF_HUB_OFFLINE must not be set)."
 )
-_MAX_LOADED = 2
 # Other tokenizer arguments select files and classes.
 _TOKENIZER_ARGUMENTS = {
     "additional_special_tokens",
@@ -214,28 +212,21 @@ def load_clip(source, fingerprint, device, precision):
         the architecture, or torch cannot use the device.
     """
     device = resolve_device(device, "OpenCLIPEncoder")
-    with _LOADED_LOCK:
-        key = fingerprint, device
-        if key not in _LOADED:
-            loaded = _load(source, device, precision, fingerprint)
-            _check_unchanged(source, precision, fingerprint)
-            _LOADED[key] = loaded
-        _LOADED.move_to_end(key)
-        while len(_LOADED) > _MAX_LOADED:
-            _LOADED.popitem(last=False)
-        return _LOADED[key]
+
+    def load():
+        loaded = _load(source, device, precision, fingerprint)
+        _check_unchanged(source, precision, fingerprint)
+        return loaded
+
+    return load_once(_LOADED, (fingerprint, device), load)
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
 def _check_unchanged(source, precision, fingerprint):
-    if source.fingerprint(precision) != fingerprint:
-        raise ValueError(
-            f"The files of the model {source.name!r} changed while they were read. "
-            "Call again."
-        )
+    about = f"The files of the model {source.name!r}"
+    check_unchanged(about, source.fingerprint(precision), fingerprint)
 
 
 def _load(source, device, precision, fingerprint):
@@ -328,35 +319,18 @@ def _text_tower(name):
 
 
 def _hub_folder(name, download):
-    hub = import_optional("huggingface_hub", needed_by="OpenCLIPEncoder")
-    try:
-        folder = _snapshot(name, download)
-        if not folder.is_dir():  # the hub's cache was cleared in the meantime
-            _snapshot.cache_clear()
-            folder = _snapshot(name, download)
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-        raise ValueError(
-            f"model_name={name!r} could not be downloaded from the hub "
-            f"({type(error).__name__}: {error}). {_CURES}"
-        ) from error
-    return folder
-
-
-@lru_cache(maxsize=32)
-def _snapshot(name, download):
-    hub = import_optional("huggingface_hub", needed_by="OpenCLIPEncoder")
-    repository = name.removeprefix(HUB)
-
     def fetch(patterns):
-        return Path(
-            hub.snapshot_download(
-                repository, allow_patterns=patterns, local_files_only=not download
-            )
+        return hub_folder(
+            name.removeprefix(HUB),
+            patterns,
+            download=download,
+            about=f"model_name={name!r}",
+            cures=_CURES,
         )
 
-    folder = fetch(list(_SAFE))
+    folder = fetch(_SAFE)
     # Older repositories have no safetensors.
-    return folder if any(folder.glob(_SAFE[-1])) else fetch([*_SAFE, *_TENSORS])
+    return folder if any(folder.glob(_SAFE[-1])) else fetch((*_SAFE, *_TENSORS))
 
 
 @lru_cache(maxsize=32)

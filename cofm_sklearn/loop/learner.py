@@ -157,8 +157,6 @@ class Learner:
         strategy = self.query_strategy
         strategy = CoDecisionQuery() if strategy is None else strategy
         check_strategy(strategy)
-        if n_rows(X_pool) == 0:
-            raise ValueError("X_pool is empty: there are no samples left to label.")
         if n_instances is None:
             n_instances = getattr(strategy, "n_instances", 1)
         n_pool = n_rows(X_pool)

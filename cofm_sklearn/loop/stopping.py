@@ -4,13 +4,14 @@ from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.metrics import cohen_kappa_score
 from sklearn.utils import check_random_state
 
 from cofm_sklearn.loop.check_score import score_check_set
+from cofm_sklearn.utils.tags import NothingToFit
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_not_empty,
     check_number,
     check_option,
     n_rows,
@@ -21,6 +22,7 @@ __all__ = [
     "StabilizedPredictions",
     "StoppingDecision",
     "TargetScore",
+    "check_stopping",
     "go_on",
     "look",
     "says_stop",
@@ -47,7 +49,7 @@ class StoppingDecision(NamedTuple):
     value: float
 
 
-class StabilizedPredictions(BaseEstimator):
+class StabilizedPredictions(NothingToFit):
     """Stop when new labels no longer change what the model predicts.
 
     After each round, the model predicts a fixed set of samples. Agreement with the
@@ -160,24 +162,15 @@ class StabilizedPredictions(BaseEstimator):
     def _stop_set(self, X):
         """Draw the samples in the first round, and reuse them afterwards."""
         if not hasattr(self, "stop_set_"):
-            n = n_rows(X)
-            if n == 0:
-                raise ValueError("X is empty: there are no samples (0 samples) to use.")
+            check_not_empty(X)
             rng = check_random_state(self.random_state)
-            rows = np.sort(rng.permutation(n)[: self.n_samples])
+            rows = np.sort(rng.permutation(n_rows(X))[: self.n_samples])
             self.stop_set_ = take_rows(X, rows)
             self.history_ = []
         return self.stop_set_
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # `update` takes a fitted estimator and samples; there is nothing to fit.
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
 
-
-class TargetScore(BaseEstimator):
+class TargetScore(NothingToFit):
     """Stop when the check set shows that the model is good enough.
 
     It needs the check set of an `AnnotationSession`; without one, it never stops.
@@ -279,13 +272,6 @@ class TargetScore(BaseEstimator):
             low,
         )
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # It takes a fitted estimator and the check set; there is nothing to fit.
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
-
 
 def _kappa(first, second):
     if (first == second).all():
@@ -304,6 +290,15 @@ def look(rule, learner, X, n_labels):
         y_labeled=learner.y_training,
     )
     return rule
+
+
+def check_stopping(rule):
+    """Raise a TypeError unless it is a stopping rule or None."""
+    if rule is not None and (isinstance(rule, type) or not hasattr(rule, "update")):
+        raise TypeError(
+            "stopping must be a stopping rule, such as StabilizedPredictions(), or "
+            f"None; got {rule!r}."
+        )
 
 
 def go_on(rule, earlier):

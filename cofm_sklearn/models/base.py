@@ -3,6 +3,8 @@
 from copy import copy
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +16,7 @@ from cofm_sklearn.utils.validation import (
     allows_nan,
     check_proba,
     check_samples,
+    is_numeric,
     n_rows,
     set_features,
     take_rows,
@@ -71,7 +74,10 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             As in `predict_proba`.
         """
         check_is_fitted(self, "classes_")
-        return self._small_proba(self._check_X(X, reset=False))
+        X = self._check_X(X, reset=False)
+        return class_proba(
+            self.estimator_, features_for_small_model(self.prior_, X), self.classes_
+        )
 
     def prior_proba(self, X):
         """Return the class probabilities of the prior alone.
@@ -138,13 +144,14 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.__dict__.update(new.__dict__)
         return self
 
-    def _small_proba(self, X):
-        return class_proba(
-            self.estimator_, features_for_small_model(self.prior_, X), self.classes_
-        )
-
     def _check_X(self, X, *, reset):
-        return check_samples(self, X, reset=reset, allow_nan=self._takes_gaps())
+        checked = check_samples(self, X, reset=reset, allow_nan=self._takes_gaps())
+        names = getattr(self, "feature_names_in_", None)
+        if names is None or sparse.issparse(checked) or not is_numeric(checked):
+            return checked
+        # Prior and small model may select columns by name.
+        framed = isinstance(X, pd.DataFrame)
+        return X if framed else pd.DataFrame(checked, columns=names)
 
     def _takes_gaps(self):
         steps, model = split_pipeline(self.estimator)

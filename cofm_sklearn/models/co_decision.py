@@ -26,6 +26,8 @@ from cofm_sklearn.utils.validation import (
     is_fitted,
     is_numeric,
     n_rows,
+    table_like,
+    take_rows,
 )
 
 __all__ = ["CoDecisionClassifier"]
@@ -346,7 +348,11 @@ class CoDecisionClassifier(BasePriorClassifier):
         if self.neighbors_ is not None:
             nodes = self._nodes_like(X)
         rows, weight, pool = self._class_rows(X, nodes)
-        given = np.ones(len(codes)) if sample_weight is None else sample_weight
+        rows = None if rows is None else table_like(features, rows)
+        given = np.ones(len(codes))
+        if sample_weight is not None:
+            # Only ratios matter, also beside the rows that speak for the prior.
+            given = sample_weight / sample_weight[sample_weight > 0].mean()
         decision = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
@@ -372,7 +378,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         self._voice = None
         if nodes is not None:
             counted = decision.mean(lambda case: case.label_weight)
-            counted = counted * given / given[given > 0].mean()
+            counted = counted * given
             self._voice = fit_neighbors(
                 self.neighbors_,
                 in_blocks(self._decide_alone, nodes, len(classes), np.float32),
@@ -410,12 +416,13 @@ class CoDecisionClassifier(BasePriorClassifier):
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
             return described, 1, None  # raw samples cannot be averaged
         proba = prior_proba_of(prior, nodes, self.classes_)
-        seen = np.asarray(features_for_small_model(prior, nodes))
+        features = features_for_small_model(prior, nodes)
+        seen = np.asarray(table_like(proba, features))
         rows, weight = typical_rows(seen, proba)
         if described is not None:
             rows = (described + rows) / 2
         some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
-        return rows, weight, (seen[some], proba[some])
+        return rows, weight, (take_rows(features, some), proba[some])
 
     def _fit_prior_alone(self, X):
         new = self._begin_without_labels(X)

@@ -15,6 +15,7 @@ from cofm_sklearn.utils.labels import check_labels, encode_labels
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_integer,
+    check_not_empty,
     check_proba,
     n_rows,
     take_rows,
@@ -175,8 +176,7 @@ def review_descriptions(
     1  sport      a match        4
     """
     check_integer("n_examples", n_examples, 1)
-    if n_rows(X) == 0:
-        raise ValueError("X is empty: there are no samples (0 samples) to look at.")
+    check_not_empty(X)
     prior = fitted_prior(prior, X)
     classes = prior.classes_
     codes = _check_labeled(X_labeled, y_labeled, classes)

@@ -15,7 +15,7 @@ from cofm_sklearn.models.precision import (
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.noise.estimate import estimate_noise
 from cofm_sklearn.utils.labels import encode_labels
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import resamples, split_pipeline
 from cofm_sklearn.utils.validation import (
     check_number,
     check_pool,
@@ -55,7 +55,7 @@ def label_pool(
         Fitted on the answered samples without those in `check`, in their order.
         Preferably a `CoDecisionClassifier`, or a pipeline that ends in one. Others need
         a `predict_proba` that assumes equal class shares (``class_weight="balanced"``),
-        and are trained five more times.
+        and are trained five more times; so is a pipeline with a sampler.
 
     X_pool : array-like of length n_pool
         The pool: texts, embeddings, images, or a data frame.
@@ -76,7 +76,7 @@ def label_pool(
     Returns
     -------
     DataFrame
-        A row per sample, in the order of the pool:
+        A row per sample, in the order of the pool and with its index:
 
         - `label`;
         - `probability` that it is right;
@@ -134,21 +134,17 @@ def label_pool(
     check_number(
         "target_precision", target_precision, 0, 1, closed="neither", also=(None,)
     )
+    index = X_pool.index if hasattr(X_pool, "iloc") else None
     X_pool = check_pool(X_pool)
     n_pool = n_rows(X_pool)
     y, labeled, is_check = _check_answers(y, labeled, check, n_pool)
     transformers, final = split_pipeline(model)
     check_is_fitted(final)
-    if not hasattr(model, "predict_proba"):
-        raise TypeError(
-            f"{type(model).__name__} has no predict_proba. Wrap it in "
-            "sklearn.calibration.CalibratedClassifierCV."
-        )
     classes = np.asarray(final.classes_)
     answers = encode_labels(y, classes, cure="Fit the model with all classes.")
     taught = labeled[~is_check]
     codes = encode_labels(model.predict(X_pool), classes)
-    if isinstance(final, CoDecisionClassifier):
+    if isinstance(final, CoDecisionClassifier) and not resamples(model):
         Z = X_pool
         for step in transformers:
             Z = step.transform(Z)
@@ -162,10 +158,10 @@ def label_pool(
                 "order."
             )
     else:
-        proba = model.predict_proba(X_pool)
         oof_proba = out_of_fold_proba(
             model, take_rows(X_pool, taught), classes, answers[~is_check], _N_FOLDS, 0
         )
+        proba = model.predict_proba(X_pool)
         noise_rate, taught_quality = 0.0, np.ones(len(taught))
         noise_rates = (0.0, 1.0)
         if len(taught) and len(classes) > 1:
@@ -219,7 +215,8 @@ def label_pool(
             "probability": confidence,
             "source": np.where(free, "co-decision", "person"),
             "look": look,
-        }
+        },
+        index=index,
     )
     machine = free & accepted
     expected, interval = np.nan, (0.0, 1.0)

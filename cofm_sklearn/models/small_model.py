@@ -1,12 +1,14 @@
 """Train any scikit-learn classifier on weighted samples, and predict all classes."""
 
+import re
 from contextlib import contextmanager
 from copy import copy
 
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -15,7 +17,11 @@ from sklearn.utils.validation import has_fit_parameter
 from cofm_sklearn.models.resampling import SafeSampler, is_about_sizes
 from cofm_sklearn.noise.estimate import centre_logits
 from cofm_sklearn.utils.labels import align_proba
-from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import (
+    fit_without_labels,
+    pipeline_example,
+    split_pipeline,
+)
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     is_numeric,
@@ -43,6 +49,10 @@ __all__ = [
 # is less likely right than most.
 _ENOUGH = 0.75
 
+# What scikit-learn says if labels are too few for its folds or validation sets.
+_ABOUT_OWN_SPLITS = re.compile(
+    "n_splits|-fold|members in each class|least populated class|test_size"
+)
 
 # A typical row counts as many labels as it averages samples, up to this limit.
 _TYPICAL = 10
@@ -185,7 +195,7 @@ class TrainingSet:
         One more row per class, part of every training set.
 
     extra_weight : float, default=1.0
-        Weight of each of these rows; near 0, they are left out.
+        Weight of each of these rows.
     """
 
     def __init__(self, X, codes, classes, weight=None, extra=None, extra_weight=1.0):
@@ -193,7 +203,7 @@ class TrainingSet:
         self.codes = codes
         self.classes = classes
         self.weight = np.ones(len(codes)) if weight is None else weight
-        self.extra = extra if extra_weight > 0.02 else None
+        self.extra = extra
         self.extra_weight = extra_weight
 
     def without_extra(self):
@@ -232,31 +242,11 @@ class TrainingSet:
         return np.bincount(self.rows()[1], minlength=len(self.classes))
 
 
-class ConstantModel(ClassifierMixin, BaseEstimator):
-    """Classifier that always predicts one class, for labels of one class only."""
+class ConstantModel(DummyClassifier):
+    """Stand-in for an estimator as long as all labels are of one class.
 
-    def __init__(self, label):
-        self.label = label
-
-    @property
-    def classes_(self):
-        """The one class."""
-        return np.array([self.label])
-
-    def fit(self, X, y=None):
-        """Learn nothing."""
-        return self
-
-    def predict(self, X):
-        """Predict the one class."""
-        return np.repeat(self.classes_, n_rows(X))
-
-    def predict_proba(self, X):
-        """Return one column of ones."""
-        return np.ones((n_rows(X), 1))
-
-    def __sklearn_is_fitted__(self):
-        return True
+    It has a class of its own, so that a user's `DummyClassifier` is not taken for it.
+    """
 
 
 def fit_constant_model(estimator, X, y):
@@ -278,7 +268,7 @@ def fit_constant_model(estimator, X, y):
     -------
     ConstantModel or Pipeline
     """
-    constant, fitted = ConstantModel(y[0]), []
+    fitted = []
     for step in split_pipeline(estimator)[0]:
         # With one class, a supervised transformer has nothing to learn, either.
         fitted_step = fit_without_labels(step, X)
@@ -286,6 +276,7 @@ def fit_constant_model(estimator, X, y):
             break
         X = fitted_step.transform(X)
         fitted.append(fitted_step)
+    constant = ConstantModel().fit(X, y)
     return make_pipeline(*fitted, constant) if fitted else constant
 
 
@@ -325,7 +316,7 @@ def fit_small_model(estimator, data):
     if len(codes) == 0:
         return None
     if len(np.unique(codes)) == 1:
-        return ConstantModel(data.classes[codes[0]])
+        return ConstantModel().fit(X, data.classes[codes])
     model = clone(estimator)
     uniform = np.all(weight == weight[0])
     weight_name = _weight_parameter(model)
@@ -377,12 +368,13 @@ def naming_the_cure(estimator, X):
             for step in steps
             if hasattr(step, "fit_resample") and not isinstance(step, SafeSampler)
         ]
-        name, said = type(estimator).__name__, str(error).rstrip(".")
+        name = type(split_pipeline(estimator)[1]).__name__
+        said = str(error).rstrip(".")
         if not is_numeric(X) and not isinstance(estimator, Pipeline):
             raise ValueError(
                 f"{name} cannot be trained on these samples, which are not numbers: "
                 f"{said}. Put an encoder before it or before the co-decision, for "
-                f"example make_pipeline(SentenceTransformerEncoder(), {name}())."
+                f"example {pipeline_example(X, f'{name}()')}."
             ) from error
         if bare and is_about_sizes(error):
             raise ValueError(
@@ -393,6 +385,14 @@ def naming_the_cure(estimator, X):
             raise ValueError(
                 f"The net sets samples aside for validation, but there are too few: "
                 f"{said}. Give it train_split=None."
+            ) from error
+        named = isinstance(error.__cause__, ValueError)  # by a context within this one
+        if _ABOUT_OWN_SPLITS.search(said) and not named:
+            raise ValueError(
+                f"{name} splits its training samples once more, and has too few labels "
+                f"per class for that: {said}. Do without its folds or validation set, "
+                "for example with the classifier inside it (decision_function is "
+                "enough), or label more first."
             ) from error
         raise
 
@@ -438,7 +438,7 @@ def class_proba(model, X, classes):
     else:
         raise TypeError(
             f"{type(model).__name__} has neither predict_proba nor decision_function. "
-            "Wrap it in sklearn.calibration.CalibratedClassifierCV."
+            "Use a classifier that has one of them, such as LogisticRegression."
         )
     if not np.isfinite(proba).all():
         # For example naive Bayes if all features are constant.

@@ -7,11 +7,15 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, get_tags
 
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool import NeighborGraph
-from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.priors.base import (
+    features_for_small_model,
+    fitted_prior,
+    is_package_prior,
+)
 from cofm_sklearn.utils.labels import ravel_labels
 from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
 from cofm_sklearn.utils.validation import (
@@ -30,8 +34,8 @@ def fit_to_pool(estimator, X):
 
     These are the prior, which would otherwise be fitted on the few labelled samples,
     the neighbours of a co-decision, for which ``neighbors="auto"`` would otherwise mean
-    none, and the pool of a `PriorALClassifier` without one. In a pipeline, X goes
-    through clones of the earlier steps; samplers are skipped, as in prediction.
+    none, and the pool of a `PriorALClassifier` without one. In a pipeline, the steps
+    before it are fitted to X, and stay so; samplers are skipped, as in prediction.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ def fit_to_pool(estimator, X):
     Returns
     -------
     estimator
-        The clone, whose prior and neighbours are fitted and survive further clones.
+        The clone; what is fitted in it survives further clones.
 
     Examples
     --------
@@ -65,12 +69,20 @@ def fit_to_pool(estimator, X):
     before, last = split_pipeline(estimator)
     if not isinstance(last, BasePriorClassifier) or not any(_lacks(last)):
         return estimator
+    fitted = {}
     for step in before:
-        step = fit_without_labels(step, X)
-        if step is None:
+        found = fit_without_labels(step, X)
+        if found is None:
             return estimator  # this step needs labels, so the rest cannot be fitted yet
-        X = step.transform(X)
+        X = found.transform(X)
+        if get_tags(step).requires_fit:
+            # A few labelled samples would teach it another space than the pool's.
+            fitted[id(step)] = FrozenEstimator(found)
     _give_pool(last, X)
+    pipeline = estimator
+    while pipeline is not last:
+        pipeline.steps = [(name, fitted.get(id(s), s)) for name, s in pipeline.steps]
+        pipeline = pipeline.steps[-1][1]
     return estimator
 
 
@@ -86,8 +98,9 @@ def fit_beside_pool(model, X, y, sample_weight=None):
         Samples, labelled or not.
 
     y : array-like of shape (n_samples,)
-        Labels. None (or NaN, among str or objects) means that there is none; so does
-        -1 if there is a prior without this class.
+        Labels. None, NaN or ``pandas.NA`` means that there is none; so does -1 if there
+        is a prior without this class. Whole numbers that became float beside NaN count
+        as int.
 
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples; ignored for unlabelled ones.
@@ -98,20 +111,27 @@ def fit_beside_pool(model, X, y, sample_weight=None):
         A fitted copy with the same parameters; None if every sample has a label.
     """
     labels = ravel_labels(y)
-    if labels.dtype.kind in "if":
-        absent = (labels == -1) & (model.prior is not None)
-    else:
-        absent = pd.isna(labels)
+    missing = absent = pd.isna(labels)
+    if model.prior is not None and labels.dtype.kind in "if":
+        absent = missing | (labels == -1)
     if not absent.any():
         return None
     check_consistent_length(X, labels, sample_weight)
     new = copy(model)
     _give_pool(new, X)
-    if labels.dtype.kind in "if" and -1 in new.prior.classes_:
-        return None
+    if absent is not missing and -1 in new.prior.classes_:
+        absent = missing
+        if not absent.any():
+            return None
     rows = np.flatnonzero(~absent)
     weight = None if sample_weight is None else take_rows(sample_weight, rows)
-    new.fit(take_rows(X, rows), take_rows(y, rows), weight)
+    # As a list, numbers get the dtype that they would have without missing ones.
+    known = np.array(labels[rows].tolist())
+    if known.dtype.kind == "f" and all(map(float.is_integer, known.tolist())):
+        known = known.astype(np.int64)
+    if known.dtype.kind not in "biuf":
+        known = take_rows(y, rows)
+    new.fit(take_rows(X, rows), known, weight)
     vars(new).update(model.get_params(deep=False))
     return new
 
@@ -129,7 +149,7 @@ def _lacks(model):
 def _give_pool(model, X):
     lacks_prior, lacks_neighbors, lacks_pool = _lacks(model)
     if lacks_prior:
-        model.prior = FrozenEstimator(clone(model.prior).fit(X))
+        model.prior = FrozenEstimator(fitted_prior(model.prior, X))
     if lacks_neighbors:
         model.neighbors = _neighbors_of_pool(model, X)
     if lacks_pool:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
@@ -86,10 +87,11 @@ def combine_annotators(
 
     proba : array-like of shape (n_samples, n_classes) or None, default=None
         Class probabilities of a model that has not seen these labels (out of fold),
-        columns in the order of the sorted classes.
+        columns in the order of `classes`.
 
     classes : array-like of shape (n_classes,) or None, default=None
-        All classes; None takes those in `labels`.
+        All classes, in the order of the columns of `proba`; None takes those in
+        `labels`, sorted.
 
     method : {"auto", "channel", "crowdlab", "majority"}, default="auto"
         - ``"majority"``: most votes. A tie goes to the class with the higher
@@ -154,7 +156,7 @@ def combine_annotators(
     array(['ham', 'spam', 'spam'], dtype='<U4')
     """
     check_option("method", method, _METHODS)
-    classes, codes = _check_matrix(labels, classes)
+    columns, (classes, codes) = classes, _check_matrix(labels, classes)
     n_samples, n_classes = len(codes), len(classes)
     if estimator is not None:
         if proba is not None:
@@ -168,6 +170,9 @@ def combine_annotators(
         )
     if proba is not None:
         proba = check_proba(proba, n_samples, n_classes)
+        if columns is not None and estimator is None:
+            order = np.argsort(pd.unique(check_labels(columns, "classes")))
+            proba = proba.take(order, axis=1)
         proba = (1 - _DOUBT) * proba + _DOUBT / n_classes
     if method == "auto":
         method = "majority" if proba is None else "channel"
@@ -360,9 +365,7 @@ def _posterior(codes, proba, rates):
         rows = np.flatnonzero(codes[:, a] >= 0)
         # Likelihood ratio of an answer's own class against each other class.
         log[rows, codes[rows, a]] += np.log((1 - rate) * n_others / max(rate, 1e-12))
-    log -= log.max(axis=1, keepdims=True)
-    posterior = np.exp(log)
-    return posterior / posterior.sum(axis=1, keepdims=True)
+    return softmax(log, axis=1)
 
 
 def _crowdlab(codes, proba):
@@ -400,8 +403,8 @@ def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            f"{type(estimator).__name__} has no predict_proba. Wrap it in "
-            "sklearn.calibration.CalibratedClassifierCV."
+            f"{type(estimator).__name__} has no predict_proba. Use a classifier that "
+            "has it, or a CoDecisionClassifier, which can do with decision_function."
         )
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:

@@ -5,7 +5,7 @@ import numpy as np
 from cofm_sklearn.pool.blocks import BlockPool
 from cofm_sklearn.pool.reservoir import merge_reservoirs
 from cofm_sklearn.utils import import_optional
-from cofm_sklearn.utils.validation import check_pool, n_rows
+from cofm_sklearn.utils.validation import check_not_empty, check_pool
 
 __all__ = ["DaskPool"]
 
@@ -39,8 +39,7 @@ class DaskPool:
                 f"{name} on Dask must be a table of embeddings, got {X.ndim} "
                 "dimensions. Embed raw samples first."
             )
-        if n_rows(X) == 0:
-            raise ValueError(f"{name} is empty: there are no samples (0 samples).")
+        check_not_empty(X, name)
         self._X = X.rechunk({1: -1})
         self._name = name
         self.shape = X.shape

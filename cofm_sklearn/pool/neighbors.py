@@ -22,6 +22,7 @@ from cofm_sklearn.utils.validation import (
     is_fitted,
     is_numeric,
     set_features,
+    table_like,
     take_rows,
 )
 
@@ -284,15 +285,14 @@ class NeighborGraph(BaseEstimator):
                 f"{own.shape[1]}. Fit it on the pool in the classifier's form, with "
                 "the same encoder."
             )
-        return own
+        return table_like(X, own)
 
     def _draw(self, n_pool):
         """Return positions of the samples that represent the pool; None for all."""
         most = self.max_samples
-        if isinstance(most, str) and most == "auto":
+        check_integer("max_samples", most, 3, also=("auto",))
+        if isinstance(most, str):
             most = n_pool if n_pool <= _WHOLE_POOL else _DRAWN
-        else:
-            check_integer("max_samples", most, 3)
         if n_pool <= most:
             return None
         rng = check_random_state(self.random_state)

@@ -4,11 +4,7 @@ from scipy import sparse
 
 from cofm_sklearn.pool.blocks import BlockPool
 from cofm_sklearn.pool.distributed import DaskPool
-from cofm_sklearn.utils.validation import (
-    check_pool,
-    check_raw,
-    n_rows,
-)
+from cofm_sklearn.utils.validation import check_not_empty, check_pool, check_raw
 
 __all__ = ["open_pool"]
 
@@ -37,8 +33,7 @@ def open_pool(X, name="X_pool"):
     """
     if type(X).__module__.partition(".")[0] == "dask":
         return DaskPool(X, name)
-    if n_rows(X) == 0:
-        raise ValueError(f"{name} is empty: there are no samples (0 samples) to use.")
+    check_not_empty(X, name)
     raw = check_raw(X, name)
     if raw is not None:
         return BlockPool(raw, name)

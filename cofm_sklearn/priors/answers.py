@@ -3,6 +3,8 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from string import ascii_uppercase
 from typing import Any
 
@@ -39,8 +41,9 @@ _MOST_STATED = 0.99
 class Questionnaire:
     """Build prompts that ask for the class of a text, and parse the answers.
 
-    Every class has a code that tokenizers hardly split and that no class name starts
-    with by accident: a letter, or a number if there are more classes than letters.
+    Every class has a code that tokenizers hardly split: a letter. If there are more
+    classes than letters, or the name of another class starts with the letter as a word
+    ("C++"), the codes are numbers.
 
     Attributes
     ----------
@@ -66,14 +69,16 @@ class Questionnaire:
     examples: tuple = ()
     stated: bool = False
 
-    @property
+    @cached_property
     def codes(self):
         """Codes of the classes, all of equal length."""
         n_classes = len(self.labels)
-        if n_classes <= len(ascii_uppercase):
-            return list(ascii_uppercase[:n_classes])
-        width = len(str(n_classes))
-        return [str(k + 1).zfill(width) for k in range(n_classes)]
+        starts = [_bare(str(label)).partition(" ")[0] for label in self.labels]
+        codes, width = list(ascii_uppercase[:n_classes]), len(str(n_classes))
+        while len(codes) < n_classes or _clash(codes, starts):
+            codes = [str(k + 1).zfill(width) for k in range(n_classes)]
+            width += 1
+        return codes
 
     def ask(self, text):
         """Return the prompt for a text, without examples of the same text."""
@@ -123,7 +128,7 @@ class Questionnaire:
         if self.stated:
             proba = _spread(k, confidence, len(self.labels))
         elif tokens:
-            proba = token_proba(tokens, self.codes)
+            proba = token_proba(tokens, self.codes, k)
         if proba is None:  # for example if the answer is not a code
             row[0] = 0.0
             proba = np.eye(len(self.labels))[k]
@@ -131,14 +136,18 @@ class Questionnaire:
         return row
 
     def _class_named(self, words):
-        """Return the position of the class that an answer is, else None."""
-        if words is None:
-            return None
-        words = _bare(words)
-        codes = [code.casefold() for code in self.codes]
-        names = {_bare(str(label)): k for k, label in enumerate(self.labels)}
-        names |= {f"{codes[k]} {name}": k for name, k in list(names.items())}
-        return (names | {code: k for k, code in enumerate(codes)}).get(words)
+        """Return the position of the only class that an answer can mean, else None."""
+        ways = [
+            (code, str(label), f"{code}: {label}")
+            for code, label in zip(self.codes, self.labels)
+        ]
+        # The strictest comparison first: names may differ in case or punctuation only.
+        for form in (str.strip, _folded, _bare):
+            said = form(words or "")
+            means = [k for k, way in enumerate(ways) if said in map(form, way)]
+            if said and len(means) == 1:
+                return means[0]
+        return None
 
     @staticmethod
     def _read_stated(content):
@@ -153,7 +162,7 @@ class Questionnaire:
         return (named, confidence) if 0 <= confidence <= 1 else (None, None)
 
 
-def token_proba(tokens, codes):
+def token_proba(tokens, codes, k):
     """Compute class probabilities from token probabilities.
 
     A listed token that is a prefix of several codes is shared between their classes;
@@ -168,13 +177,17 @@ def token_proba(tokens, codes):
     codes : list of str
         Codes of the classes, all of equal length.
 
+    k : int
+        Position of the class that the whole answer names.
+
     Returns
     -------
     ndarray of shape (n_classes,) or None
-        Probabilities that sum to 1; None if no token starts a code.
+        Probabilities that sum to 1; None if the answer does not start with the code of
+        its class, for example because it is a name.
     """
     proba = np.zeros(len(codes))
-    written, mass = "", 1.0
+    written, mass, begun = "", 1.0, []
     for token in tokens:
         for other in token.top_logprobs or ():
             if other.token == token.token:
@@ -187,10 +200,10 @@ def token_proba(tokens, codes):
         begun = _begun(written, codes)
         if len(begun) == 1:
             proba[begun] += mass
-        if len(begun) <= 1 and written.strip():
+        if len(begun) <= 1 and re.search(r"\w", written):
             break
     total = proba.sum()
-    if not 0 < total < np.inf:
+    if begun != [k] or not 0 < total < np.inf:
         return None
     return (1 - _ROOM) * proba / total + _ROOM / len(codes)
 
@@ -229,6 +242,16 @@ def _begun(written, codes):
     """Return the positions of the codes that start with a string."""
     written = re.sub(r"^\W+|\W+$", "", written)
     return [k for k, code in enumerate(codes) if written and code.startswith(written)]
+
+
+def _clash(codes, starts):
+    """Tell whether the name of a class starts with the code of another one."""
+    pairs = product(enumerate(codes), enumerate(starts))
+    return any(code.casefold() == start for (k, code), (j, start) in pairs if k != j)
+
+
+def _folded(words):
+    return words.strip().casefold()
 
 
 def _bare(words):

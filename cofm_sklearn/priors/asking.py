@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ __all__ = ["Endpoint", "Reply", "ask_all", "check_base_url", "read_key"]
 
 _NO_KEY = "none"  # the client requires one
 _LONGEST_PAUSE_S = 8.0
+# The client's errors count its retries only here.
+_RETRIES_HEADER = "x-stainless-retry-count"
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,25 @@ class Reply:
 
     Attributes
     ----------
+    n_requests, n_tokens : int
+        Requests and tokens used, including retries and failures; those of an answer are
+        estimated if the server does not count them.
+
     choice : openai.types.chat.chat_completion.Choice or None
-        The answer; None if the server refused the request.
+        The answer, if there is one.
 
     refusal : str
-        The server's message, if it refused.
+        The server's message, if it refused this request.
 
-    n_requests, n_tokens : int
-        Requests and tokens used, including retries; tokens are estimated if the server
-        does not count them.
+    failure : str
+        What happened, and the cure, if there is no answer for another reason.
     """
 
-    choice: Any
-    refusal: str
     n_requests: int
     n_tokens: int
+    choice: Any = None
+    refusal: str = ""
+    failure: str = ""
 
 
 def check_base_url(base_url):
@@ -128,49 +135,48 @@ class Endpoint:
         Returns
         -------
         Reply
-
-        Raises
-        ------
-        RuntimeError
-            If there is no answer after all retries, or the server does not know the
-            model or the key.
         """
         if logprobs and self._knows_logprobs:
             more = {"logprobs": True, "top_logprobs": logprobs}
             reply = self._send({**body, **more})
-            if reply.choice is not None:
+            if not reply.refusal:
                 return reply
             without = self._send(body)
             if without.choice is not None:
                 self._knows_logprobs = False
-            n_requests = reply.n_requests + without.n_requests
-            return replace(without, n_requests=n_requests)
+            return replace(
+                without,
+                n_requests=reply.n_requests + without.n_requests,
+                n_tokens=reply.n_tokens + without.n_tokens,
+            )
         return self._send(body)
 
     def _send(self, body):
-        n_requests = 0
+        n_requests = n_tokens = 0
         for attempt in range(self._max_retries + 1):
             if attempt:
                 time.sleep(min(0.5 * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
             try:
                 raw = self._client.chat.completions.with_raw_response.create(**body)
-            except self._library.APIStatusError as error:
-                if error.status_code in (400, 413, 422):
-                    return Reply(None, self._hide_key(error), n_requests + 1, 0)
-                raise RuntimeError(self._explain(error)) from None
             except self._library.OpenAIError as error:
-                raise RuntimeError(self._explain(error)) from None
+                n_requests += 1 + _n_retries(error)
+                if getattr(error, "status_code", None) in (400, 413, 422):
+                    return Reply(n_requests, n_tokens, refusal=self._hide_key(error))
+                return Reply(n_requests, n_tokens, failure=self._explain(error))
             n_requests += 1 + raw.retries_taken
-            choice, n_tokens = self._parse(raw, body)
+            choice, n_used = self._parse(raw, body)
+            n_tokens += n_used
             if choice is not None:
-                return Reply(choice, "", n_requests, n_tokens)
-        raise RuntimeError(
+                return Reply(n_requests, n_tokens, choice)
+        words = (
             f"The server sent no complete answer in {n_requests} attempts. The last "
             f"one begins with {self._hide_key(raw.text[:80])!r}."
         )
+        return Reply(n_requests, n_tokens, failure=words)
 
     def _parse(self, raw, body):
-        """Return choice and number of tokens, or (None, 0) if incomplete."""
+        """Return the choice, None if incomplete, and the number of tokens."""
+        completion = None
         try:
             completion = raw.parse()
             choice = completion.choices[0]
@@ -179,10 +185,11 @@ class Endpoint:
             *(ValueError, TypeError, AttributeError, LookupError),
             self._library.APIResponseValidationError,
         ):
-            return None, 0
-        if completion.usage is not None and completion.usage.total_tokens is not None:
-            return choice, completion.usage.total_tokens
-        return choice, len(str(body["messages"])) // 4
+            choice = None
+        used = getattr(getattr(completion, "usage", None), "total_tokens", None)
+        if isinstance(used, int):
+            return choice, used
+        return choice, 0 if choice is None else len(str(body["messages"])) // 4
 
     def _explain(self, error):
         words = self._hide_key(error)
@@ -205,11 +212,17 @@ class Endpoint:
         return words if self._key == _NO_KEY else words.replace(self._key, "***")
 
 
+def _n_retries(error):
+    """Return how often the client had repeated a request when it gave up."""
+    request = getattr(error, "request", None)
+    return 0 if request is None else int(request.headers.get(_RETRIES_HEADER, 0))
+
+
 def ask_all(
     send: Callable[[Any], Reply],
     questions: dict,
     n_concurrent: int,
-    may_ask: Callable[[int], bool],
+    may_start: Callable[[], bool],
 ):
     """Send requests concurrently, and yield the replies as they arrive.
 
@@ -224,37 +237,36 @@ def ask_all(
     n_concurrent : int
         Number of concurrent requests.
 
-    may_ask : callable
-        Takes the number of running requests; returns whether one more may start.
+    may_start : callable
+        Returns whether one more request may start; if so, it is started.
 
     Yields
     ------
     tuple of (position, Reply)
         When a request fails, the running ones are finished first, so that no paid
-        answer is lost; then the error is raised.
+        answer is lost; then a RuntimeError is raised.
     """
-    waiting = iter(questions.items())
+    waiting = deque(questions.items())
     running: dict[Future, Any] = {}
-    failure = None
+    failure: BaseException | None = None
     pool = ThreadPoolExecutor(n_concurrent, thread_name_prefix="asking")
     try:
         while True:
-            while failure is None and len(running) < n_concurrent:
-                if not may_ask(len(running)):
+            while failure is None and waiting and len(running) < n_concurrent:
+                if not may_start():
                     break
-                one = next(waiting, None)
-                if one is None:
-                    break
-                running[pool.submit(send, one[1])] = one[0]
+                position, question = waiting.popleft()
+                running[pool.submit(send, question)] = position
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 position = running.pop(future)
                 error = future.exception()
                 if error is None:
-                    yield position, future.result()
-                elif failure is None:
-                    failure = error
+                    reply = future.result()
+                    yield position, reply
+                    error = RuntimeError(reply.failure) if reply.failure else None
+                failure = failure or error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     if failure is not None:

@@ -124,7 +124,9 @@ def fitted_prior(prior, X):
     if get_tags(prior).target_tags.required:
         raise ValueError(
             f"prior={prior!r} is not fitted and needs labels to be fitted. "
-            "Fit it on other data first, or use ZeroShotPrior or PrecomputedPrior."
+            "Fit it on other data first, and wrap it in FrozenEstimator of "
+            "sklearn.frozen: loops, sessions and grid searches clone the prior, and a "
+            "clone loses its fit. Or use ZeroShotPrior or PrecomputedPrior."
         )
     return clone(prior).fit(X)
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from cofm_sklearn.encoders.cache import EmbeddingCache, content_key
+from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.priors.answers import PROMPT, Questionnaire, combine_answers
 from cofm_sklearn.priors.asking import Endpoint, ask_all, check_base_url, read_key
 from cofm_sklearn.priors.base import (
@@ -40,7 +40,9 @@ class LanguageModelPrior(BasePrior):
     Works with any chat endpoint compatible with OpenAI's API: vLLM, llama.cpp's server,
     Ollama, ``transformers serve``, and hosted ones. Each request is about one text, so
     whatever a text says can only change its own answer. Answers that name no class
-    count as no opinion: equal probabilities.
+    count as no opinion: equal probabilities. So does a text that the server refuses,
+    once the server has answered another one. Refusals are remembered in memory only;
+    the next process asks again.
 
     Every answer is stored as it arrives, in memory and in `cache_dir`, with model, full
     prompt and options as the key; no answered request is repeated, by a clone, after an
@@ -114,8 +116,8 @@ class LanguageModelPrior(BasePrior):
         The descriptions of each class, in the order of `classes_`.
 
     n_requests_, n_tokens_ : int
-        Requests and tokens used since `fit`, including retries. Tokens are estimated if
-        the server does not count them.
+        Requests and tokens used since `fit`, including retries and failed requests.
+        The tokens of an answer are estimated if the server does not count them.
 
     See Also
     --------
@@ -286,8 +288,8 @@ class LanguageModelPrior(BasePrior):
             not set.
 
         RuntimeError
-            If the server does not answer, or refuses all requests. Answers are kept:
-            call again to continue.
+            If the server does not answer, or refuses all requests and never answered
+            one with the same prompt. Answers are kept: call again to continue.
 
         ImportError
             If openai is not installed.
@@ -344,16 +346,32 @@ class LanguageModelPrior(BasePrior):
 
         NaN if the budget was spent before.
         """
-        cache = EmbeddingCache(self._namespace(), cache_dir=self.cache_dir)
-        keys = [content_key(f"{vote}\n{prompt}".encode()) for prompt, vote in questions]
-        return cache.fetch(keys, lambda missing: self._ask(questions, missing))
+        namespace = self._namespace()
+        cache = EmbeddingCache(namespace, cache_dir=self.cache_dir)
+        # The last row marks that the server ever answered with this prompt.
+        marked = [*questions, (self._questionnaire.ask(""), "answered")]
+        keys = [content_key(f"{vote}\n{prompt}".encode()) for prompt, vote in marked]
+        refused: list[int] = []
+        rows = cache.fetch(keys, lambda missing: self._ask(questions, missing, refused))
+        # No opinion, marked as probabilities, so that no votes are asked for. Not kept
+        # on disk, since the reason for a refusal may be temporary.
+        rows[refused] = np.eye(1, rows.shape[1])
+        MEMORY.put(namespace, [keys[i] for i in refused], rows[refused])
+        return rows[:-1]
 
-    def _ask(self, questions, missing):
-        """Send requests, and yield rows as they arrive, for `EmbeddingCache.fetch`."""
-        width = 1 + len(self.classes_)
+    def _ask(self, questions, missing, refused):
+        """Send requests, and yield rows as they arrive, for `EmbeddingCache.fetch`.
+
+        The positions of refused requests are appended to `refused`.
+        """
+        n, width = len(questions), 1 + len(self.classes_)
+        asked = {i: questions[i] for i in missing if i < n}
+        mark = np.zeros((1, width), dtype=np.float32)
+        answered = len(missing) <= n  # the cache has the mark, or some answers
         # Gives the cache the width of the rows, even if there is no answer.
-        yield [], np.empty((0, width), dtype=np.float32)
-        refused, answered = [], False
+        yield ([n], mark) if answered else ([], mark[:0])
+        if not asked:
+            return
         key = read_key(self.api_key_env, self.base_url)
 
         def send(question):
@@ -362,29 +380,32 @@ class LanguageModelPrior(BasePrior):
             body = {**self._body(), "messages": [{"role": "user", "content": prompt}]}
             return endpoint.send(body, _TOP_LOGPROBS if listed else 0)
 
+        def may_start():
+            # Counted before it is sent, since an interrupt may lose the reply.
+            hopeless = not answered and len(refused) >= _GIVE_UP
+            return not hopeless and self._count_request()
+
         with (
             Endpoint(self.base_url, key, self.timeout, self.max_retries) as endpoint,
             tqdm(
-                total=len(missing),
+                total=len(asked),
                 desc="Asking",
                 unit="request",
                 disable=self.verbose <= 0,
             ) as progress,
         ):
-            asked = {i: questions[i] for i in missing}
-            for i, reply in ask_all(send, asked, self.n_concurrent, self._may_ask):
-                self.n_requests_ += reply.n_requests
+            for i, reply in ask_all(send, asked, self.n_concurrent, may_start):
+                self.n_requests_ += reply.n_requests - 1
                 self.n_tokens_ += reply.n_tokens
                 progress.update()
-                if reply.choice is None:
+                if reply.refusal:
                     refused.append(i)
                     words = reply.refusal
-                    if not answered and len(refused) == _GIVE_UP:
-                        break
-                else:
-                    answered = True
-                    row = self._questionnaire.read(reply.choice)
-                    yield [i], row[None]
+                elif reply.choice is not None:
+                    yield [i], self._questionnaire.read(reply.choice)[None]
+                    if not answered:
+                        answered = True
+                        yield [n], mark
         if refused and not answered:
             raise RuntimeError(
                 f"The server refuses the request ({words}). If it does not "
@@ -392,19 +413,19 @@ class LanguageModelPrior(BasePrior):
             )
         if refused:
             warnings.warn(
-                f"The server refused {len(refused)} of {len(missing)} requests "
+                f"The server refused {len(refused)} of {len(asked)} requests "
                 f"({words}); their texts count as no opinion.",
                 stacklevel=2,
             )
-            no_opinion = np.zeros((len(refused), width), dtype=np.float32)
-            no_opinion[:, 0] = 1
-            yield refused, no_opinion
 
-    def _may_ask(self, n_running):
+    def _count_request(self):
+        """Count one more request, and return True, if the budget allows it."""
         requests, tokens = self.request_budget, self.token_budget
-        return (requests is None or self.n_requests_ + n_running < requests) and (
+        allowed = (requests is None or self.n_requests_ < requests) and (
             tokens is None or self.n_tokens_ < tokens
         )
+        self.n_requests_ += allowed
+        return allowed
 
     def _body(self):
         """Return the arguments of every request, without the prompt."""
@@ -460,14 +481,14 @@ class LanguageModelPrior(BasePrior):
                 f"{type(self.options).__name__}."
             )
         taken = {"model", "messages", "n", "stream", "logprobs", "top_logprobs"}
-        secret = {"extra_headers", "extra_query"}
+        secret = {"api_key", "extra_headers", "extra_query"}
+        body = self.options.get("extra_body")
+        for name in secret & {*self.options, *(body if isinstance(body, dict) else ())}:
+            raise ValueError(
+                f"options must not hold {name}, where a key might be: options are part "
+                "of repr and pickle. Name the variable of the key in api_key_env."
+            )
         for name in self.options:
-            if name in secret:
-                raise ValueError(
-                    f"options must not hold {name}, where a key might be: options are "
-                    "part of repr and pickle. Name the variable of the key in "
-                    "api_key_env."
-                )
             if name in taken:
                 raise ValueError(f"options must not hold {name}, which is set already.")
         try:

@@ -22,9 +22,9 @@ class PrecomputedPrior(BasePrior):
 
     columns : array-like of int or str, slice or None, default=None
         The columns of X with the probabilities, one per class in the order of
-        `classes`: positions for arrays, names for data frames, a slice of positions for
-        both. The small model of a co-decision sees only the other columns. With None, X
-        is just the probabilities.
+        `classes`: positions, a slice of positions, or names for data frames, where
+        integers are positions if all names are str. The small model of a co-decision
+        sees only the other columns. With None, X is just the probabilities.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class PrecomputedPrior(BasePrior):
             )
         frame = isinstance(X, pd.DataFrame)
         positions = np.arange(X.shape[1])
-        if frame and not isinstance(self.columns, slice):
+        if frame and self._are_names(X.columns):
             chosen = self._positions_by_name(X.columns)
         else:
             try:
@@ -165,6 +165,12 @@ class PrecomputedPrior(BasePrior):
                 ) from error
         keep = chosen if inside else np.setdiff1d(positions, chosen)
         return X.iloc[:, keep] if frame else X[:, keep]
+
+    def _are_names(self, names):
+        if isinstance(self.columns, slice):
+            return False
+        are_positions = np.asarray(self.columns).dtype.kind in "iub"
+        return not (are_positions and all(isinstance(name, str) for name in names))
 
     def _positions_by_name(self, names):
         if isinstance(self.columns, str) or not names.is_unique:

@@ -4,15 +4,16 @@ from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from cofm_sklearn.compat import modal_wants_metrics
 from cofm_sklearn.query.view import view_learner
+from cofm_sklearn.utils.tags import NothingToFit
 from cofm_sklearn.utils.validation import check_n_instances, n_rows
 
 __all__ = [
     "BaseQueryStrategy",
+    "are_positions",
     "ask_strategy",
     "check_strategy",
     "rng_of_round",
@@ -76,19 +77,23 @@ def ask_strategy(strategy, learner, X_pool, n_instances, **options):
         picked = np.asarray(picked).ravel()
     except ValueError:  # lists of different lengths
         picked = np.array([None])
-    if (
-        picked.dtype.kind not in "iu"
-        or len(picked) != n_instances
-        or len(np.unique(picked)) != n_instances
-        or picked.min() < 0
-        or picked.max() >= n_pool
-    ):
+    if len(picked) != n_instances or not are_positions(picked, n_pool):
         name = getattr(strategy, "__name__", type(strategy).__name__)
         raise ValueError(
             f"query_strategy {name} must return distinct positions in the pool of "
             f"{n_pool} samples, {n_instances} of them; got {found!r:.200}."
         )
     return picked.astype(np.int64), others[0] if others else None
+
+
+def are_positions(picked, n):
+    """Tell whether an array, not empty, holds distinct integers from 0 to n - 1."""
+    return (
+        picked.dtype.kind in "iu"
+        and len(np.unique(picked)) == picked.size
+        and picked.min() >= 0
+        and picked.max() < n
+    )
 
 
 def rng_of_round(seed, n_labeled):
@@ -110,7 +115,7 @@ def take_highest(utilities, n_instances, rng):
     return order[np.argsort(-utilities[order], kind="stable")][:n_instances]
 
 
-class BaseQueryStrategy(BaseEstimator):
+class BaseQueryStrategy(NothingToFit):
     """Base class of query strategies: estimators that modAL can call.
 
     A subclass stores its parameters, including `n_instances` and `random_state`, and
@@ -178,16 +183,7 @@ class BaseQueryStrategy(BaseEstimator):
         """Select from a `LearnerView`; return indices and utilities."""
         raise NotImplementedError(f"{type(self).__name__} has no _select.")
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # It is called with a learner and a pool; there is nothing to fit.
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
-
     def _check_n_instances(self, n_instances, n_pool):
-        if n_pool == 0:
-            raise ValueError("X_pool is empty: there are no samples left to label.")
         if n_instances is None:
             n_instances = self.n_instances
         return check_n_instances(n_instances, n_pool)

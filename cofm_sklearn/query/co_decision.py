@@ -14,7 +14,7 @@ from cofm_sklearn.query.coverage import (
 )
 from cofm_sklearn.query.scan import ArraySource, LearnerSource, PoolScanner
 from cofm_sklearn.query.view import LearnerReader, count_labels
-from cofm_sklearn.query.worth import learn_weights
+from cofm_sklearn.query.worth import UNCERTAINTIES, learn_weights
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
     check_integer,
@@ -33,7 +33,6 @@ _SAMPLE = 16_384
 # Pools up to the first size are used completely, in about 0.2 s; from larger pools, the
 # second number of candidates is drawn.
 _SMALL_POOL, _DRAWN = 4096, 2048
-_UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 
 class CoDecisionQuery(BaseQueryStrategy):
@@ -334,7 +333,7 @@ class CoDecisionQuery(BaseQueryStrategy):
         return n_pool if most is None else min(n_pool, max(most, n_instances))
 
     def _check_parameters(self):
-        check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
+        check_option("uncertainty", self.uncertainty, UNCERTAINTIES)
         for name in ("sharpness", "balance"):
             check_number(name, getattr(self, name), closed="left")
         width = self.kernel_width

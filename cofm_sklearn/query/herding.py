@@ -1,11 +1,12 @@
 """Uncertainty herding: coverage weighted by calibrated uncertainty."""
 
 import numpy as np
+from scipy.special import softmax
 
 from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import covered_by, greedy_coverage
-from cofm_sklearn.query.worth import uncertainty_of
+from cofm_sklearn.query.worth import UNCERTAINTIES, uncertainty_of
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.validation import (
     check_integer,
@@ -15,7 +16,6 @@ from cofm_sklearn.utils.validation import (
 
 __all__ = ["UncertaintyHerdingQuery", "calibration_error", "fit_temperature"]
 
-_UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 _TEMPERATURES = np.logspace(-1.5, 1.0, 26)
 _N_BINS = 15
 _BLOCK = 1024
@@ -148,7 +148,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
         return fit_temperature(proba, codes)
 
     def _check_parameters(self):
-        check_option("uncertainty", self.uncertainty, _UNCERTAINTIES)
+        check_option("uncertainty", self.uncertainty, UNCERTAINTIES)
         for name in ("temperature", "radius"):
             check_number(name, getattr(self, name), closed="neither", also=("auto",))
         check_integer("max_candidates", self.max_candidates, 1)
@@ -156,10 +156,7 @@ class UncertaintyHerdingQuery(BaseQueryStrategy):
 
 def sharpened(proba, temperature):
     """Divide logits by a temperature; return probabilities again."""
-    logits = np.log(np.maximum(proba, 1e-12)) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    proba = np.exp(logits)
-    return proba / proba.sum(axis=1, keepdims=True)
+    return softmax(np.log(np.maximum(proba, 1e-12)) / temperature, axis=1)
 
 
 def calibration_error(proba, codes, n_bins=_N_BINS):

@@ -1,12 +1,10 @@
 """The two baselines: random and uncertainty sampling."""
 
 from cofm_sklearn.query.base import BaseQueryStrategy, take_highest
-from cofm_sklearn.query.worth import uncertainty_of
+from cofm_sklearn.query.worth import UNCERTAINTIES, uncertainty_of
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = ["RandomQuery", "UncertaintyQuery"]
-
-_MEASURES = ("least_confidence", "margin", "entropy")
 
 
 class RandomQuery(BaseQueryStrategy):
@@ -90,7 +88,7 @@ class UncertaintyQuery(BaseQueryStrategy):
         self.random_state = random_state
 
     def _select(self, view, n_instances, rng):
-        check_option("measure", self.measure, _MEASURES)
+        check_option("measure", self.measure, UNCERTAINTIES)
         if view.proba is None:
             utilities = rng.uniform(size=view.X_pool.shape[0])
         else:

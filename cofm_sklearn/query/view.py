@@ -20,6 +20,7 @@ from cofm_sklearn.utils.labels import align_proba, encode_labels, ravel_labels
 from cofm_sklearn.utils.pipelines import (
     check_takes,
     fit_without_labels,
+    pipeline_example,
     split_pipeline,
 )
 from cofm_sklearn.utils.validation import (
@@ -69,9 +70,6 @@ class LearnerView:
     prior_proba : ndarray of shape (n_pool, n_classes) or None
         Prior on the pool.
 
-    trust : float or None
-        The learner's weight of the prior; None if it has none.
-
     small_model : fitted classifier or None
         The model behind `proba`; None if it is not fitted.
 
@@ -86,7 +84,6 @@ class LearnerView:
     proba: np.ndarray | None
     proba_labeled: np.ndarray | None
     prior_proba: np.ndarray | None
-    trust: float | None
     small_model: Any = None
     inputs_pool: Any = None
     inputs_labeled: Any = None
@@ -302,7 +299,6 @@ def view_learner(learner, X_pool, prior=None):
             reader.ask_small_model(X_labeled, Z_labeled) if has_labels else None
         ),
         prior_proba=reader.ask_prior(Z_pool),
-        trust=reader.trust,
         small_model=small_model,
         inputs_pool=inputs,
         inputs_labeled=inputs_labeled,
@@ -431,7 +427,7 @@ def _embedding_steps(model, X, prior, own_prior, is_open):
     if not is_open or isinstance(model, ConstantModel):
         return None
     raise ValueError(
-        "The query strategy has no encoder for the pool. Use a "
-        "Pipeline with an encoder, for example make_pipeline("
-        "SentenceTransformerEncoder(), classifier), or a strategy with prior=."
+        "The query strategy has no encoder for the pool. Use a Pipeline with an "
+        f"encoder, for example {pipeline_example(X, 'classifier')}, or a strategy with "
+        "prior=."
     )

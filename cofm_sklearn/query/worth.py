@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PoolWeights", "class_shares", "learn_weights", "uncertainty_of"]
+__all__ = [
+    "UNCERTAINTIES",
+    "PoolWeights",
+    "class_shares",
+    "learn_weights",
+    "uncertainty_of",
+]
 
 _FLOOR = 1e-6
 
@@ -102,6 +108,9 @@ def learn_weights(proba, prior_proba, trust, *, uncertainty, sharpness, balance)
         floor=floor,
         class_totals=totals / totals.sum(),
     )
+
+
+UNCERTAINTIES = ("least_confidence", "margin", "entropy")
 
 
 def uncertainty_of(proba, kind):

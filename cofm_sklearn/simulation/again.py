@@ -5,6 +5,7 @@ import numpy as np
 from cofm_sklearn.models.small_model import is_constant
 from cofm_sklearn.noise import combine_annotators
 from cofm_sklearn.query.ask_again import opinion_on_labeled
+from cofm_sklearn.query.base import are_positions
 from cofm_sklearn.utils.validation import take_rows
 
 __all__ = ["agree", "ask", "group_answers", "pick_again"]
@@ -114,12 +115,8 @@ def pick_again(strategy, learner, X, pool, asked, answers, n_instances):
     again = np.asarray(
         strategy.select_again(learner, matrix, X_pool, n_instances=n_instances)
     )
-    if again.size and (
-        again.dtype.kind not in "iu"
-        or len(np.unique(again)) < again.size
-        or again.size > n_instances
-        or again.min() < 0
-        or again.max() >= len(samples)
+    if again.size > n_instances or (
+        again.size and not are_positions(again, len(samples))
     ):
         raise ValueError(
             f"select_again of {type(strategy).__name__} must return at most "

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _estimator_has, check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
-from cofm_sklearn.loop.stopping import go_on, look, says_stop
+from cofm_sklearn.loop.stopping import check_stopping, go_on, look, says_stop
 from cofm_sklearn.models import fit_to_pool, label_pool
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
@@ -203,7 +203,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Data for the scores of the learning curve; None uses all of X and y.
 
         votes : array-like of shape (n_samples, n_classes), default=None
-            Counts of recorded answers, for `RecordedVotesOracle`.
+            Counts of recorded answers, for `RecordedVotesOracle`: a column per class,
+            in sorted order, or a DataFrame whose column names are the classes.
 
         **fit_params : dict of array-like of length n_samples
             Passed to the estimator's `fit`, for the samples labelled so far:
@@ -223,7 +224,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             and X or y differs on the labelled samples. The fitted state is kept.
 
         TypeError
-            If `query_strategy` cannot be called.
+            If `query_strategy` cannot be called, or `stopping` is no stopping rule.
         """
         fit_params = self._routed(fit_params)
         seen = copy(self)  # so that a failed fit changes nothing
@@ -232,6 +233,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_consistent_length(y, *fit_params.values())
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
+        check_stopping(self.stopping)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         strategy = with_seeds(self.query_strategy, seed)
         estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
@@ -465,11 +467,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def _check_parameters(self, n_samples):
         check_strategy(self.query_strategy)
         check_n_instances(self.n_instances, np.inf)
-        for name in ("budget", "n_initial"):
-            value = getattr(self, name)
-            if name == "n_initial" and isinstance(value, str) and value == "auto":
-                continue
-            check_integer(name, value, 1 if name == "budget" else 0)
+        check_integer("budget", self.budget, 1)
+        check_integer("n_initial", self.n_initial, 0, also=("auto",))
         n_initial = self.n_initial
         if isinstance(n_initial, str):
             native = isinstance(self.query_strategy, BaseQueryStrategy)

@@ -6,7 +6,7 @@ import numpy as np
 
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.optional import start_plot
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import resamples, split_pipeline
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_integer,
@@ -351,9 +351,12 @@ class NoiseMatrixDisplay:
             )
         if classes is None:
             classes = np.union1d(y_true, y_given)
-        true = np.eye(len(classes))[encode_labels(y_true, classes, "y_true")]
-        given = encode_labels(y_given, classes, "y_given")
-        return cls(_given_share(true, given), classes=classes).plot(ax, cmap=cmap)
+        one_hot = np.eye(len(classes))
+        true = one_hot[encode_labels(y_true, classes, "y_true")]
+        given = one_hot[encode_labels(y_given, classes, "y_given")]
+        counts = true.T @ given
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return cls(shares, classes=classes).plot(ax, cmap=cmap)
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, cmap="Blues"):
@@ -398,18 +401,17 @@ class NoiseMatrixDisplay:
         return matrix
 
 
-def _given_share(true, given):
-    """Return the share of each given label in each true class."""
-    n_classes = true.shape[1]
-    counts = true.T @ np.eye(n_classes)[given]
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
-
-
 def _model_in(estimator):
     """Return the transformers and the `CoDecisionClassifier` of an estimator."""
     if hasattr(estimator, "labeled_indices_"):
         estimator = estimator.estimator_
     transformers, model = split_pipeline(estimator)
+    if resamples(estimator):
+        raise ValueError(
+            "The sampler before the co-decision changes the samples, so its qualities "
+            "are not those of X. Put it inside, before the small model: "
+            "CoDecisionClassifier(make_pipeline(sampler, small_model))."
+        )
     if not hasattr(model, "label_quality_"):
         raise ValueError(
             f"{type(model).__name__} has no label_quality_; fit a "

@@ -1,16 +1,19 @@
 """Oracles for simulations: exact, noisy, or from recorded votes."""
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.datasets.make import flip_labels
 from cofm_sklearn.utils.labels import check_classes, check_labels
+from cofm_sklearn.utils.texts import is_frame
 
 __all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
 
@@ -55,7 +58,8 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             Numeric features, for an oracle that mistakes similar classes.
 
         votes : array-like of shape (n_samples, n_classes) or None, default=None
-            Number of annotators per answer; columns are the sorted classes.
+            Number of annotators per answer. The columns are the sorted classes; those
+            of a DataFrame are found by their names, which must be the classes.
 
         classes : array-like of shape (n_classes,) or None, default=None
             All classes; None takes those in `y`.
@@ -285,12 +289,16 @@ class RecordedVotesOracle(BaseOracle):
 
     def _draw_answers(self, y, X, votes, classes):
         counts = _check_votes(votes, len(y), classes)
-        share = np.cumsum(counts, axis=1)
-        share /= share[:, -1:]
-        drawn = check_random_state(self.random_state).random_sample(len(y))
-        # The first class whose cumulated share exceeds the draw: a class without votes
-        # adds nothing to the sum, so it is never chosen.
-        return classes[(share > drawn[:, None]).argmax(axis=1)]
+        own = counts[np.arange(len(y)), np.searchsorted(classes, y)]
+        contradicted = np.mean(own < counts.max(axis=1))
+        if contradicted > 0.5:
+            warnings.warn(
+                f"The majority of votes contradicts y for {contradicted:.0%} of the "
+                f"samples. Check the columns of votes: they must be {classes.tolist()} "
+                "in this order, or have these names in a DataFrame.",
+                stacklevel=3,
+            )
+        return _draw(counts, classes, check_random_state(self.random_state))
 
     def _draw_again(self, y, X, votes, classes, earlier):
         counts = _check_votes(votes, len(y), classes)
@@ -299,7 +307,18 @@ class RecordedVotesOracle(BaseOracle):
             left -= answers[:, None] == classes
         left = np.maximum(left, 0)
         left = np.where(left.sum(axis=1, keepdims=True) > 0, left, counts)
-        return super()._draw_again(y, X, left, classes, earlier)
+        rng = np.random.RandomState([self._seed, len(earlier)])
+        return _draw(left, classes, rng)
+
+
+def _draw(counts, classes, rng):
+    """Return one of the votes for each sample."""
+    share = np.cumsum(counts, axis=1)
+    share /= share[:, -1:]
+    drawn = rng.random_sample(len(counts))
+    # The first class whose cumulated share exceeds the draw: a class without votes
+    # adds nothing to the sum, so it is never chosen.
+    return classes[(share > drawn[:, None]).argmax(axis=1)]
 
 
 def _as_integer(random_state):
@@ -318,7 +337,7 @@ def _as_array(values, name):
 
 
 def _check_votes(votes, n_samples, classes):
-    """Return the validated votes as a float array."""
+    """Return the validated votes as a float array, columns in the order of classes."""
     if votes is None:
         raise ValueError(
             "RecordedVotesOracle needs votes of shape (n_samples, n_classes): pass "
@@ -331,6 +350,8 @@ def _check_votes(votes, n_samples, classes):
             f"{(n_samples, len(classes))}; got {counts.shape}. If y lacks a class, "
             "list all with classes=."
         )
+    if is_frame(votes):
+        counts = counts[:, _columns_of(classes, votes.columns)]
     if (counts < 0).any():
         raise ValueError("votes must be counts of at least 0; some are negative.")
     empty = np.flatnonzero(counts.sum(axis=1) == 0)
@@ -340,3 +361,19 @@ def _check_votes(votes, n_samples, classes):
             "these samples."
         )
     return counts
+
+
+def _columns_of(classes, names):
+    """Return the position of each class among the column names of a frame."""
+    # As str, since the names in a file are str, also of classes that are int.
+    labels = [str(label) for label in classes.tolist()]
+    columns = [str(name) for name in names]
+    if sorted(columns) == sorted(labels):
+        return [columns.index(label) for label in labels]
+    if isinstance(names, pd.RangeIndex):  # no names were given
+        return list(range(len(columns)))
+    raise ValueError(
+        f"The column names of votes must be the classes, {classes.tolist()}; got "
+        f"{list(names)}. Rename them, or give an array whose columns are the classes "
+        "in this order."
+    )

@@ -10,7 +10,14 @@ from sklearn.frozen import FrozenEstimator
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
 
-__all__ = ["check_takes", "fit_without_labels", "needs_labels", "split_pipeline"]
+__all__ = [
+    "check_takes",
+    "fit_without_labels",
+    "needs_labels",
+    "pipeline_example",
+    "resamples",
+    "split_pipeline",
+]
 
 _SPEAKS_OF_LABELS = re.compile(r"\b(y|labels?|targets?|None|NoneType)\b")
 
@@ -50,6 +57,27 @@ def split_pipeline(estimator):
             if hasattr(step, "transform") and not hasattr(step, "fit_resample")
         ]
     return transformers, estimator
+
+
+def resamples(estimator):
+    """Tell whether a (nested) pipeline has a sampler before its final model.
+
+    The model is then trained on other samples than those of `fit`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any estimator; pipelines may be nested.
+
+    Returns
+    -------
+    bool
+    """
+    while getattr(estimator, "steps", None):
+        *before, (_, estimator) = estimator.steps
+        if any(hasattr(step, "fit_resample") for _, step in before):
+            return True
+    return False
 
 
 def needs_labels(step):
@@ -109,6 +137,14 @@ def fit_without_labels(step, X):
         raise
 
 
+def pipeline_example(X, model):
+    """Return the code of a pipeline that makes numbers of samples, for messages."""
+    encoder = "SentenceTransformerEncoder()"
+    if is_mixed_frame(X):
+        encoder = "make_column_transformer(...)"
+    return f"make_pipeline({encoder}, {model})"
+
+
 def check_takes(estimator, X, name="X"):
     """Reject early, where possible, samples that an estimator cannot take.
 
@@ -148,10 +184,12 @@ def check_takes(estimator, X, name="X"):
             f"example df[{column!r}], or select columns with a ColumnTransformer."
         )
     is_plain = type(model).__module__.startswith("sklearn.") and not steps
+    if is_mixed_frame(X) and hasattr(model, "categorical_features"):
+        return  # its trees may read columns of categories
     if is_plain and not tags.input_tags.string:
         warnings.warn(
             f"{type(model).__name__} cannot be trained on {name}, which is not a table "
-            "of numbers. Put an encoder before it, for example make_pipeline("
-            f"SentenceTransformerEncoder(), {type(model).__name__}()).",
+            "of numbers. Put an encoder before it, for example "
+            f"{pipeline_example(X, f'{type(model).__name__}()')}.",
             stacklevel=3,
         )

@@ -17,12 +17,13 @@ from sklearn.utils.validation import (
 )
 
 from cofm_sklearn.utils.images import check_images, is_images
-from cofm_sklearn.utils.texts import check_texts, is_text
+from cofm_sklearn.utils.texts import check_texts, is_frame, is_text
 
 __all__ = [
     "allows_nan",
     "check_integer",
     "check_n_instances",
+    "check_not_empty",
     "check_number",
     "check_numbers",
     "check_option",
@@ -39,6 +40,7 @@ __all__ = [
     "n_rows",
     "set_features",
     "stack_rows",
+    "table_like",
     "take_rows",
 ]
 
@@ -68,12 +70,30 @@ def take_rows(X, indices):
 
 
 def stack_rows(first, second):
-    """Put the samples of `second` below those of `first`; both of the same kind."""
+    """Put the samples of `second` below those of `first`, in the form of `first`."""
     if sparse.issparse(first) or sparse.issparse(second):
         return sparse.vstack([first, second], format="csr")
+    second = table_like(first, second)
     if isinstance(first, pd.DataFrame):
         return pd.concat([first, second], ignore_index=True)
     return np.concatenate([first, second])
+
+
+def table_like(form, X):
+    """Return a table of numbers as a frame with the columns of `form`, or an array."""
+    framed = isinstance(form, pd.DataFrame)
+    if framed == isinstance(X, pd.DataFrame) or sparse.issparse(X):
+        return X
+    if framed:
+        return pd.DataFrame(X, columns=form.columns)
+    return check_array(X, dtype="numeric", ensure_all_finite=False)
+
+
+def check_not_empty(X, name="X"):
+    """Raise a ValueError if there are no samples."""
+    if n_rows(X) == 0:
+        # scikit-learn's checks ask for "0 samples".
+        raise ValueError(f"{name} is empty: there are no samples (0 samples) to use.")
 
 
 def check_pool(X, name="X_pool", *, allow_nan=True):
@@ -91,8 +111,7 @@ shape (n_samples, n_features), CSR matrix, or the DataFrame
     ValueError
         If there are no samples, or numbers are infinite or not 2-D.
     """
-    if n_rows(X) == 0:
-        raise ValueError(f"{name} is empty: there is no sample (0 samples) to use.")
+    check_not_empty(X, name)
     raw = check_raw(X, name)
     if raw is not None:
         return raw
@@ -151,9 +170,14 @@ with columns that are not all numeric, or None
         If there are no samples, or an element among texts or images is of another kind.
     """
     if is_mixed_frame(X):
-        if len(X) == 0:
-            raise ValueError(f"{name} has 0 samples (rows); at least 1 is required.")
+        check_not_empty(X, name)
         return X
+    if _is_mixed_polars(X):
+        raise ValueError(
+            f"{name} is a polars frame with columns that are not numbers. Give "
+            f"{name}.to_pandas(), with a ColumnTransformer in the pipeline, or one "
+            "column of texts."
+        )
     if is_images(X):
         return check_images(X, name=name)
     return check_texts(X, name=name) if is_text(X) else None
@@ -174,6 +198,12 @@ def is_mixed_frame(X):
     if all(pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes):
         return False
     return X.shape[1] > 1 or not is_text(X)
+
+
+def _is_mixed_polars(X):
+    if not is_frame(X) or X.shape[1] < 2 or not isinstance(X.dtypes, list):
+        return False
+    return not all(dtype.is_numeric() or str(dtype) == "Boolean" for dtype in X.dtypes)
 
 
 def is_fitted(estimator):
@@ -316,7 +346,7 @@ def check_numbers(values, name):
 
 
 def check_n_instances(n_instances, n_pool):
-    """Validate the number of samples to query.
+    """Validate the number of samples to query from a pool.
 
     Raises
     ------
@@ -324,8 +354,10 @@ def check_n_instances(n_instances, n_pool):
         If `n_instances` is not an integer.
 
     ValueError
-        If it is below 1 or above `n_pool`.
+        If the pool is empty, or the number is below 1 or above `n_pool`.
     """
+    if n_pool == 0:
+        raise ValueError("X_pool is empty: there are no samples left to label.")
     if isinstance(n_instances, bool) or not isinstance(n_instances, Integral):
         raise TypeError(f"n_instances must be an integer, got {n_instances!r}.")
     if not 1 <= int(n_instances) <= n_pool:
@@ -354,7 +386,7 @@ def check_proba(proba, n_samples=None, n_classes=None, name="proba", rows=None):
     if n_classes is not None and proba.shape[1] != n_classes:
         raise ValueError(
             f"{name} has {proba.shape[1]} columns for {n_classes} classes. "
-            "Give one column per class, in the order of the sorted labels."
+            "Give one column per class, in the order of the classes."
         )
     sums = proba.sum(axis=1)
     bad = np.flatnonzero((proba.min(axis=1) < 0) | (np.abs(sums - 1) > 1e-3))

@@ -1,6 +1,7 @@
 """Class changes during labelling keep the labels and the history."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -380,6 +381,20 @@ def take_back(log):
     if kind == "add" and any(c == content[0] for _, c in fold(log)[1]):
         return None
     return [*log[:k], *after]
+
+
+def test_a_prior_that_reads_no_new_description_is_named():
+    prior = PrecomputedPrior(CLASSES, columns=[0, 1, 2])
+    model = CoDecisionClassifier(LogisticRegression(), prior)
+    X = np.hstack([np.eye(3)[CODES] * 0.7 + 0.1, BLOBS])
+    with AnnotationSession(X, model, background=False) as session:
+        with pytest.warns(UserWarning, match="'beta' is for people only: the"):
+            session.describe_class("beta", "the second letter")
+        assert session.descriptions["beta"] == "the second letter"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            session.add_class("delta")
+            session.rename_class("alpha", "omega")
 
 
 @settings(deadline=None, max_examples=150)

@@ -277,6 +277,37 @@ def test_the_report_holds_everything_and_runs_nothing(tmp_path):
     assert "http" not in page
 
 
+def test_the_class_0_has_its_name_in_the_report(tmp_path):
+    X = np.random.RandomState(0).randn(20, 2)
+    with AnnotationSession(
+        X, GaussianNB(), classes=[0, 1], background=False
+    ) as session:
+        for q in session.ask(4):
+            session.answer(q.id, q.index % 2)
+        session.rename_class(0, 5)
+        session.write_report(tmp_path / "report.html")
+    assert "0, 5" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_report_counts_the_label_that_people_agree_on(tmp_path):
+    X = np.random.RandomState(0).randn(20, 2)
+    with AnnotationSession(
+        X, GaussianNB(), classes=[0, 1], background=False
+    ) as session:
+        for q in session.ask(8):
+            session.answer(q.id, q.index % 2)
+            if q.index % 2 == 0:  # two people overrule the first
+                session.relabel(q.id, 1, annotator="ann")
+                session.relabel(q.id, 1, annotator="bob")
+        said = session.labels_.tolist()
+        session.write_report(tmp_path / "report.html")
+    cells = re.findall(
+        r"</i> (\d)</td><td class='n'>(\d+)</td>",
+        (tmp_path / "report.html").read_text(encoding="utf-8"),
+    )
+    assert {int(a): int(n) for a, n in cells} == {k: said.count(k) for k in (0, 1)}
+
+
 def test_a_report_of_images_has_them_inside(tmp_path):
     rng = np.random.RandomState(0)
     paths = []

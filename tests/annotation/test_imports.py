@@ -321,3 +321,98 @@ def test_an_import_between_batches_is_known_to_the_next_one():
         session.import_labels(frame)
         known = [q.small_proba is not None for q in session.ask(6)]
     assert all(known[2:])
+
+
+def test_an_export_finds_its_samples_in_a_pool_that_has_a_column_id(tmp_path):
+    rng = np.random.RandomState(0)
+    pool = pd.DataFrame(rng.randn(30, 2), columns=["a", "b"]).assign(id=range(100, 130))
+    with open_session(pool) as session:
+        for question in session.ask(12):
+            session.answer(question.id, CLASSES[int(question.sample["id"]) % 3])
+        session.export(tmp_path / "labels.csv")
+    # Row numbers of the export belong to other samples here.
+    mixed = pool.sample(frac=1, random_state=1).reset_index(drop=True)
+    with open_session(mixed) as session:
+        assert session.import_labels(tmp_path / "labels.csv") == 12
+        for row, label in labels_of(session).items():
+            assert label == CLASSES[int(mixed["id"][row]) % 3]
+    other = open_session(pool.drop(columns="id").reset_index(drop=True))
+    with other, pytest.raises(ValueError, match="None of the 12 samples"):
+        other.import_labels(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_file_has_the_samples_that_its_frame_has(tmp_path, dtype):
+    pool = pd.DataFrame(
+        {
+            "id": [7, 8, 9, 10],
+            "price": np.array([0.1, np.nan, 3, 1e-9], dtype=dtype),
+            "text": ["'-5 degrees'", None, "007", "-1"],
+            "paid": [True, False, True, False],
+            "day": pd.to_datetime(["2026-01-01", "2026-01-02", None, "2026-01-04"]),
+        }
+    )
+    pool.assign(label=["x", "y", "z", "x"]).to_csv(tmp_path / "a.csv", index=False)
+    with open_session(pool, background=False) as session:
+        assert session.import_labels(tmp_path / "a.csv") == 4
+        labels = session.export().sort_values("index")["label"]
+        assert labels.tolist() == ["x", "y", "z", "x"]
+    # A program for spreadsheets writes a mark before what looks like a formula.
+    sheet = (tmp_path / "a.csv").read_text().replace(",-1,", ",'-1,")
+    (tmp_path / "a.csv").write_text(sheet)
+    with open_session(pool, background=False) as session:
+        assert session.import_labels(tmp_path / "a.csv") == 4
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_texts_of_digits_and_marks_are_found(tmp_path, ending):
+    texts = pd.Series(["123", "0456", "1.0", "NA", "'-quoted'", "-5", "=1", "'"])
+    frame = pd.DataFrame({"text": texts, "label": "x"})
+    path = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    with open_session(texts) as session:
+        assert session.import_labels(path) == len(texts)
+
+
+def test_an_import_is_undone_as_a_whole():
+    with open_session() as session:
+        (question,) = session.ask()
+        session.answer(question.id, "y")
+        said = pd.DataFrame({"position": range(12), "label": "x", "annotator": "excel"})
+        said.loc[:2, "annotator"] = "word"
+        assert session.import_labels(said) == 12
+        assert session.undo("excel") == session.id_of(TEXTS[3])
+        assert set(session.export()["annotator"]) == {"me", "word"}
+        with pytest.raises(ValueError, match="nothing to undo for 'excel'"):
+            session.undo("excel")
+        session.undo("word")
+        assert session.export()["id"].tolist() == [question.id]
+        assert question.id not in {one.id for one in session.ask(5)}
+
+
+def test_a_file_may_use_the_earlier_names_of_classes(tmp_path):
+    frame = pd.DataFrame({"sample": TEXTS[:3], "label": CLASSES})
+    frame.to_csv(tmp_path / "old.csv", index=False)
+    with open_session() as session:
+        session.rename_class("x", "w")
+        session.merge_classes("y", "z")
+        session.rename_class("w", "v")
+        assert session.import_labels(tmp_path / "old.csv") == 3
+        assert labels_of(session) == {0: "v", 1: "z", 2: "z"}
+        session.add_class("x")  # now x is this class
+        assert session.import_labels(frame.assign(annotator="ann")) == 3
+        assert session.export().groupby("annotator")["label"].agg(list)["ann"] == [
+            *("x", "z", "z")
+        ]
+
+
+def test_a_class_without_a_name_comes_back(tmp_path):
+    with open_session(classes=["", "a"]) as session:
+        for question in session.ask(3):
+            session.answer(question.id, "")
+        session.export(tmp_path / "a.csv")
+    with open_session(classes=["", "a"]) as session:
+        assert session.import_labels(tmp_path / "a.csv") == 3

@@ -1,6 +1,7 @@
 """A session labels its pool."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
@@ -40,6 +41,21 @@ def test_people_keep_their_labels_and_equal_samples_share_them(data):
     assert left.sum() > 30
     assert np.mean(table["label"][left] == y[left]) >= 0.9
     assert 0.3 < table.attrs["coverage"] <= 1
+
+
+def test_the_table_has_the_index_of_the_pool(data):
+    X, y = data
+    pool = pd.DataFrame(X, columns=list("abc")).sample(frac=1, random_state=0)
+    with AnnotationSession(
+        pool, LogisticRegression(), classes=[0, 1], background=False
+    ) as session:
+        for question in session.ask(30):
+            session.answer(question.id, int(y[pool.index[question.index]]))
+        table = session.label_pool()
+        people = pool.index[session.labeled]
+    assert list(table.index) == list(pool.index)
+    assert list(table["label"][people]) == list(y[people])
+    assert np.mean(table["label"].sort_index() == y) > 0.8
 
 
 def test_before_any_answer_the_prior_labels_and_people_look_at_all(data):

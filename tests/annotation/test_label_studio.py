@@ -221,6 +221,43 @@ def test_a_change_of_mind_in_label_studio_comes_in_where_it_is_wanted():
     assert labels[0] == "question"
 
 
+def returned(task, choice, who=7):
+    """The task as Label Studio exports it, with another choice."""
+    task = json.loads(json.dumps(task))
+    task["annotations"][0]["completed_by"] = who
+    task["annotations"][0]["result"][0]["value"]["choices"] = [choice]
+    return [task]
+
+
+@pytest.mark.parametrize("verb", ["rename", "merge", "rename while it is there"])
+def test_a_label_that_comes_back_unchanged_is_no_second_opinion(verb):
+    with make_session() as session:
+        (question,) = session.ask(1)
+        session.answer(question.id, "praise")
+        tasks = to_label_studio(session, n=1)
+        if verb == "merge":
+            session.merge_classes("praise", "question")
+        else:
+            session.rename_class("praise", "thanks")
+        if not verb.endswith("there"):
+            tasks = to_label_studio(session, n=1)
+        (choice,) = tasks[0]["annotations"][0]["result"][0]["value"]["choices"]
+        assert from_label_studio(session, returned(tasks[0], choice)) == 0
+        assert from_label_studio(session, returned(tasks[0], "bug & crash")) == 1
+
+
+def test_a_correction_that_is_changed_back_comes_in():
+    with make_session() as session:
+        (question,) = session.ask(1)
+        session.answer(question.id, "praise")
+        task, _ = to_label_studio(session, n=1)
+        for choice in ("question", "praise"):
+            came = from_label_studio(session, returned(task, choice), overwrite=True)
+            assert came == 1
+        labels = session.export().set_index("annotator")["label"]
+        assert labels.tolist() == ["praise", "praise"]
+
+
 def answered(**others):
     """A task of JSON with one answer, changed."""
     result = {"from_name": "label", "type": "choices", "value": {"choices": ["praise"]}}

@@ -14,7 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 
-from cofm_sklearn import AnnotationSession, CoDecisionClassifier, PrecomputedPrior
+from cofm_sklearn import (
+    ActiveLearningClassifier,
+    AnnotationSession,
+    CoDecisionClassifier,
+    CoDecisionQuery,
+    PrecomputedPrior,
+)
 from cofm_sklearn.annotation import (
     AnnotationStore,
     DamagedStoreError,
@@ -23,6 +29,7 @@ from cofm_sklearn.annotation import (
 )
 from cofm_sklearn.annotation.identity import sample_ids
 from cofm_sklearn.annotation.store import _STEPS, _statements
+from cofm_sklearn.loop import StabilizedPredictions
 
 BLOBS, CODES = make_blobs([60, 40, 20], n_features=4, cluster_std=2.0, random_state=0)
 NAMES = np.array(["alpha", "beta", "gamma"])
@@ -181,6 +188,17 @@ class StopAtTwenty(BaseEstimator):
         assert len(X_labeled) == len(y_labeled) == n_labels
         assert estimator.predict(X_pool).shape == (len(X_pool),)
         return pd.Series({"stop": n_labels >= 20, "reason": "20 are enough"})
+
+
+@pytest.mark.parametrize("rule", ["agreement", StabilizedPredictions])
+def test_what_is_no_stopping_rule_is_named_at_once(rule):
+    with pytest.raises(TypeError, match=r"such as StabilizedPredictions\(\), or None"):
+        make_session(stopping=rule)
+    loop = ActiveLearningClassifier(
+        LogisticRegression(), CoDecisionQuery(), stopping=rule
+    )
+    with pytest.raises(TypeError, match="stopping must be"):
+        loop.fit(np.eye(4), [0, 1, 0, 1])
 
 
 def test_stopping_rule_is_heard():

@@ -59,6 +59,16 @@ def test_a_round_of_answers_leads_to_questions_with_opinions(widget):
     assert set(frame["label"]) == set(CLASSES)
 
 
+def test_near_duplicates_are_undone_with_the_answer_from_another_widget_too(widget):
+    one, two, *others = widget.handle({"type": "hello"})["questions"]
+    also = [other["id"] for other in others[:2]]
+    answer(widget, one)
+    widget.handle({"type": "answer", "id": two["id"], "label": 0, "also": also})
+    again = AnnotationWidget(widget.session)  # the cell was run again
+    assert again.handle({"type": "undo"})["progress"]["n_labels"] == 1
+    assert again.handle({"type": "undo"})["progress"]["n_labels"] == 0
+
+
 def test_undo_brings_the_sample_back_first(widget):
     one, two, *_ = widget.handle({"type": "hello"})["questions"]
     answer(widget, one)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cofm_sklearn.encoders import hub
+
 COLORS = {"blue": (20, 30, 220), "green": (30, 200, 40), "red": (230, 20, 30)}
 
 
@@ -97,3 +99,23 @@ def copy_clip(clip_folder, tmp_path):
         return target
 
     return copy
+
+
+@pytest.fixture
+def offline_hub(tmp_path, monkeypatch):
+    """Put folders into a hub's cache by name; the network is not used."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def put(name, folder):
+        inside = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (inside / "refs").mkdir(parents=True)
+        (inside / "refs" / "main").write_text("0" * 40)
+        (inside / "snapshots").mkdir()
+        (inside / "snapshots" / ("0" * 40)).symlink_to(folder)
+        return inside / "snapshots" / ("0" * 40)
+
+    hub._snapshot.cache_clear()
+    yield put
+    hub._snapshot.cache_clear()

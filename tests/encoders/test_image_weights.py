@@ -34,6 +34,15 @@ def test_tag_is_found_without_a_network():
     assert (source.name, source.width, source.files) == ("ViT-B-32", 512, ())
 
 
+def test_hub_without_a_network(offline_hub, clip_folder):
+    snapshot = offline_hub("somebody/tiny", clip_folder)
+    assert find_clip("hf-hub:somebody/tiny", None).folder == snapshot
+    with pytest.raises(
+        ValueError, match=r"model_name='hf-hub:no/such' could not be downloaded.*local"
+    ):
+        find_clip("hf-hub:no/such", None)
+
+
 def test_folders_without_a_model(copy_clip, tmp_path):
     for folder in (
         tmp_path,

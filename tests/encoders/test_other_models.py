@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from cofm_sklearn import SentenceTransformerEncoder, ZeroShotPrior
-from cofm_sklearn.encoders import weights
 
 TEXTS = [
     "the match ended two to one",
@@ -71,20 +70,10 @@ def make_model(folder, family):
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "mpnet", "modernbert"])
-def test_by_name_they_equal_the_library(family, tmp_path, monkeypatch):
+def test_by_name_they_equal_the_library(family, tmp_path, offline_hub):
     folder, model = make_model(tmp_path, family)
     name = f"intfloat/tiny-{family}"
-    hub = tmp_path / "hub"
-    revision = "0" * 40
-    inside = hub / f"models--{name.replace('/', '--')}"
-    (inside / "refs").mkdir(parents=True)
-    (inside / "refs" / "main").write_text(revision)
-    (inside / "snapshots").mkdir()
-    (inside / "snapshots" / revision).symlink_to(folder)
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    weights._snapshot.cache_clear()
+    offline_hub(name, folder)
     encoder = SentenceTransformerEncoder(name, device="cpu")
     Z = encoder.transform(TEXTS)
     wanted = model.encode(TEXTS, normalize_embeddings=True)
@@ -93,4 +82,3 @@ def test_by_name_they_equal_the_library(family, tmp_path, monkeypatch):
     assert np.ptp(Z @ Z.T) > 0.05
     prior = ZeroShotPrior({"a": TEXTS[0], "b": TEXTS[3]}, encoder).fit(TEXTS)
     assert prior.predict([TEXTS[0], TEXTS[3]]).tolist() == ["a", "b"]
-    weights._snapshot.cache_clear()

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -355,6 +356,37 @@ def test_fit_to_pool_finds_what_embeds():
         fit_to_pool(model(NeighborGraph()), X[:2])
     with pytest.raises(ValueError, match="encoder"):
         fit_to_pool(model(NeighborGraph()), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_steps_before_a_co_decision_are_fitted_to_the_pool(nested):
+    texts = [f"word{i % 7} a{i % 11} {'ball' if i % 2 else 'bank'}" for i in range(60)]
+    topics = np.array(["money", "sport"])[np.arange(60) % 2]
+    last = make_pipeline(StandardScaler(with_mean=False), model())
+    pipeline = make_pipeline(TfidfVectorizer(), last if nested else model())
+    fitted = fit_to_pool(pipeline, texts)
+    # The graph is of the space in which the small model is trained.
+    n_words = len(TfidfVectorizer().fit(texts).vocabulary_)
+    assert fitted.fit(texts[:9], topics[:9])[:1].transform(texts).shape[1] == n_words
+    assert not hasattr(pipeline[0], "vocabulary_")
+    loop = ActiveLearningClassifier(pipeline, CoDecisionQuery(), budget=20)
+    assert loop.fit(texts, topics).score(texts, topics) > 0.9
+    with AnnotationSession(
+        texts, pipeline, classes=["money", "sport"], background=False
+    ) as session:
+        for question in session.ask(20):
+            session.answer(question.id, topics[question.index])
+        assert np.mean(session.predict() == topics) > 0.8
+
+
+def test_a_fitted_classifier_as_prior_says_how_it_survives_clones():
+    X, y = groups(60)
+    old = LogisticRegression().fit(X, y)
+    loop = ActiveLearningClassifier(model(prior=old), CoDecisionQuery(), budget=10)
+    with pytest.raises(ValueError, match="wrap it in FrozenEstimator"):
+        loop.fit(X, y)
+    loop.set_params(estimator__prior=FrozenEstimator(old)).fit(X, y)
+    assert_allclose(loop.estimator_.prior_proba(X), old.predict_proba(X), rtol=1e-6)
 
 
 def test_too_many_classes_for_the_graph_are_said(monkeypatch):

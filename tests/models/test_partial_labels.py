@@ -60,6 +60,39 @@ def test_none_among_names_and_no_prior(make):
     assert piped.score(X, names) > 0.9
 
 
+@pytest.mark.parametrize("bools", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda labels: np.array(labels, dtype=object),
+        lambda labels: pd.Series(labels, dtype=object),
+        lambda labels: pd.Series(labels).convert_dtypes(),  # Int64 or boolean, with NA
+        pd.Series,  # ints become float
+        lambda labels: np.array(labels, dtype=float),
+    ],
+)
+def test_none_among_numbers(make, bools):
+    labels = [None if k < 0 else k == 1 if bools else k for k in PARTIAL.tolist()]
+    plain = CoDecisionClassifier(LogisticRegression(), random_state=0).fit(X, labels)
+    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
+    model.fit(X, make(labels))
+    assert model.classes_.dtype.kind in "bi"
+    assert_array_equal(model.classes_, plain.classes_)
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+def test_none_beside_minus_one():
+    halves = np.column_stack([PROBA[:, 0], 1 - PROBA[:, 0]])
+    for classes in ([-1, 1], [0, 1]):
+        signs = np.where(y == 0, -1.0, 1.0)
+        signs[::3] = np.nan
+        model = CoDecisionClassifier(
+            LogisticRegression(), PrecomputedPrior(classes), random_state=0
+        ).fit(halves, signs)
+        known = ~np.isnan(signs) if -1 in classes else signs == 1
+        assert len(model.label_quality_) == known.sum()
+
+
 def test_minus_one_is_a_class_where_nothing_speaks_against_it():
     signs = np.where(y == 0, -1, 1)
     model = CoDecisionClassifier(LogisticRegression(), random_state=0).fit(X, signs)
@@ -88,6 +121,6 @@ def test_mistakes_are_named_and_change_nothing():
         model.fit(PROBA, PARTIAL, sample_weight=np.ones(20))
     with pytest.raises(ValueError, match="unknown label 7"):
         model.fit(PROBA, np.where(PARTIAL == 1, 7, PARTIAL))
-    with pytest.raises(ValueError, match="missing labels"):
-        model.fit(PROBA, np.where(PARTIAL < 0, np.nan, PARTIAL))
+    with pytest.raises(ValueError, match="continuous"):
+        model.fit(PROBA, np.where(PARTIAL < 0, np.nan, PARTIAL / 2))
     assert_array_equal(model.predict_proba(PROBA), before)

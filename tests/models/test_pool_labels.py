@@ -3,16 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import make_pipeline as make_imb_pipeline
+from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.datasets import flip_labels
-from cofm_sklearn.models import label_pool
+from cofm_sklearn.models import SafeSampler, label_pool
+from cofm_sklearn.simulation import SuspectsDisplay
 
 NAMES = np.array(["ham", "news", "spam"])
 SMALL = LogisticRegression(class_weight="balanced")
@@ -219,6 +224,36 @@ def test_bad_input_is_named(data, model, changes, error, message):
     given = {"X_pool": X, "y": y[rows], "labeled": rows, **changes}
     with pytest.raises(error, match=message):
         label_pool(model, **given)
+
+
+@pytest.mark.parametrize(
+    "sampler", [RandomUnderSampler(random_state=0), SMOTE(random_state=0)]
+)
+def test_a_sampler_before_the_co_decision_mixes_no_answers(data, sampler):
+    X, y, asked, _ = data
+    wrong = np.arange(0, 100, 7)
+    said = y[asked].copy()
+    said[wrong] = NAMES[(np.searchsorted(NAMES, said[wrong]) + 1) % 3]
+    model = make_imb_pipeline(SafeSampler(sampler), CoDecisionClassifier(SMALL))
+    model.fit(X[asked], said)
+    table = label_pool(model, X, said, asked)
+    doubt = table["probability"][asked].to_numpy()
+    is_wrong = np.isin(np.arange(100), wrong)
+    assert roc_auc_score(is_wrong, -doubt) > 0.8
+    with pytest.raises(ValueError, match=r"CoDecisionClassifier\(make_pipeline\("):
+        SuspectsDisplay.from_estimator(model, X[asked], said)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, list])
+def test_the_index_of_the_pool_stays(data, model, kind):
+    X, y, asked, _ = data
+    pool = kind(X)
+    if kind is pd.DataFrame:
+        pool.index = 1000 - np.arange(len(X))
+    table = label_pool(model, pool, y[asked], asked)
+    index = pool.index if kind is pd.DataFrame else range(len(X))
+    assert list(table.index) == list(index)
+    assert list(table["label"].iloc[asked]) == list(y[asked])
 
 
 def test_a_model_of_other_answers_is_refused(data, model):

@@ -173,7 +173,6 @@ def test_extra_rows_belong_to_every_training_set(data, kind):
     nothing = part.subset(np.array([], dtype=int))
     proba = class_proba(fit_small_model(LogisticRegression(), nothing), X, CLASSES)
     assert np.mean(proba.argmax(axis=1) == data.codes) > 0.95
-    assert TrainingSet(X, data.codes, CLASSES, None, extra, 0.0).extra is None
 
 
 @pytest.mark.parametrize("n_folds", [2, 5, 1000])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -247,6 +248,18 @@ def test_bad_input_is_named(labels, params, error, message):
 def test_classes_without_labels_are_fine():
     found = combine_annotators(GOOD, [[0.2, 0.1, 0.7]] * 2, classes=["a", "b", "z"])
     assert set(found.labels) <= {"a", "b", "z"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_classes_are_the_columns_of_proba(method):
+    matrix = [["s", None], ["h", "s"], [None, "h"], ["h", "x"]]
+    proba = np.random.RandomState(0).dirichlet(np.ones(3), 4)
+    plain = combine_annotators(matrix, proba, classes=["h", "s", "x"], method=method)
+    moved = combine_annotators(
+        matrix, proba[:, [2, 0, 1]], classes=["x", "h", "s"], method=method
+    )
+    for one, other in zip(plain, moved, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_every_answer_is_a_row():

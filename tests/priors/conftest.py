@@ -104,7 +104,8 @@ class Proxy:
         What happens to the next requests, one each: a status; "hang", nothing comes;
         "half", the connection ends within the answer; "cut", the answer ends within its
         JSON; "page", a page of HTML; ("says", text), the model's words are replaced;
-        "no tokens", probabilities of tokens are left out. None lets it pass.
+        "no tokens", probabilities of tokens are left out; a function changes the
+        answer in place. None lets it pass.
 
     always : callable or None
         Returns the fault of a request by its body, where `faults` is empty.
@@ -177,7 +178,11 @@ class Proxy:
         answer = self.forward(data)
         with self.lock:
             self.at_once -= 1
-        if fault is not None and fault not in ("half", "cut"):
+        if callable(fault):
+            answer = json.loads(answer)
+            fault(answer)
+            answer = json.dumps(answer).encode()
+        elif fault is not None and fault not in ("half", "cut"):
             answer = json.loads(answer)
             choice = answer["choices"][0]
             choice.pop("logprobs", None)

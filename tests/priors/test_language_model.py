@@ -6,7 +6,6 @@ import logging
 import pickle
 import time
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from cofm_sklearn import (
     LanguageModelPrior,
 )
 from cofm_sklearn.encoders.cache import MEMORY
-from cofm_sklearn.priors.answers import PROMPT, Questionnaire, token_proba
+from cofm_sklearn.priors.answers import PROMPT
 
 DESCRIPTIONS = {
     "ham": "a message from a friend",
@@ -190,6 +189,7 @@ def test_goes_on_after_an_interrupt(make, proxy, clean):
     prior = make(n_concurrent=1)
     with pytest.raises(KeyboardInterrupt):
         prior.predict_proba(TEXTS)
+    assert prior.n_requests_ == len(proxy.seen)
     proxy.always = None
     time.sleep(0.2)
     assert_allclose(prior.predict_proba(TEXTS), clean, atol=ATOL)
@@ -245,28 +245,6 @@ def test_real_votes_are_those_of_the_model(make, proxy):
     assert np.abs(share - wanted).max() < 0.35  # 4 standard deviations of 30 votes
 
 
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        ('{"class": "B", "confidence": 80}', [0.1, 0.8, 0.1]),
-        ('```json\n{"class": "news", "confidence": "80"}\n```', [0.1, 0.8, 0.1]),
-        ('{"class": "A", "confidence": 100}', [0.99, 0.005, 0.005]),
-        ('{"class": "A", "confidence": 5}', [1 / 3] * 3),
-        ('{"class": "D", "confidence": 80}', [1 / 3] * 3),
-        ('{"class": "B", "confidence": 180}', [1 / 3] * 3),
-        ('{"class": "B", "confidence": NaN}', [1 / 3] * 3),
-        ('{"class": "B"}', [1 / 3] * 3),
-        ("B", [1 / 3] * 3),
-    ],
-)
-def test_stated_confidence(make, proxy, words, wanted):
-    proxy.always = lambda body: ("says", words)
-    prior = make(probabilities="stated")
-    assert_allclose(prior.predict_proba(["text"])[0], wanted, rtol=1e-6)
-    assert len(proxy.seen) == 1
-    assert "confidence" in proxy.seen[0]["messages"][0]["content"]
-
-
 def test_a_server_without_token_probabilities_is_asked_without(make, proxy):
     proxy.always = lambda body: 400 if "logprobs" in body else ("says", "A")
     prior = make(n_votes=2, n_concurrent=1)
@@ -302,6 +280,49 @@ def test_a_server_that_refuses_all_is_not_asked_for_long(make, proxy):
         make().predict_proba(["text"])
 
 
+def test_new_texts_may_all_be_refused(make, proxy, clean, tmp_path):
+    def refuse(body):
+        return 400 if "bad" in body["messages"][0]["content"] else None
+
+    proxy.always = refuse
+    with pytest.raises(RuntimeError, match="refuses the request"):
+        make(cache_dir=tmp_path).predict_proba(["bad"])
+    prior = make(cache_dir=tmp_path)
+    prior.predict_proba(TEXTS[:1])
+    with pytest.warns(UserWarning, match=r"refused 1 of 1 requests \(.*fault 400"):
+        proba = prior.predict_proba(["bad", TEXTS[0]])
+    assert_allclose(proba, [[1 / 3] * 3, clean[0]], atol=ATOL)
+    # Known by now, without another warning.
+    n_seen = len(proxy.seen)
+    assert_allclose(clone(prior).fit().predict_proba(["bad"]), 1 / 3)
+    assert len(proxy.seen) == n_seen
+    # In another process, the answer on disk tells that the request is right.
+    MEMORY.__init__()
+    with pytest.warns(UserWarning, match="refused 1 of 1"):
+        assert_allclose(clone(prior).fit().predict_proba(["bad"]), 1 / 3)
+    # No answer to another prompt tells that.
+    with pytest.raises(RuntimeError, match="refuses the request"):
+        make(cache_dir=tmp_path, examples=[("hi", "ham")]).predict_proba(["bad"])
+    MEMORY.__init__()
+    proxy.always = None
+    assert np.ptp(prior.predict_proba(["bad"])) > 0
+
+
+def test_fast_refusals_do_not_hide_an_answer(make, proxy):
+    def answer_last(body):
+        if "bad" in body["messages"][0]["content"]:
+            return 400
+        time.sleep(0.5)
+        return None
+
+    proxy.always = answer_last
+    with pytest.warns(UserWarning, match="refused 7 of 8"):
+        proba = make(n_concurrent=8).predict_proba(
+            ["good", *(f"bad {i}" for i in range(7))]
+        )
+    assert (np.ptp(proba, axis=1) > 0).tolist() == [True] + [False] * 7
+
+
 def test_the_budget_is_kept(make, proxy, clean):
     prior = make(request_budget=3)
     with pytest.warns(UserWarning, match=r"budget is spent \(3 requests.*: 5 of 8"):
@@ -329,7 +350,60 @@ def test_repeats_and_tokens_count(make, proxy):
         assert_allclose(nothing.predict_proba(TEXTS), 1 / 3)
 
 
-@pytest.mark.filterwarnings("ignore:The server refused")
+def empty(answer):
+    answer["choices"] = []
+
+
+def no_usage(answer):
+    empty(answer)
+    del answer["usage"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ([500], "fault 500"),
+        ([429], "fault 429"),
+        ([401], "Check the key"),
+        ([422], "refuses the request"),
+        ([429, 422], "refuses the request"),
+        (["hang"], "Raise timeout"),
+        (["half"], "did not answer"),
+        (["page"], "no complete answer"),
+        (["cut"], "no complete answer"),
+        ([empty], "no complete answer"),
+        ([no_usage], "no complete answer"),
+        ([empty, 401], "Check the key"),
+    ],
+    ids=lambda faults: str(getattr(faults[0], "__name__", faults)),
+)
+def test_failed_requests_count(make, proxy, faults, message):
+    proxy.faults = 2 * faults
+    prior = make(timeout=0.5, max_retries=1, probabilities="votes")
+    with pytest.raises(RuntimeError, match=message):
+        prior.predict_proba(["text"])
+    assert prior.n_requests_ == len(proxy.seen) > 0
+    # An incomplete answer may tell its tokens.
+    assert (prior.n_tokens_ > 100) == (empty in faults)
+
+
+def test_retries_of_a_session_end_with_the_budget(make, proxy):
+    proxy.always = lambda body: 500
+    prior = make(request_budget=4, max_retries=0, n_concurrent=1)
+    for _ in range(4):
+        with pytest.raises(RuntimeError, match="fault 500"):
+            prior.predict_proba(TEXTS)
+    with pytest.warns(UserWarning, match=r"budget is spent \(4 requests"):
+        prior.predict_proba(TEXTS)
+    proxy.always = lambda body: empty
+    prior = make(token_budget=1, max_retries=0, n_concurrent=1)
+    with pytest.raises(RuntimeError, match="no complete answer"):
+        prior.predict_proba(TEXTS)
+    with pytest.warns(UserWarning, match=r"budget is spent \(1 requests"):
+        prior.predict_proba(TEXTS)
+    assert len(proxy.seen) == 5
+
+
 def test_the_key_is_in_nothing_that_lasts(make, proxy, monkeypatch, caplog, tmp_path):
     caplog.set_level(logging.DEBUG)
     with pytest.raises(ValueError, match="variable MY_KEY is not set"):
@@ -340,10 +414,15 @@ def test_the_key_is_in_nothing_that_lasts(make, proxy, monkeypatch, caplog, tmp_
     assert all(sent["authorization"] == f"Bearer {KEY}" for sent in proxy.headers)
     said = [repr(prior), caplog.text, str(prior.get_params())]
     # The server writes what it was sent into its errors.
-    for status, text in ((401, "x"), (500, "y"), (422, "z")):
+    refusing = clone(prior).set_params(examples=[("hi", "ham")]).fit()
+    for asked, status, text in (
+        (prior, 401, "x"),
+        (prior, 500, "y"),
+        (refusing, 422, "z"),
+    ):
         proxy.always = lambda body, status=status: status
         with pytest.raises(RuntimeError) as caught:
-            prior.predict_proba([text])
+            asked.predict_proba([text])
         assert "***" in str(caught.value)
         said += [str(caught.getrepr(style="long", showlocals=False)), caplog.text]
         assert caught.value.__cause__ is None
@@ -412,51 +491,6 @@ def test_the_prompt_can_be_changed(make, proxy):
     assert proxy.seen[-1]["max_completion_tokens"] == 9
 
 
-def tokens(*positions):
-    """Tokens as in an answer: for each position, the chosen token first."""
-    made = []
-    for listed in positions:
-        one = [SimpleNamespace(token=t, logprob=np.log(p)) for t, p in listed.items()]
-        made.append(
-            SimpleNamespace(
-                token=one[0].token, logprob=one[0].logprob, top_logprobs=one
-            )
-        )
-    return made
-
-
-@pytest.mark.parametrize(
-    ("listed", "wanted"),
-    [
-        ([{"A": 0.6, "B": 0.3, "x": 0.1}], [0.6, 0.3, 0]),
-        ([{"A": 0.5, " A": 0.2, " B": 0.1}], [0.7, 0.1, 0]),
-        # White space before the code: the others go on from where they stand.
-        ([{"\n": 0.5, "B": 0.2}, {"C": 0.8, "A": 0.2}], [0.1, 0.2, 0.4]),
-        ([{"The": 0.9, "A": 0.1}, {"B": 1.0}], [0.1, 0, 0]),
-    ],
-)
-def test_token_probabilities_of_letters(listed, wanted):
-    wanted = 0.999 * np.array(wanted) / np.sum(wanted) + 0.001 / 3
-    assert_allclose(token_proba(tokens(*listed), list("ABC")), wanted)
-
-
-def test_token_probabilities_of_numbers():
-    """Codes of two tokens: only the chosen first one tells about the second."""
-    codes = Questionnaire(list(range(30)), [["x"]] * 30).codes
-    assert codes[0] == "01"
-    assert codes[-1] == "30"
-    assert len(codes) == 30
-    proba = token_proba(
-        tokens({"1": 0.6, "0": 0.3, "3": 0.1}, {"2": 0.5, "7": 0.5}), codes
-    )
-    wanted = np.zeros(30)
-    wanted[[11, 16]] = 0.3
-    wanted[:9] = 0.3 / 9
-    wanted[29] = 0.1
-    assert_allclose(proba, 0.999 * wanted + 0.001 / 30)
-    assert token_proba(tokens({"x": 1.0}), codes) is None
-
-
 def test_in_a_loop_every_text_is_asked_about_once(make, proxy):
     texts = [f"{word} {i}" for i in range(6) for word in ("meet", "report", "buy")]
     y = ["ham", "news", "spam"] * 6
@@ -508,6 +542,15 @@ def test_bad_parameters_are_named(options, error, message):
     options = {"class_descriptions": DESCRIPTIONS, "model": "tiny", **options}
     with pytest.raises(error, match=message):
         LanguageModelPrior(**options).fit()
+
+
+@pytest.mark.parametrize(
+    "options", [{"api_key": KEY}, {"extra_body": {"api_key": KEY}}]
+)
+def test_no_key_in_the_options(options):
+    with pytest.raises(ValueError, match=r"hold api_key, .* api_key_env") as caught:
+        LanguageModelPrior(DESCRIPTIONS, "tiny", options=options).fit()
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://me:pw-7f3@host/v1", "https://host/?k=pw-7f3"])

@@ -57,6 +57,18 @@ def test_columns_of_a_frame():
     assert list(prior.features(moved).columns) == ["text"]
 
 
+def test_positions_in_a_frame_with_names():
+    X = np.column_stack([[8.0, 9.0], P])
+    named = pd.DataFrame(X, columns=list("abcd"))
+    prior = PrecomputedPrior(LABELS, [1, 2, -1]).fit(named)
+    assert_allclose(prior.predict_proba(named), IN_ORDER)
+    assert list(prior.features(named).columns) == ["a"]
+    # Integers that are names stay names.
+    moved = pd.DataFrame(X)[[3, 2, 1, 0]]
+    prior = PrecomputedPrior(LABELS, [1, 2, 3]).fit(moved)
+    assert_allclose(prior.predict_proba(moved), IN_ORDER)
+
+
 def test_clone_pickle_and_order_of_fit():
     prior = PrecomputedPrior(LABELS).fit()
     assert_allclose(pickle.loads(pickle.dumps(prior)).predict_proba(P), IN_ORDER)

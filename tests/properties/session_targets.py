@@ -146,7 +146,7 @@ def _one_step(d, labels):
     elif way == "describe":
         labels.describe_class(d.maybe(name), d.maybe("it is what it is"))
         assert "it is what it is" in labels.descriptions.values() or d.evil
-    elif way == "undo" and labels._answers.history.last_of("me") is not None:
+    elif way == "undo" and labels._answers.history.last_action("me"):
         labels.undo(d.maybe("me"))
     elif way == "keep":
         for question in labels.review(d.maybe(d.number(1, 3))):

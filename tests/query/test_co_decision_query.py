@@ -214,7 +214,6 @@ def test_the_view_has_both_halves_of_a_co_decision():
     view = view_learner(model, XP[pool])
     np.testing.assert_allclose(view.proba, model.small_model_proba(XP[pool]))
     np.testing.assert_allclose(view.prior_proba, prior_columns[pool])
-    assert view.trust == model.trust_
     # Coverage measures the features, not the columns of the prior.
     assert view.X_pool.shape == (len(pool), 3)
 

@@ -1,8 +1,10 @@
 """Oracles: fixed answers, the right share of wrong ones, clear errors."""
 
 import pickle
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,6 +94,36 @@ def test_votes_are_drawn_in_proportion():
     share = np.bincount(answers, minlength=4) / len(answers)
     # five standard errors are 0.0125
     np.testing.assert_allclose(share, [0.1, 0, 0.3, 0.6], atol=0.0125)
+
+
+@pytest.mark.parametrize("classes", [["no", "so", "yes"], [3, 5, 7]])
+def test_columns_of_a_frame_of_votes_are_found_by_name(classes):
+    votes = np.random.RandomState(0).randint(1, 5, size=(60, 3))
+    votes[np.arange(60), np.arange(60) % 3] += 5
+    y = np.array(classes)[np.arange(60) % 3]
+    plain = RecordedVotesOracle(random_state=0).fit(y, votes=votes)
+    frame = pd.DataFrame(votes, columns=[str(label) for label in classes])
+    unnamed = pd.DataFrame(votes)
+    for table in (unnamed, frame, frame.iloc[:, ::-1]):
+        oracle = RecordedVotesOracle(random_state=0).fit(y, votes=table)
+        for n_before in range(3):
+            assert_array_equal(
+                oracle.answer(range(60), n_before), plain.answer(range(60), n_before)
+            )
+    with pytest.raises(ValueError, match=r"column names of votes must be .* Rename"):
+        RecordedVotesOracle().fit(y, votes=frame.add_prefix("n_"))
+
+
+def test_votes_in_the_wrong_order_warn():
+    y = np.arange(30) % 3
+    right = np.eye(3)[y] * 3 + 1
+    with pytest.warns(UserWarning, match=r"contradicts y for 67%.*\[0, 1, 2\]"):
+        RecordedVotesOracle().fit(y, votes=right[:, [2, 1, 0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        oracle = RecordedVotesOracle(random_state=0).fit(y, votes=right)
+        for n_before in range(5):  # the remaining votes may well contradict y
+            oracle.answer(range(30), n_before)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,14 @@ def test_numbers_may_be_stacked_below_sparse_rows():
     assert_array_equal(dense(stack_rows(sparse.csr_array(M), M)), np.vstack([M, M]))
 
 
+def test_numbers_take_the_form_of_those_above():
+    frame = pd.DataFrame(M, columns=["a", "b"])
+    both = stack_rows(frame, M)
+    assert list(both.columns) == ["a", "b"]
+    assert_array_equal(both, np.vstack([M, M]))
+    assert_array_equal(stack_rows(M, frame.astype("Float64")), np.vstack([M, M]))
+
+
 labels = st.one_of(
     st.lists(st.integers(-5, 5), min_size=1, max_size=20),
     st.lists(st.text("abc", max_size=3), min_size=1, max_size=20),
