@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Processes that test beside each other share the cores; before NumPy is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 # The same examples in every run, so that a change is to blame for what fails.

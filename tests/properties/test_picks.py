@@ -56,7 +56,7 @@ def fitted(seed, n_labeled):
     return LogisticRegression().fit(rng.normal(size=(n_labeled, 3)), y)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
 @given(seed=SEEDS, n_labeled=st.sampled_from([0, 2, 9]))
 def test_all_of_a_pool_is_each_sample_once(strategy, seed, n_labeled):
     _, X = draw_pool(seed)
