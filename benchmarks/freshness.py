@@ -1,11 +1,13 @@
 """Which results are older than the code that they measure?
 
-    python -m benchmarks.freshness [--files] [--write]
+    python -m benchmarks.freshness [--files] [--write] [--same FILES ...]
 
 Compares the current code that a benchmark imports with the code at the commit in which
-its figures were last written. Comments, docstrings and error messages do not count.
-Names the stale results, and with ``--files`` the changed files. The exit code is 0.
-``--write`` puts the commits into benchmarks/results/README.md.
+its figures were last written, or at which a later run gave the same ones. Comments,
+docstrings and error messages do not count. Names the stale results, and with
+``--files`` the changed files. The exit code is 0. ``--write`` puts the commits into
+benchmarks/results/README.md; ``--same`` notes there that the benchmark of these files,
+or a part of it, was run with the current commit and gave the same figures.
 """
 
 import argparse
@@ -22,7 +24,9 @@ TABLE = "benchmarks/results/README.md"
 OURS = ("benchmarks", "cofm_sklearn")
 # Checks of input, files and repairs of modAL: they do not affect a run that works.
 LEFT_OUT = ("cofm_sklearn/utils/", "cofm_sklearn/compat/")
-_ROW = re.compile(r"^\| (`[^|]+?) \| (`python -m ([\w.]+)[^|]*) \| ([^|]*) \|.*$", re.M)
+_ROW = re.compile(
+    r"^\| (`[^|]+?) \| (`python -m ([\w.]+)[^|]*) \| ([^|]*) \|(.*)$", re.M
+)
 
 
 def git(*arguments, root=ROOT):
@@ -34,8 +38,9 @@ def git(*arguments, root=ROOT):
 
 
 def results(text):
-    """Return the patterns of files and the module of each row of the table."""
-    return [(re.findall(r"`([^`]+)`", m[1]), m[3]) for m in _ROW.finditer(text)]
+    """Return the patterns of files, the module, and the commits of each row."""
+    rows = _ROW.finditer(text)
+    return [(re.findall(r"`([^`]+)`", m[1]), m[3], m[5]) for m in rows]
 
 
 def written_in(patterns, root=ROOT):
@@ -50,6 +55,14 @@ def written_in(patterns, root=ROOT):
     names = [f.relative_to(root).as_posix() for f in tables]
     found = git("log", "-1", "--format=%h %cs", "--", *names, root=root).split()
     return tuple(found) if found else None
+
+
+def same_at(cell, made, root=ROOT):
+    """Return the commit after `made` at which figures were the same, or None."""
+    found = re.search(r"the same at `(\w+)`", cell)
+    if not found or not git("rev-list", f"{made}..{found[1]}", root=root):
+        return None
+    return found[1]
 
 
 def defining(module, name):
@@ -126,15 +139,23 @@ def changed_since(commit, files, root=ROOT):
     return changed
 
 
-def write_commits(text, root=ROOT):
-    """Return the table with the commits in its last column."""
+def write_commits(text, same=(), root=ROOT):
+    """Return the table with the commits in its last column.
+
+    Patterns of files in `same` have the same figures with the current commit.
+    """
 
     def fill(match):
-        made = written_in(re.findall(r"`([^`]+)`", match[1]), root=root)
-        commit = " of ".join(
-            f"`{w}`" if k == 0 else w for k, w in enumerate(made or ())
-        )
-        return f"| {match[1]} | {match[2]} | {match[4]} | {commit} |"
+        patterns = re.findall(r"`([^`]+)`", match[1])
+        made = written_in(patterns, root=root)
+        cell = ""
+        if made:
+            again = same_at(match[5], made[0], root=root)
+            if set(patterns) & set(same):
+                again = git("rev-parse", "--short", "HEAD", root=root).strip()
+            cell = f"`{made[0]}` of {made[1]}"
+            cell += f", the same at `{again}`" if again else ""
+        return f"| {match[1]} | {match[2]} | {match[4]} | {cell} |"
 
     return _ROW.sub(fill, text)
 
@@ -146,21 +167,26 @@ def main(arguments=None):
     parser.add_argument(
         "--write", action="store_true", help=f"put commits into {TABLE}"
     )
+    parser.add_argument(
+        "--same", nargs="+", default=[], help="files whose figures came out the same"
+    )
     options = parser.parse_args(arguments)
     table = ROOT / TABLE
     text = table.read_text(encoding="utf-8")
-    if options.write:
-        table.write_text(write_commits(text), encoding="utf-8")
-    for patterns, module in results(text):
+    if options.write or options.same:
+        text = write_commits(text, options.same)
+        table.write_text(text, encoding="utf-8")
+    for patterns, module, cell in results(text):
         made = written_in(patterns)
         if made is None:
             print(f"{patterns[0]}: not committed")
             continue
-        changed = changed_since(made[0], code_of(module))
+        commit = same_at(cell, made[0]) or made[0]
+        changed = changed_since(commit, code_of(module))
         state = (
             f"stale, {len(changed)} files changed since" if changed else "current, of"
         )
-        print(f"{patterns[0]}: {state} {made[0]} ({made[1]})")
+        print(f"{patterns[0]}: {state} {commit} (figures of {made[1]})")
         if options.files:
             print("\n".join(f"    {name}" for name in changed))
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.savings.data import FOUND, NOISES
-from benchmarks.savings.matrix import plan, run_all
+from benchmarks.savings.matrix import differing, plan, run_all
 from benchmarks.savings.report import first_line, update_readme, write
 from benchmarks.savings.results import read
 from benchmarks.savings.strategies import OURS, OURS_ALONE, STRATEGIES, available
@@ -29,6 +29,12 @@ def parse(arguments=None):
     )
     parser.add_argument("--quick", action="store_true", help="a part in 5 minutes")
     parser.add_argument("--report", action="store_true", help="only report")
+    parser.add_argument(
+        "--verify",
+        type=int,
+        metavar="N",
+        help="run N of the finished runs again, and compare; changes nothing",
+    )
     parser.add_argument("--data", metavar="FOLDER", help="where <data set>.npz are")
     parser.add_argument("--results", metavar="FILE", type=Path, help="CSV file")
     parser.add_argument("--seeds", type=int, help="default 5, quick 2")
@@ -93,6 +99,17 @@ def parse(arguments=None):
 def main(arguments=None):
     """Run what is missing, then report."""
     options = parse(arguments)
+    if options.verify:
+        others = differing(
+            read(options.results),
+            options.verify,
+            folder=options.data,
+            cache=options.cache,
+            quiet=options.quiet,
+        )
+        print(*others, sep="\n")
+        print(f"{len(others)} of {options.verify} runs have other figures now.")
+        return int(bool(others))
     if not options.report:
         if options.missing:
             print(

@@ -1,11 +1,13 @@
 """Plan all runs, and execute the missing ones."""
 
+import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from benchmarks.savings.data import DATASETS, make_split, noises_of, priors_of
-from benchmarks.savings.results import ResultsFile, describe_machine
-from benchmarks.savings.runs import Run, execute
+from benchmarks.savings.results import IDENTITY, ResultsFile, describe_machine
+from benchmarks.savings.runs import COLUMNS, Run, execute
 from benchmarks.savings.strategies import (
     OURS_ALONE,
     PRIOR_ALONE,
@@ -13,7 +15,7 @@ from benchmarks.savings.strategies import (
     STRATEGIES,
 )
 
-__all__ = ["plan", "run_all"]
+__all__ = ["differing", "plan", "run_all"]
 
 
 def plan(*, datasets, noises, strategies, n_seeds, n_rounds, fused_every):
@@ -125,6 +127,42 @@ def run_all(
         for _ in tqdm(finished, total=len(missing), unit="run", disable=quiet):
             pass
     return len(missing)
+
+
+def differing(table, n, *, folder, cache, quiet=False):
+    """Execute finished runs again, and return those that have other figures now.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Finished runs, as `read` returns them.
+
+    n : int
+        Number of runs, drawn at random.
+
+    folder, cache, quiet
+        As in `run_all`.
+
+    Returns
+    -------
+    list of Run
+    """
+    finished = list(table.groupby([*IDENTITY, "n_rounds", "fused_every"], sort=False))
+    drawn = np.random.RandomState(0).permutation(len(finished))[:n]
+    scores = [name for name in COLUMNS if name.startswith(("small_", "fused_"))]
+    found = []
+    for k in tqdm(drawn, unit="run", disable=quiet):
+        key, before = finished[k]
+        after = pd.DataFrame(execute(Run(*key), folder, cache), columns=COLUMNS)
+        same = [
+            np.array_equal(
+                before[scores].astype(float), after[scores].astype(float), True
+            ),
+            before["asked"].dropna().tolist() == after["asked"].dropna().tolist(),
+        ]
+        if not all(same):
+            found.append(Run(*key))
+    return found
 
 
 def _execute(run, results, folder, cache, recorded):

@@ -18,7 +18,7 @@ SOURCE = (
 def test_each_result_has_one_row():
     folder = ROOT / "benchmarks" / "results"
     rows = freshness.results((ROOT / TABLE).read_text(encoding="utf-8"))
-    patterns = [pattern for found, _ in rows for pattern in found]
+    patterns = [pattern for found, *_ in rows for pattern in found]
     assert len(rows) >= 20
     # picks.csv is an input of a benchmark.
     for file in set(folder.iterdir()) - {folder / "README.md", folder / "picks.csv"}:
@@ -88,6 +88,16 @@ def test_what_has_changed_since_the_figures_were_written(repository):
     written = freshness.write_commits(f"{row}\n", root=root)
     assert re.search(rf"\| here \| `{made}` of \d{{4}}-\d\d-\d\d \|$", written.strip())
     assert freshness.write_commits(written, root=root) == written
+    # Another run gave the same with today's code.
+    now = commit()
+    same = freshness.write_commits(written, ["one.*"], root=root)
+    assert f"`{made}` of " in same
+    assert same.strip().endswith(f", the same at `{now}` |")
+    assert freshness.same_at(same, made, root=root) == now
+    assert freshness.write_commits(same, root=root) == same
+    figures.write_text("a\n2\n")
+    assert freshness.same_at(same, commit(), root=root) is None
+    assert "the same" not in freshness.write_commits(same, root=root)
 
 
 def test_the_command_names_results_and_changes_nothing(capsys):
