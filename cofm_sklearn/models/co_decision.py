@@ -209,8 +209,10 @@ class CoDecisionClassifier(BasePriorClassifier):
             samples only.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0; only their ratios matter. Samples of
-            weight 0 are ignored.
+            Weights of the samples, at least 0. The small model is trained with them
+            beside rows of the prior, of weight 1 or more: there, a sample of weight .5
+            counts as half a label. What is learned about prior and labels depends on
+            the ratios only. Samples of weight 0 are ignored.
 
         Returns
         -------
@@ -349,10 +351,7 @@ class CoDecisionClassifier(BasePriorClassifier):
             nodes = self._nodes_like(X)
         rows, weight, pool = self._class_rows(X, nodes)
         rows = None if rows is None else table_like(features, rows)
-        given = np.ones(len(codes))
-        if sample_weight is not None:
-            # Only ratios matter, also beside the rows that speak for the prior.
-            given = sample_weight / sample_weight[sample_weight > 0].mean()
+        given = np.ones(len(codes)) if sample_weight is None else sample_weight
         decision = train_co_decision(
             self.estimator,
             TrainingSet(features, codes, classes, given, rows, weight),
@@ -378,7 +377,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         self._voice = None
         if nodes is not None:
             counted = decision.mean(lambda case: case.label_weight)
-            counted = counted * given
+            counted = counted * given / given[given > 0].mean()
             self._voice = fit_neighbors(
                 self.neighbors_,
                 in_blocks(self._decide_alone, nodes, len(classes), np.float32),
