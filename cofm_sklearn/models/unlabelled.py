@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils import check_consistent_length
 
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool import NeighborGraph
@@ -17,7 +17,11 @@ from cofm_sklearn.priors.base import (
     is_package_prior,
 )
 from cofm_sklearn.utils.labels import ravel_labels
-from cofm_sklearn.utils.pipelines import fit_without_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import (
+    can_freeze,
+    fit_without_labels,
+    split_pipeline,
+)
 from cofm_sklearn.utils.validation import (
     is_finite,
     is_fitted,
@@ -75,7 +79,7 @@ def fit_to_pool(estimator, X):
         if found is None:
             return estimator  # this step needs labels, so the rest cannot be fitted yet
         X = found.transform(X)
-        if get_tags(step).requires_fit:
+        if found is not step and can_freeze(step):
             # A few labelled samples would teach it another space than the pool's.
             fitted[id(step)] = FrozenEstimator(found)
     _give_pool(last, X)

@@ -11,6 +11,7 @@ from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
 
 __all__ = [
+    "can_freeze",
     "check_takes",
     "fit_without_labels",
     "needs_labels",
@@ -106,6 +107,22 @@ def needs_labels(step):
         return True
     y = signature(step.fit).parameters.get("y")
     return y is not None and y.default is Parameter.empty
+
+
+def can_freeze(step):
+    """Tell whether a transformer learns in `fit`, and FrozenEstimator can wrap it.
+
+    Parameters
+    ----------
+    step : transformer
+        A scikit-learn or custom transformer.
+
+    Returns
+    -------
+    bool
+        False without scikit-learn's tags, which FrozenEstimator needs.
+    """
+    return hasattr(step, "__sklearn_tags__") and step.__sklearn_tags__().requires_fit
 
 
 def fit_without_labels(step, X):

@@ -16,7 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, normalize
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    StandardScaler,
+    normalize,
+)
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
@@ -377,6 +382,25 @@ def test_steps_before_a_co_decision_are_fitted_to_the_pool(nested):
         for question in session.ask(20):
             session.answer(question.id, topics[question.index])
         assert np.mean(session.predict() == topics) > 0.8
+
+
+def test_steps_that_learn_nothing_or_are_fitted_stay_as_they_are():
+    X, y = groups(60)
+
+    class Plain:  # without tags, as FrozenEstimator needs them
+        def fit(self, X, y=None):
+            self.mean_ = X.mean(axis=0)
+            return self
+
+        def transform(self, X):
+            return X - self.mean_
+
+    scaler = FrozenEstimator(StandardScaler().fit(X))
+    growing = FunctionTransformer(np.exp)
+    fitted = fit_to_pool(make_pipeline(scaler, growing, Plain(), model()), X)
+    assert isinstance(fitted[0].estimator, StandardScaler)
+    assert isinstance(fitted[1], FunctionTransformer)
+    assert isinstance(fitted[2], Plain)
 
 
 def test_a_fitted_classifier_as_prior_says_how_it_survives_clones():
