@@ -385,7 +385,7 @@ def test_steps_before_a_co_decision_are_fitted_to_the_pool(nested):
 
 
 def test_steps_that_learn_nothing_or_are_fitted_stay_as_they_are():
-    X, y = groups(60)
+    X, _y = groups(60)
 
     class Plain:  # without tags, as FrozenEstimator needs them
         def fit(self, X, y=None):
