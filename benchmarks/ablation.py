@@ -19,9 +19,9 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import make_split
 from benchmarks.savings.results import read
-from benchmarks.savings.strategies import OURS, small_model
+from benchmarks.savings.strategies import OURS, co_decision
 from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.models import fusion
+from cofm_sklearn.models import fusion, training
 from cofm_sklearn.noise import estimate
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,8 +29,16 @@ RESULTS = Path(__file__).parent / "results"
 PARTS = {
     "all": ({}, []),
     "doubt about labels": ({"label_noise": None}, []),
+    "neighbours": ({"neighbors": None}, []),
+    "rows of the prior": (
+        {},
+        [(CoDecisionClassifier, "_class_rows", lambda *_: (None, 1, None))],
+    ),
+    "the case without the prior": (
+        {},
+        [(training, "weigh_evidence", lambda *_, **__: 1.0)],
+    ),
     "rare labels weigh more": ({}, [(fusion, "_BALANCE", 0.0)]),
-    "the prior stands by itself": ({}, [(fusion, "_skill", lambda *_: 1.0)]),
     "wrong towards similar": ({}, [(estimate, "CONFUSIONS", ("uniform",))]),
 }
 
@@ -41,9 +49,7 @@ def measure(asked, n_labels, dataset, noise, prior, seed, folder, cache):
     asked = asked[:n_labels]
     rows = []
     for part, (params, changes) in PARTS.items():
-        model = CoDecisionClassifier(
-            small_model(), split.prior, random_state=seed, **params
-        )
+        model = co_decision(split, seed).set_params(**params)
         with ExitStack() as stack:
             for module, name, value in changes:
                 stack.enter_context(patch.object(module, name, value))
@@ -63,9 +69,10 @@ def measure(asked, n_labels, dataset, noise, prior, seed, folder, cache):
     return rows
 
 
-def tasks(table, n_seeds, folder, cache):
+def tasks(table, n_seeds, priors, folder, cache):
     """List what to measure."""
     runs = table[(table["strategy"] == OURS) & (table["seed"] < n_seeds)]
+    runs = runs[runs["prior"].isin(priors)]
     keys = ["dataset", "noise", "prior", "seed"]
     for key, rows in runs.groupby(keys, sort=False):
         rows = rows.sort_values("round")
@@ -106,12 +113,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder of the .npz files")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--priors", nargs="+", default=["sentences", "shuffled"])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "ablation.csv")
     args = parser.parse_args()
     cache = cache_folder(args.cache)
-    todo = list(tasks(read(RESULTS / "savings.csv"), args.seeds, args.data, cache))
+    table = read(RESULTS / "savings.csv")
+    todo = list(tasks(table, args.seeds, args.priors, args.data, cache))
     table = record(measure, todo, args.results, args.jobs)
     text = report(table)
     args.results.with_suffix(".md").write_text(text, encoding="utf-8")
