@@ -231,7 +231,7 @@ def test_what_doubt_costs_and_gains():
 
 
 def test_images():
-    cells = table_under(RESULTS / "images.md", "## System")
+    cells = table_under(RESULTS / "images.md", "## System, model")
     measured = {(row[0], row[1]): number(row[2]) for row in cells[1:]}
     _, *rows = table_under(DOCS / "image_benchmark.md", "## What came out")
     for prior, *quoted in rows:
