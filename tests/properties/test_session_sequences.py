@@ -61,6 +61,7 @@ class Paper:
     def __init__(self):
         self.says = []  # [who, kind, text, label]
         self.changes = []  # [the action, every label before it]
+        self.imports = []  # what each import added to says
 
     def said_by(self, who, text):
         return [
@@ -69,20 +70,45 @@ class Paper:
             if (name, about) == (who, text) and kind not in ("skip", "classes")
         ]
 
-    def bring(self, who, text, label, *, overwrite):
-        before = self.said_by(who, text)
-        if not before or (overwrite and before[-1] != label):
-            self.says.append([who, "import", text, label])
-            return 1
-        return 0
+    def bring(self, said, *, overwrite):
+        """Import (who, text, label); return how many labels are new."""
+        new = []
+        for who, text, label in said:
+            before = self.said_by(who, text)
+            if not before or (overwrite and before[-1] != label):
+                new.append([who, "import", text, label])
+                self.says.append(new[-1])
+        self.imports.append(new)
+        return len(new)
 
     def undo(self, who):
         for say in reversed(self.says):
             if say[0] == who:
                 if say[1] == "classes" and not self.change_back(say):
                     return None
-                self.says = [other for other in self.says if other is not say]
-                return say[2]
+                gone = [say]
+                for new in self.imports:  # of an import, all labels of the person
+                    if any(one is say for one in new):
+                        gone = [one for one in new if one[0] == who]
+                self.says = [s for s in self.says if not any(s is g for g in gone)]
+                return gone[0][2]
+        return None
+
+    def name_now(self, label, classes):
+        """Return what a class is called now that once had this name."""
+        if label in classes:
+            return label
+        steps = [say[3] for say, _ in self.changes]
+        pairs = [
+            names if what == "rename" else names[::-1]
+            for what, *names in steps
+            if what in ("rename", "merge")
+        ]
+        for k in reversed(range(len(pairs))):
+            if pairs[k][0] == label:
+                for old, new in pairs[k:]:
+                    label = new if label == old else label
+                return label
         return None
 
     def change(self, who, renamed, content):
@@ -282,7 +308,7 @@ class Sequences(RuleBasedStateMachine):
         said = {text: self.name(label) for text, label in said.items()}
         pool = [plain(text) for text in self.session.X]
         rows = [pool.index(text) for text in said]
-        names = self.session._names._index
+        names = self.session._names.index
         frame = pd.DataFrame({"sample": list(said), "label": list(said.values())})
         if way == "tuples":
             given = [(self.session.id_of(t), lab, who) for t, lab in said.items()]
@@ -303,10 +329,8 @@ class Sequences(RuleBasedStateMachine):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is left out
             n_new = self.session.import_labels(given, who, overwrite=overwrite)
-        assert n_new == sum(
-            self.paper.bring(who, text, label, overwrite=overwrite)
-            for text, label in said.items()
-        )
+        given = [(who, text, label) for text, label in said.items()]
+        assert n_new == self.paper.bring(given, overwrite=overwrite)
 
     @rule(ending=st.sampled_from(["csv", "jsonl"]))
     def export(self, ending):
@@ -318,17 +342,19 @@ class Sequences(RuleBasedStateMachine):
     @rule(data=st.data(), overwrite=st.booleans())
     def bring_back(self, data, overwrite):
         path, table = data.draw(st.sampled_from(self.kept))
-        if not set(table.values()) <= set(self.session.classes):
+        classes = self.session.classes
+        given = [
+            (who, text, self.paper.name_now(label, classes))
+            for (text, who), label in table.items()
+        ]
+        if not {label for *_, label in given} <= set(classes):
             with pytest.raises(ValueError, match="Unknown label"):
                 self.session.import_labels(path, overwrite=overwrite)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             n_new = self.session.import_labels(path, overwrite=overwrite)
-        assert n_new == sum(
-            self.paper.bring(who, text, label, overwrite=overwrite)
-            for (text, who), label in table.items()
-        )
+        assert n_new == self.paper.bring(given, overwrite=overwrite)
 
     @precondition(lambda self: self.kept)
     @rule(data=st.data())
