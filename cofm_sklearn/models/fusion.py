@@ -285,7 +285,7 @@ def weigh_evidence(
 
     joined_proba, small_proba : ndarray of shape (n_samples, n_classes)
         Out-of-fold probabilities of the small model, smoothed: trained with the rows
-        of the prior, and without them. The same array, if it has no rows.
+        of the prior, and without them.
 
     y, label_noise, sample_weight
         As in `fit_fusion`.
@@ -326,9 +326,7 @@ def weigh_evidence(
     counts = np.bincount(y, weights=w, minlength=prior_proba.shape[1])
     by_shares = counts @ np.log((counts + 0.5) / (counts + 0.5).sum())
     without = np.logaddexp(log_evidence(Zs), by_shares) - np.log(2)
-    # With many labels, the prior may have said all that it knows in its rows.
-    grid = _TRUST_GRID[1:] if joined_proba is small_proba else _TRUST_GRID
-    logs = [log_evidence(t * Zp + (1 - t) * Zj) for t in grid]
+    logs = [log_evidence(t * Zp + (1 - t) * Zj) for t in _TRUST_GRID[1:]]
     with_prior = logsumexp(logs) - np.log(len(logs))
     return float(expit(with_prior - without + logit(BELIEF)))
 

@@ -42,16 +42,6 @@ def test_useless_prior_is_discarded(y):
     assert weigh_evidence(prior, small, small, y) > 0.99
 
 
-def test_a_prior_that_has_said_all_in_its_rows_stays_useful():
-    y = np.random.RandomState(0).randint(20, size=1000)
-    prior, alone = opinions(y, 20, 0, 1), opinions(y, 20, 3, 2)
-    joined = opinions(y, 20, 3.05, 2)  # a little better than without the rows
-    assert fit_fusion(prior, joined, y).trust < 0.01
-    # Any vote of the prior beside it would be too much.
-    assert weigh_evidence(prior, joined, alone, y) > 0.99
-    assert weigh_evidence(prior, alone, joined, y) < 0.01
-
-
 def test_good_prior_beats_a_poor_small_model(y):
     prior, small = opinions(y, 4, 6, 1), opinions(y, 4, 0.2, 2)
     assert fit_fusion(prior, small, y).trust > 0.8
