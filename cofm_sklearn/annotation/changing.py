@@ -2,10 +2,13 @@
 
 import warnings
 
-from cofm_sklearn.annotation.class_changes import describe, descriptions_of
+from cofm_sklearn.annotation.class_changes import (
+    describe,
+    descriptions_of,
+    prior_of,
+    takes_descriptions,
+)
 from cofm_sklearn.annotation.parts import SessionPart
-from cofm_sklearn.priors import ZeroShotPrior
-from cofm_sklearn.utils.pipelines import split_pipeline
 
 __all__ = ["Changing"]
 
@@ -120,10 +123,8 @@ class Changing(SessionPart):
 
     def _change(self, kind, content, annotator):
         self._answers.change(kind, content, self._check(annotator))
-        prior = getattr(
-            split_pipeline(self._batches.told.estimator_as_told)[1], "prior", None
-        )
-        is_read = prior is None or isinstance(prior, ZeroShotPrior)
+        prior = prior_of(self._batches.told.estimator_as_told)
+        is_read = prior is None or takes_descriptions(prior)
         if kind in ("add", "describe") and content[1] and not is_read:
             warnings.warn(
                 f"The description of {content[0]!r} is for people only: the prior "

@@ -146,9 +146,19 @@ def recast_proba(proba, classes, event):
     return [summed.get(json.dumps(name), 0.0) for name in after]
 
 
+def prior_of(estimator):
+    """Return the prior of an estimator, or of the last step of a pipeline, or None."""
+    return getattr(split_pipeline(estimator)[1], "prior", None)
+
+
+def takes_descriptions(prior):
+    """Tell whether a prior is fitted again with new descriptions of classes."""
+    return isinstance(prior, ZeroShotPrior)
+
+
 def descriptions_of(estimator):
     """Return the class descriptions of an estimator's prior, as texts."""
-    prior = getattr(split_pipeline(estimator)[1], "prior", None)
+    prior = prior_of(estimator)
     prior = prior.estimator if isinstance(prior, FrozenEstimator) else prior
     if isinstance(prior, RecastPrior):
         prior = prior.prior
@@ -202,7 +212,7 @@ def recast(estimator, classes, changes):
     if prior is None or not changes:
         return estimator
     described, parts = _fold(prior, classes, changes)
-    if isinstance(prior, ZeroShotPrior):
+    if takes_descriptions(prior):
         model.prior = clone(prior).set_params(class_descriptions=described)
     else:
         after = sorted(parts)

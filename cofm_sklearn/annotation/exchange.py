@@ -232,12 +232,14 @@ def _restore(frame, pool):
         elif name in ("index", "position"):
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
         elif not is_table and name not in ("id", "label"):
-            # A text of the pool may look like one that was escaped.
-            frame[name] = [
-                cell if pool.has_text(cell) else _as_written(cell)
-                for cell in frame[name]
-            ]
+            frame[name] = [_text_of(cell, pool) for cell in frame[name]]
     return frame
+
+
+def _text_of(cell, pool):
+    """Remove the mark of an escaped text, unless the pool has the text as it is."""
+    written = _as_written(cell)
+    return cell if written == cell or pool.id_of(cell) in pool.rows else written
 
 
 def _values_of(texts, column):

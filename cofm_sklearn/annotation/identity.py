@@ -73,9 +73,9 @@ class PoolNames:
         except TypeError:  # not even hashable
             return repr(sample)
 
-    def has_text(self, text):
-        """Tell whether a text is in the pool."""
-        return self.known(sample_ids([text])[0]) in self.rows
+    def id_of(self, sample):
+        """Return the id of a sample, in the pool or not, as in the file."""
+        return self.known(sample_ids([sample])[0])
 
     def aligned(self, labels):
         """Return the row of each label of a Series; -1 if there is none.
@@ -172,8 +172,7 @@ class PoolNames:
                 return None
         texts = frame[names[0]].tolist()
         return [
-            self.known(sample_ids([text])[0]) if isinstance(text, str) else repr(text)
-            for text in texts
+            self.id_of(text) if isinstance(text, str) else repr(text) for text in texts
         ]
 
 

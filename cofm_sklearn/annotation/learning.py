@@ -12,7 +12,7 @@ from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
 
-from cofm_sklearn.annotation.class_changes import classes_after, recast
+from cofm_sklearn.annotation.class_changes import classes_after, prior_of, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
 from cofm_sklearn.loop.learner import Learner, with_seeds
 from cofm_sklearn.models import fit_to_pool, label_pool, review_descriptions
@@ -474,7 +474,7 @@ def classes_of(estimator, classes):
     TypeError
         If a label is neither str nor int nor bool.
     """
-    prior = getattr(split_pipeline(estimator)[1], "prior", None)
+    prior = prior_of(estimator)
     known = None
     # A combination of priors has the classes of each.
     for one in (prior, *getattr(prior, "priors", ())):

@@ -14,7 +14,7 @@ from cofm_sklearn.annotation.batches import Batches
 from cofm_sklearn.annotation.changing import Changing
 from cofm_sklearn.annotation.exchange import read_labels
 from cofm_sklearn.annotation.finding import Finding
-from cofm_sklearn.annotation.identity import PoolNames, sample_ids
+from cofm_sklearn.annotation.identity import PoolNames
 from cofm_sklearn.annotation.learning import Learning, classes_of, label_of
 from cofm_sklearn.annotation.results import Results
 from cofm_sklearn.annotation.store import AnnotationStore, StoreError
@@ -425,7 +425,7 @@ class AnnotationSession(Changing, Finding, Results):
 
     def id_of(self, sample):
         """Return the id of a sample, in the pool or not."""
-        return self._names.known(sample_ids([sample])[0])
+        return self._names.id_of(sample)
 
     def review(self, n=10):
         """Return labelled samples, the most likely wrong labels first.

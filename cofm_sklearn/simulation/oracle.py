@@ -147,8 +147,12 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         """Return one more answer per sample; `earlier` lists the previous ones."""
         fresh = clone(self)
         if hasattr(fresh, "random_state"):
-            fresh.random_state = np.random.RandomState([self._seed, len(earlier)])
+            fresh.random_state = self._rng_after(earlier)
         return fresh._draw_answers(y, X, votes, classes)
+
+    def _rng_after(self, earlier):
+        """Return the random state of the answers after earlier ones."""
+        return np.random.RandomState([self._seed, len(earlier)])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -307,8 +311,7 @@ class RecordedVotesOracle(BaseOracle):
             left -= answers[:, None] == classes
         left = np.maximum(left, 0)
         left = np.where(left.sum(axis=1, keepdims=True) > 0, left, counts)
-        rng = np.random.RandomState([self._seed, len(earlier)])
-        return _draw(left, classes, rng)
+        return _draw(left, classes, self._rng_after(earlier))
 
 
 def _draw(counts, classes, rng):

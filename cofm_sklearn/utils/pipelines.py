@@ -49,15 +49,22 @@ def split_pipeline(estimator):
     >>> split_pipeline(make_pipeline(StandardScaler(), LogisticRegression()))
     ([StandardScaler()], LogisticRegression())
     """
-    transformers = []
+    steps, model = _unfold(estimator)
+    transformers = [
+        step
+        for step in steps
+        if hasattr(step, "transform") and not hasattr(step, "fit_resample")
+    ]
+    return transformers, model
+
+
+def _unfold(estimator):
+    """Return all steps of a (nested) pipeline before its final model, and the model."""
+    steps = []
     while getattr(estimator, "steps", None):
         *before, (_, estimator) = estimator.steps
-        transformers += [
-            step
-            for _, step in before
-            if hasattr(step, "transform") and not hasattr(step, "fit_resample")
-        ]
-    return transformers, estimator
+        steps += [step for _, step in before]
+    return steps, estimator
 
 
 def resamples(estimator):
@@ -74,11 +81,7 @@ def resamples(estimator):
     -------
     bool
     """
-    while getattr(estimator, "steps", None):
-        *before, (_, estimator) = estimator.steps
-        if any(hasattr(step, "fit_resample") for _, step in before):
-            return True
-    return False
+    return any(hasattr(step, "fit_resample") for step in _unfold(estimator)[0])
 
 
 def needs_labels(step):

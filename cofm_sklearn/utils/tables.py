@@ -18,7 +18,7 @@ _MARKS = {
 _SEPARATORS = (",", ";", "\t", "|")
 
 
-def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
+def read_csv(path, columns=(), *, encoding=None, separator=None):
     """Read a CSV file, detecting its encoding and separator.
 
     Parameters
@@ -35,13 +35,10 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
     separator : str or None, default=None
         None uses the first of comma, semicolon, tab and bar that yields `columns`.
 
-    dtype : dict or type, default=str
-        As for pandas.
-
     Returns
     -------
     DataFrame
-        Empty cells are ``""``; "None" and "NA" stay strings.
+        All cells are texts. Empty cells are ``""``; "None" and "NA" stay strings.
 
     Raises
     ------
@@ -82,9 +79,7 @@ def read_csv(path, columns=(), *, encoding=None, separator=None, dtype=str):
         )
     if separator is None:
         separator = _separator_of(text, set(columns))
-    return pd.read_csv(
-        StringIO(text), sep=separator, dtype=dtype, keep_default_na=False
-    )
+    return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
 
 
 def _separator_of(text, columns):

@@ -277,11 +277,13 @@ def test_the_report_holds_everything_and_runs_nothing(tmp_path):
     assert "http" not in page
 
 
-def test_the_class_0_has_its_name_in_the_report(tmp_path):
+def of_numbers():
     X = np.random.RandomState(0).randn(20, 2)
-    with AnnotationSession(
-        X, GaussianNB(), classes=[0, 1], background=False
-    ) as session:
+    return AnnotationSession(X, GaussianNB(), classes=[0, 1], background=False)
+
+
+def test_the_class_0_has_its_name_in_the_report(tmp_path):
+    with of_numbers() as session:
         for q in session.ask(4):
             session.answer(q.id, q.index % 2)
         session.rename_class(0, 5)
@@ -290,10 +292,7 @@ def test_the_class_0_has_its_name_in_the_report(tmp_path):
 
 
 def test_the_report_counts_the_label_that_people_agree_on(tmp_path):
-    X = np.random.RandomState(0).randn(20, 2)
-    with AnnotationSession(
-        X, GaussianNB(), classes=[0, 1], background=False
-    ) as session:
+    with of_numbers() as session:
         for q in session.ask(8):
             session.answer(q.id, q.index % 2)
             if q.index % 2 == 0:  # two people overrule the first
