@@ -450,6 +450,12 @@ class AnnotationStore:
             ) from error
 
     def _not_writable(self, error):
+        if self._connection is not None and not Path(self.path).exists():
+            return StoreError(
+                f"The store {self.path} was deleted or moved while it was open. "
+                "Nothing was written. Move the file back; the session can still export "
+                "its labels."
+            )
         return StoreError(
             f"The store {self.path} is read-only or cannot be opened ({error}). "
             "Nothing was written. Make the file and its folder writable, or copy it "

@@ -299,6 +299,16 @@ def test_names_that_mean_something_in_addresses(path, name):
         assert len(session.export()) == 11
 
 
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
+def test_a_file_deleted_while_it_is_open_is_named_and_labels_can_be_exported(path):
+    with open_session(path) as session:
+        for file in path.parent.glob("s.sqlite*"):
+            file.unlink()
+        with pytest.raises(StoreError, match="was deleted or moved"):
+            session.undo()
+        assert len(session.export()) == 12
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(StoreError, match="is a folder"):
         AnnotationStore(tmp_path)
