@@ -37,6 +37,9 @@ BELIEF = 2 / 3
 _RATES = (0.01, 0.1, 0.2, 0.3, 0.4)
 
 _TRUST_GRID = np.linspace(0.0, 1.0, 6)
+# Shares of these mixtures in the evidence for the prior. With many labels, its rows can
+# be useful although its opinion is not. With few labels, that would keep a bad prior.
+_TRUST_SHARES = np.array([0.001, *5 * [0.1998]])
 # Power of the inverse class shares in the weights of labels: with 0, the largest class
 # determines trust; with 1, a handful of labels does, half of which may be wrong.
 _BALANCE = 0.7
@@ -276,7 +279,9 @@ def weigh_evidence(
     and a small model trained on its rows too, with how well they are predicted without
     it, by a small model trained on labels only, or by the class shares. Both sides are
     averaged over temperatures and shares of wrong labels. So labels that carry no
-    information, because many are wrong, are no evidence against the prior.
+    information, because many are wrong, are no evidence against the prior. The small
+    model trained on the rows has a share of .001 without the prior beside it, which
+    decides only where many labels tell them apart.
 
     Parameters
     ----------
@@ -326,8 +331,8 @@ def weigh_evidence(
     counts = np.bincount(y, weights=w, minlength=prior_proba.shape[1])
     by_shares = counts @ np.log((counts + 0.5) / (counts + 0.5).sum())
     without = np.logaddexp(log_evidence(Zs), by_shares) - np.log(2)
-    logs = [log_evidence(t * Zp + (1 - t) * Zj) for t in _TRUST_GRID[1:]]
-    with_prior = logsumexp(logs) - np.log(len(logs))
+    logs = [log_evidence(t * Zp + (1 - t) * Zj) for t in _TRUST_GRID]
+    with_prior = logsumexp(logs, b=_TRUST_SHARES)
     return float(expit(with_prior - without + logit(BELIEF)))
 
 

@@ -54,6 +54,15 @@ def test_few_labels_leave_the_question_open(y):
     assert 0.3 < weigh_evidence(prior, small, small, y) < 0.9
 
 
+def test_rows_that_help_keep_a_prior_whose_opinion_many_labels_outgrew():
+    y = np.random.RandomState(0).randint(20, size=1000)
+    outgrown, small = opinions(y, 20, 0, 1), opinions(y, 20, 3, 2)
+    joined = opinions(y, 20, 3.05, 2)
+    assert weigh_evidence(outgrown, joined, small, y) > 0.99
+    # If its rows do not help either, there is nothing to keep it for.
+    assert weigh_evidence(outgrown, small, small, y) < 0.01
+
+
 @pytest.mark.parametrize("rare", [False, True])
 def test_labels_that_can_tell_nothing_leave_the_belief(rare):
     """Most labels of a rare class are wrong: no reason to discard a good prior."""

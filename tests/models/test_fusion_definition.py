@@ -140,6 +140,7 @@ def slow_evidence(prior, joined, small, y, label_noise="auto", weight=None):
     without = (likelihood(S) + by_shares) / 2
     trusts = (0.2, 0.4, 0.6, 0.8, 1.0)
     with_prior = np.mean([likelihood(t * P + (1 - t) * J) for t in trusts])
+    with_prior = 0.999 * with_prior + 0.001 * likelihood(J)
     return 2 * with_prior / (2 * with_prior + without)
 
 
