@@ -41,6 +41,7 @@ _SUBPACKAGES = {
     "loop",
     "models",
     "noise",
+    "pool",
     "priors",
     "query",
     "simulation",

@@ -102,8 +102,8 @@ print(dict(zip(people, combined.annotator_quality.round(2).tolist())))
 # %%
 # Train on it
 # -----------
-# Train on one label per text, or on all answers, where each answer counts as much as
-# its author is better than guessing.
+# Train on one label per text, or on all answers, each weighted by how much better than
+# guessing its author is.
 
 
 def accuracy(labels, rows=slice(0, 200), weight=None):

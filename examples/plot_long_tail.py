@@ -43,8 +43,7 @@ print(sizes.to_dict())
 # %%
 # Three ways to ask
 # -----------------
-# The co-decision, its query without the prior, and the two strategies that everybody
-# knows.
+# The co-decision, its query without the prior, and random and margin sampling.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(docs.class_descriptions)

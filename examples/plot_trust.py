@@ -3,8 +3,8 @@ How trust changes with more labels
 ==================================
 
 The prior and the small model decide together. The weight of the prior is its *trust*,
-from 0 to 1. The prior has to earn it: trust starts low and grows when the labels show
-that the prior predicts them. The prior in this example is a good one.
+from 0 to 1. Before the first label, it is 1; then the labels decide how far the prior
+can be trusted. The prior in this example is a good one.
 
 The example looks inside a loop, at what the model reports after every round:
 ``trust_``, ``prior_evidence_``, and how good each half is without the other.
@@ -97,7 +97,7 @@ print(curves.mean().round(2))
 # Below: the co-decision starts above the prior and rises. The small model starts high,
 # too, because it uses the prior already: the descriptions are among its training
 # samples. It goes on learning, and with the last labels it comes close to the
-# co-decision, since a prior that does not change cannot help for ever. The pool still
+# co-decision, because the prior does not learn from labels. The pool still
 # makes a difference: a loop knows it, so labels spread to similar texts
 # (:class:`~cofm_sklearn.NeighborGraph`). Bands show the range over the splits.
 

@@ -38,7 +38,6 @@ class OpenCLIPEncoder(BaseEncoder):
 
     pretrained : str, path-like or None, default="laion2b_s34b_b79k"
         A tag of open_clip (``open_clip.list_pretrained()``), a local checkpoint, or a
-        A tag of open_clip (``open_clip.list_pretrained()``), a local checkpoint, or a
         folder as above. Ignored if `model_name` is a folder or on the hub. Checkpoints
         must be safetensors, or tensors that torch reads without running pickled code.
 
@@ -64,7 +63,7 @@ class OpenCLIPEncoder(BaseEncoder):
 
     cache : bool, default=True
         Whether to keep rows in memory, shared by all encoders with the same model in
-        this process, up to 1 GiB in total (`cofm_sklearn.encoders.cache.MEMORY`).
+        this process, up to 1 GiB in total.
 
     cache_dir : str, path-like or None, default=None
         Folder in which rows are kept between processes, in one SQLite file per model.

@@ -52,7 +52,7 @@ class SentenceTransformerEncoder(BaseEncoder):
 
     cache : bool, default=True
         Whether to keep rows in memory, shared by all encoders with the same model in
-        this process, up to 1 GiB in total (`cofm_sklearn.encoders.cache.MEMORY`).
+        this process, up to 1 GiB in total.
 
     cache_dir : str, path-like or None, default=None
         Folder in which rows are kept between processes, in one SQLite file per model.

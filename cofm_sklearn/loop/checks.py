@@ -257,6 +257,14 @@ def parametrize_strategies_with_checks(strategies):
     Returns
     -------
     decorator
+
+    Examples
+    --------
+    >>> from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
+    >>> from cofm_sklearn.query import RandomQuery
+    >>> @parametrize_strategies_with_checks([RandomQuery(random_state=0)])
+    ... def test_my_strategies(strategy, check):
+    ...     check(strategy)
     """
     import pytest
 

@@ -209,10 +209,10 @@ class CoDecisionClassifier(BasePriorClassifier):
             samples only.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0. The small model is trained with them
-            beside rows of the prior, of weight 1 or more: there, a sample of weight .5
-            counts as half a label. What is learned about prior and labels depends on
-            the ratios only. Samples of weight 0 are ignored.
+            Weights of the samples, at least 0. When the small model is trained, a
+            sample of weight .5 counts as half a label beside the rows of the prior,
+            whose weight is 1 or more. For trust, evidence and noise, only the ratios
+            of the weights matter. Samples of weight 0 are ignored.
 
         Returns
         -------

@@ -147,9 +147,8 @@ def review_descriptions(
     ------
     ValueError
         If X is empty, lengths differ, a label or a key of `candidates` is not a class
-        of
-        the prior, `n_examples` is below 1, or there are candidates and the prior has
-        no `class_descriptions`.
+        of the prior, `n_examples` is below 1, or there are candidates and the prior
+        has no `class_descriptions`.
 
     TypeError
         If `candidates` is not a dict of texts.

@@ -141,8 +141,7 @@ class SafeSampler(BaseLabelSampler):
     ----------
     sampler : sampler
         A sampler of imbalanced-learn, or any object with `fit_resample`. Its parameters
-        are
-        ``sampler__k_neighbors`` and so on.
+        are ``sampler__k_neighbors`` and so on.
 
     tiny_classes : {"pass", "repeat"}, default="pass"
         What to do with classes that are too small for the sampler. ``"pass"`` keeps

@@ -27,7 +27,7 @@ _FILLED_IN = {"X", "y", "candidates", "batch_size", "return_utilities"}
 
 
 class ModALQuery(BaseQueryStrategy):
-    """Wrap a modAL strategy function as an estimator with cold start and fair ties.
+    """Wrap a modAL strategy function as an estimator with cold start and random ties.
 
     Loops of this package and modAL's learners also accept the bare function. Wrapped,
     its arguments become parameters for `clone` and `GridSearchCV`, an unfitted learner

@@ -9,7 +9,7 @@ __all__ = ["PriorALQuery"]
 
 
 class PriorALQuery(BaseQueryStrategy):
-    """Query uncertain samples that the prior is not sure of, either (PriorAL).
+    """Query samples about which neither prior nor small model is certain (PriorAL).
 
     The pool is split in two as in `PriorALClassifier`: the *clean set*, about which
     prior and small model together are confident, needs no labels. From the rest, the

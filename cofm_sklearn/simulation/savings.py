@@ -206,8 +206,7 @@ def label_savings(
         ``n_labels`` and ``n_labels_baseline`` (float; NaN where not reached within the
         budget), ``baseline`` (the first to reach it), ``saving`` (at most 1) and
         ``budget`` (the last label count; the same in all rows). The saving of the data
-        set is
-        the mean of ``saving``.
+        set is the mean of ``saving``.
 
     Raises
     ------

@@ -20,8 +20,9 @@ INSTALL = """\
 # Installs the package where it is missing, as in Colab, and else does nothing.
 from importlib.util import find_spec
 
-if not all(map(find_spec, ["cofm_sklearn", "sentence_transformers", "matplotlib"])):
-    %pip install --quiet "cofm_sklearn[demo]"
+needed = ["cofm_sklearn", "sentence_transformers", "matplotlib", "modAL"]
+if not all(map(find_spec, needed)):
+    %pip install --quiet "cofm_sklearn[demo,modal]"
 """
 CHECK = "\n\n\n# Check\n"
 METADATA = {
