@@ -17,7 +17,8 @@ from benchmarks.recording import cache_folder, record
 from benchmarks.savings.data import FOUND, NOISES, make_split, priors_of
 from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
+from cofm_sklearn.models.small_model import class_proba, fit_small_model
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.priors.base import features_for_small_model
 
 N_LABELS = (5, 10, 20, 40, 60, 120, 240)

@@ -29,11 +29,11 @@ from benchmarks.savings.data import make_split
 from benchmarks.savings.strategies import small_model
 from cofm_sklearn import CoDecisionClassifier
 from cofm_sklearn.models.small_model import (
-    TrainingSet,
     class_proba,
     cross_fit_proba,
     fit_small_model,
 )
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.noise import estimate_noise, find_suspects
 
 DATASETS = ("agnews", "banking77", "sms", "api_docs")

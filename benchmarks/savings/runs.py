@@ -19,7 +19,8 @@ from benchmarks.savings.strategies import (
     small_model,
 )
 from cofm_sklearn import Learner
-from cofm_sklearn.models.small_model import TrainingSet, fit_small_model
+from cofm_sklearn.models.small_model import fit_small_model
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.simulation import score_predictions
 
 __all__ = ["COLUMNS", "Run", "execute", "spend"]

@@ -10,19 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
 from cofm_sklearn.models.fusion import BELIEF
 from cofm_sklearn.models.neighborhood import fit_neighbors
-from cofm_sklearn.models.small_model import (
-    TrainingSet,
-    class_proba,
-    typical_rows,
-)
+from cofm_sklearn.models.small_model import check_fit_weights, class_proba
 from cofm_sklearn.models.training import train_co_decision, weigh_priors
+from cofm_sklearn.models.training_set import TrainingSet, typical_rows
 from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_number,
-    check_weights,
     is_fitted,
     is_numeric,
     n_rows,
@@ -241,7 +237,7 @@ class CoDecisionClassifier(BasePriorClassifier):
             return self._take_over(new)
         new, X, codes = self._begin(X, y)
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, len(codes))
+            sample_weight = check_fit_weights(self.estimator, sample_weight, len(codes))
         new.prior_ = weigh_priors(new.prior_, X, codes, self.label_noise, sample_weight)
         new.neighbors_ = self._fitted_neighbors()
         new._learn(X, codes, sample_weight)

@@ -13,12 +13,16 @@ from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.models.base import BasePriorClassifier, in_blocks, prior_proba_of
-from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
+from cofm_sklearn.models.small_model import (
+    check_fit_weights,
+    class_proba,
+    fit_small_model,
+)
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.priors.base import features_for_small_model
 from cofm_sklearn.utils.validation import (
     check_number,
-    check_weights,
     is_numeric,
     n_rows,
     stack_rows,
@@ -175,7 +179,7 @@ class PriorALClassifier(BasePriorClassifier):
             return self._take_over(new)
         new, X, codes = self._begin(X, y)
         features = features_for_small_model(new.prior_, X)
-        weight = check_weights(sample_weight, len(codes))
+        weight = check_fit_weights(self.estimator, sample_weight, len(codes))
         labels_alone = TrainingSet(features, codes, new.classes_, weight)
         last = getattr(self, "estimator_", None) if self.warm_start else None
         if last is None:

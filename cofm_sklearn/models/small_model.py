@@ -1,8 +1,8 @@
 """Train any scikit-learn classifier on weighted samples, and predict all classes."""
 
 import re
+import warnings
 from contextlib import contextmanager
-from copy import copy
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -24,87 +24,28 @@ from cofm_sklearn.utils.pipelines import (
 )
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
+    check_weights,
     is_numeric,
     n_rows,
-    stack_rows,
     take_rows,
 )
 
 __all__ = [
     "ConstantModel",
-    "TrainingSet",
+    "check_fit_weights",
     "class_proba",
     "cross_fit_proba",
     "fit_constant_model",
     "fit_small_model",
     "is_constant",
     "learned_share",
-    "net_weight",
-    "typical_rows",
 ]
 
-
-# Models without sample weights are not trained on samples lighter than this share of
-# the mean weight: nearest neighbours do better with a farther neighbour once this one
-# is less likely right than most.
-_ENOUGH = 0.75
 
 # What scikit-learn says if labels are too few for its folds or validation sets.
 _ABOUT_OWN_SPLITS = re.compile(
     "n_splits|-fold|members in each class|least populated class|test_size"
 )
-
-# A typical row counts as many labels as it averages samples, up to this limit.
-_TYPICAL = 10
-# Weight of a label that is more likely wrong than right, above 0: see `net_weight`.
-_LEAST_WEIGHT = 0.02
-
-
-def typical_rows(X, proba):
-    """Return one row per class: the mean of its most confident samples.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-
-    proba : ndarray of shape (n_samples, n_classes)
-        Their prior probabilities.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_classes, n_features)
-        Scaled to the norm of the samples, as a mean of unit vectors is shorter.
-
-    weight : int
-        Number of labels that a row is worth: 1 to 10, fewer for small classes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cofm_sklearn.models.small_model import typical_rows
-    >>> right = np.linspace(0, 1, 40)
-    >>> angles = right * np.pi / 2
-    >>> X = np.column_stack([np.cos(angles), np.sin(angles)])
-    >>> rows, weight = typical_rows(X, np.column_stack([1 - right, right]))
-    >>> rows.round(2)
-    array([[1.  , 0.08],
-           [0.08, 1.  ]])
-    >>> weight
-    5
-    """
-    # An eighth of a class of average size; a quarter if that is no more than ten.
-    average = len(X) / proba.shape[1]
-    weight = int(np.clip(average / 4, 1, _TYPICAL))
-    n_typical = max(weight, int(average / 8))
-    # Neither the last digits nor the order may decide between samples.
-    proba = proba.round(6)
-    last = len(X) - n_typical
-    typical = proba >= np.partition(proba, last, axis=0)[last]
-    rows = (typical / typical.sum(axis=0)).T @ X
-    length = np.linalg.norm(X, axis=1).mean()
-    own = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows * (length / np.where(own > 0, own, 1.0)), weight
 
 
 def learned_share(estimator, data, X, prior_proba):
@@ -131,115 +72,19 @@ def learned_share(estimator, data, X, prior_proba):
     -------
     float
         Squared correlation of the centred log-probabilities over samples and classes,
-        0 to 1; 0 if it is negative, or if one of them does not vary.
+        0 to 1; 0 if it is negative, if one of them does not vary, or if the small
+        model cannot be trained on so few rows.
     """
     rows_alone = data.subset(np.arange(0))
-    learned = class_proba(fit_small_model(estimator, rows_alone), X, data.classes)
+    try:
+        learned = class_proba(fit_small_model(estimator, rows_alone), X, data.classes)
+    except ValueError:
+        return 0.0  # it learns nothing from so few rows, as with inner folds
     a, b = (centre_logits(proba).ravel() for proba in (prior_proba, learned))
     spread = np.std(a) * np.std(b)
     if spread == 0:
         return 0.0
     return float(max(np.mean(a * b) / spread, 0.0) ** 2)
-
-
-def net_weight(label_quality, n_classes):
-    """Return the weights of labels that are right with some probability.
-
-    A wrong label pulls towards one of the other classes as strongly as a right one
-    pulls towards its own, so a label counts as much as it is more likely right than
-    another class is. Wrong labels keep a little weight, as their classes were seen.
-
-    Parameters
-    ----------
-    label_quality : ndarray of shape (n_samples,)
-        Probability that each label is right.
-
-    n_classes : int
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        From 0.02 to 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cofm_sklearn.models.small_model import net_weight
-    >>> net_weight(np.array([1.0, 0.75, 0.5, 0.2]), 2)
-    array([1.  , 0.5 , 0.02, 0.02])
-    """
-    if n_classes < 2:
-        return label_quality
-    net = (n_classes * label_quality - 1) / (n_classes - 1)
-    return np.clip(net, _LEAST_WEIGHT, 1.0)
-
-
-class TrainingSet:
-    """Weighted labelled samples, with extra rows that represent the classes.
-
-    Parameters
-    ----------
-    X : array-like of length n_samples
-        Samples of any type.
-
-    codes : ndarray of shape (n_samples,), dtype int64
-        Labels as positions in `classes`.
-
-    classes : ndarray of shape (n_classes,)
-        The labels.
-
-    weight : ndarray of shape (n_samples,), default=None
-        Sample weights, at least 0; samples of weight 0 are not used.
-
-    extra : array-like of length n_classes or None, default=None
-        One more row per class, part of every training set.
-
-    extra_weight : float, default=1.0
-        Weight of each of these rows.
-    """
-
-    def __init__(self, X, codes, classes, weight=None, extra=None, extra_weight=1.0):
-        self.X = X
-        self.codes = codes
-        self.classes = classes
-        self.weight = np.ones(len(codes)) if weight is None else weight
-        self.extra = extra
-        self.extra_weight = extra_weight
-
-    def without_extra(self):
-        """Return the labelled samples alone."""
-        return TrainingSet(self.X, self.codes, self.classes, self.weight)
-
-    def weighed(self, quality):
-        """Return the same rows, the labelled ones with their weight times `quality`."""
-        found = copy(self)
-        found.weight = self.weight * quality
-        return found
-
-    def subset(self, indices):
-        """Return a subset of the labelled samples, with the extra rows."""
-        found = copy(self)
-        found.X = take_rows(self.X, indices)
-        found.codes, found.weight = self.codes[indices], self.weight[indices]
-        return found
-
-    def rows(self):
-        """Return samples of positive weight and extra rows, with codes and weights."""
-        X, codes, weight = self.X, self.codes, self.weight
-        if not weight.all():
-            keep = np.flatnonzero(weight)
-            X, codes, weight = take_rows(X, keep), codes[keep], weight[keep]
-        if self.extra is None:
-            return X, codes, weight
-        n_classes = len(self.classes)
-        X = stack_rows(X, self.extra) if len(codes) else self.extra
-        codes = np.concatenate([codes, np.arange(n_classes)])
-        extra_weight = np.full(n_classes, self.extra_weight)
-        return X, codes, np.concatenate([weight, extra_weight])
-
-    def class_counts(self):
-        """Count the training rows of each class, extra rows included."""
-        return np.bincount(self.rows()[1], minlength=len(self.classes))
 
 
 class ConstantModel(DummyClassifier):
@@ -288,10 +133,9 @@ def is_constant(estimator):
 def fit_small_model(estimator, data):
     """Fit a clone of the estimator.
 
-    Weights go to estimators that accept `sample_weight`, also through pipelines. For
-    others, samples with less than three quarters of the mean weight are dropped, unless
-    their class would lose its last member. A skorch net gets the full class list and
-    the positions of the labels, since its output units are fixed.
+    Weights go to estimators that accept `sample_weight`, also through pipelines; others
+    are fitted on `TrainingSet.rows_without_weights`. A skorch net gets the full class
+    list and the positions of the labels, since its output units are fixed.
 
     Parameters
     ----------
@@ -312,20 +156,19 @@ def fit_small_model(estimator, data):
         If the samples are texts, images or a mixed frame, and the estimator cannot read
         them.
     """
-    X, codes, weight = data.rows()
+    model = clone(estimator)
+    weight_name = _weight_parameter(model)
+    params = {}
+    if weight_name is None:
+        X, codes = data.rows_without_weights()
+    else:
+        X, codes, weight = data.rows()
+        if not np.all(weight == 1):
+            params[weight_name] = weight
     if len(codes) == 0:
         return None
     if len(np.unique(codes)) == 1:
         return ConstantModel().fit(X, data.classes[codes])
-    model = clone(estimator)
-    uniform = np.all(weight == weight[0])
-    weight_name = _weight_parameter(model)
-    if weight_name is None and not uniform:
-        keep = _enough_weight(codes, weight)
-        X, codes = take_rows(X, keep), codes[keep]
-    params = {}
-    if weight_name is not None and not uniform:
-        params[weight_name] = weight
     net = _skorch_step(model)
     if net is None:
         y = data.classes[codes]
@@ -381,6 +224,11 @@ def naming_the_cure(estimator, X):
                 f"{bare[0]} fails on classes as small as in the first rounds: {said}. "
                 f"SafeSampler({bare[0]}()) copes with them."
             ) from error
+        if "n_neighbors" in said and "n_samples_fit" in said:
+            raise ValueError(
+                f"{name} looks for more neighbours than there are labels: {said}. "
+                "Lower n_neighbors, or label more first."
+            ) from error
         if _skorch_step(estimator) is not None and "n_splits" in str(error):
             raise ValueError(
                 f"The net sets samples aside for validation, but there are too few: "
@@ -423,14 +271,25 @@ def class_proba(model, X, classes):
 
     ValueError
         If it knows a class that is not among `classes`, is a net with another number
-        of outputs, or its probabilities are not finite.
+        of outputs, decides between pairs of classes, or its probabilities are not
+        finite.
     """
     if model is None:
         return np.full((n_rows(X), len(classes)), 1 / len(classes))
     if hasattr(model, "predict_proba"):
-        proba = np.asarray(model.predict_proba(X), dtype=np.float64)
+        with naming_the_cure(model, X):
+            proba = np.asarray(model.predict_proba(X), dtype=np.float64)
     elif hasattr(model, "decision_function"):
         scores = np.asarray(model.decision_function(X), dtype=np.float64)
+        final = split_pipeline(model)[1]
+        if scores.ndim > 1 and (
+            getattr(final, "decision_function_shape", None) == "ovo"
+            or (_skorch_step(model) is None and scores.shape[1] != len(model.classes_))
+        ):
+            raise ValueError(
+                f"{type(final).__name__}.decision_function(X) has a column for each "
+                "pair of classes. Use decision_function_shape='ovr'."
+            )
         if scores.ndim == 1:
             proba = np.column_stack([expit(-scores), expit(scores)])
         else:
@@ -494,9 +353,11 @@ def cross_fit_proba(estimator, data, *, n_folds=5, random_state=None, n_jobs=Non
     """
     n_samples = len(data.codes)
     rng = check_random_state(random_state)
-    dealt = np.lexsort((rng.uniform(size=n_samples), data.codes))
-    fold = np.empty(n_samples, dtype=int)
-    fold[dealt] = np.arange(n_samples) % min(n_folds, n_samples)
+    # Samples of weight 0 are predicted, but must not change the folds of the others.
+    used = np.flatnonzero(data.weight)
+    dealt = used[np.lexsort((rng.uniform(size=len(used)), data.codes[used]))]
+    fold = np.zeros(n_samples, dtype=int)
+    fold[dealt] = np.arange(len(used)) % min(n_folds, len(used))
 
     def one_fold(k):
         train = data.subset(np.flatnonzero(fold != k))
@@ -537,10 +398,42 @@ def _skorch_step(estimator):
     return prefix if "skorch.classifier.NeuralNetClassifier" in bases else None
 
 
-def _enough_weight(codes, weight):
-    """Return positions of the samples to keep for models without sample weights."""
-    keep = weight >= _ENOUGH * weight.mean()
-    for code in np.setdiff1d(codes, codes[keep]):
-        members = np.flatnonzero(codes == code)
-        keep[members[weight[members].argmax()]] = True
-    return np.flatnonzero(keep)
+def check_fit_weights(estimator, sample_weight, n_samples):
+    """Validate the weights of a fit, and warn if the small model takes none.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The small model.
+
+    sample_weight : array-like of shape (n_samples,) or None
+        The weights of the caller.
+
+    n_samples : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Weights; ones instead of None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `check_weights`.
+
+    Warns
+    -----
+    UserWarning
+        If the weights of the used samples differ, and the small model does not take
+        `sample_weight`.
+    """
+    weight = check_weights(sample_weight, n_samples)
+    if np.ptp(weight[weight > 0]) > 0 and _weight_parameter(estimator) is None:
+        name = type(split_pipeline(estimator)[1]).__name__
+        warnings.warn(
+            f"The small model ({name}, or a sampler before it) does not take "
+            "sample_weight, so it counts all samples alike. Use a small model that "
+            "takes it, such as LogisticRegression without a sampler.",
+            stacklevel=3,
+        )
+    return weight

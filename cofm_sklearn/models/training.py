@@ -21,8 +21,8 @@ from cofm_sklearn.models.small_model import (
     cross_fit_proba,
     fit_small_model,
     learned_share,
-    net_weight,
 )
+from cofm_sklearn.models.training_set import net_weight
 from cofm_sklearn.noise.estimate import explain_labels
 from cofm_sklearn.priors import CombinedPrior
 
@@ -222,7 +222,8 @@ def _train_case(
     estimator, training, prior_proba, proba, trust, pool, fusing, cross_fit
 ):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
-    only = np.bincount(training.codes, minlength=len(training.classes)) == 1
+    used = training.codes[training.weight > 0]
+    only = np.bincount(used, minlength=len(training.classes)) == 1
     with_prior = isinstance(trust, str) or trust > 0
 
     def weigh(quality):

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import softmax
 
-from cofm_sklearn.models.small_model import TrainingSet, cross_fit_proba
+from cofm_sklearn.models.small_model import cross_fit_proba
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.query.base import BaseQueryStrategy
 from cofm_sklearn.query.coverage import covered_by, greedy_coverage
 from cofm_sklearn.query.worth import UNCERTAINTIES, uncertainty_of

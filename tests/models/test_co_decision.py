@@ -5,24 +5,36 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import make_pipeline as make_sampling_pipeline
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_html_repr
+from sklearn.utils.class_weight import compute_sample_weight
 
-from cofm_sklearn import CoDecisionClassifier, NeighborGraph, PrecomputedPrior
-from cofm_sklearn.models.small_model import TrainingSet, class_proba, fit_small_model
+from cofm_sklearn import (
+    CoDecisionClassifier,
+    NeighborGraph,
+    PrecomputedPrior,
+    SafeSampler,
+)
+from cofm_sklearn.models import fit_to_pool
+from cofm_sklearn.models.small_model import class_proba, fit_small_model
 from cofm_sklearn.models.training import train_co_decision
+from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.noise.estimate import centre_logits
 
 LABELS = np.array(["common", "rare", "scarce"])
@@ -200,9 +212,56 @@ def test_only_ratios_of_weights_matter(data):
     # Nearest neighbours has no regularisation that a larger weight would weaken.
     X, y = data
     weight = np.random.RandomState(0).uniform(0.5, 2, len(y))
-    one = co_decision(KNeighborsClassifier()).fit(X, y, weight)
-    ten = co_decision(KNeighborsClassifier()).fit(X, y, 10 * weight)
+    with pytest.warns(UserWarning, match="does not take sample_weight"):
+        one = co_decision(KNeighborsClassifier()).fit(X, y, weight)
+    with pytest.warns(UserWarning, match="does not take sample_weight"):
+        ten = co_decision(KNeighborsClassifier()).fit(X, y, 10 * weight)
     assert_allclose(one.predict_proba(X), ten.predict_proba(X))
+
+
+def test_weights_that_a_small_model_cannot_take_remove_no_class():
+    X, y = make_blobs([175, 75], n_features=4, cluster_std=3, random_state=0)
+    weight = compute_sample_weight("balanced", y)  # .71 and 1.67
+    with pytest.warns(UserWarning, match="KNeighborsClassifier, or a sampler"):
+        model = CoDecisionClassifier(KNeighborsClassifier(), random_state=0).fit(
+            X, y, sample_weight=weight
+        )
+    assert recall_score(y, model.predict(X), average=None).min() > 0.8
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        KNeighborsClassifier(),
+        LinearDiscriminantAnalysis(),
+        CalibratedClassifierCV(LogisticRegression()),
+        make_sampling_pipeline(
+            SafeSampler(SMOTE(random_state=0)), LogisticRegression()
+        ),
+    ],
+)
+def test_models_without_weights_learn_from_prior_pool_and_labels(estimator):
+    X, y = make_blobs([100] * 3, n_features=4, cluster_std=3, random_state=0)
+    rng = np.random.RandomState(0)
+    right = np.where(rng.uniform(size=300) < 0.75, y, rng.randint(3, size=300))
+    pool = np.hstack([X, 0.125 + 0.625 * np.eye(3)[right]])
+    prior = PrecomputedPrior([0, 1, 2], columns=[4, 5, 6])
+    model = fit_to_pool(CoDecisionClassifier(estimator, prior, random_state=0), pool)
+    labelled = rng.permutation(300)[:60]
+    model.fit(pool[labelled], y[labelled])
+    alone = clone(estimator).fit(X[labelled], y[labelled]).score(X, y)
+    assert model.score(pool, y) > alone
+    small = model.small_model_proba(pool).argmax(axis=1)
+    assert np.mean(small == y) > alone - 0.03
+
+
+def test_weight_zero_is_the_same_as_absence(data):
+    X, y = data
+    used = np.arange(len(y)) % 4 > 0
+    ignored = co_decision(random_state=0).fit(X, y, sample_weight=used.astype(float))
+    absent = co_decision(random_state=0).fit(X[used], y[used])
+    assert_allclose(ignored.predict_proba(X), absent.predict_proba(X), atol=1e-6)
+    assert_allclose(ignored.trust_, absent.trust_)
 
 
 def test_prior_none(data):

@@ -15,17 +15,15 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from cofm_sklearn.models.small_model import (
-    TrainingSet,
     class_proba,
     cross_fit_proba,
     fit_small_model,
     learned_share,
-    net_weight,
-    typical_rows,
 )
+from cofm_sklearn.models.training_set import TrainingSet, net_weight, typical_rows
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -140,11 +138,50 @@ def test_weights_reach_the_end_of_a_pipeline(data):
 
 def test_without_weights_doubtful_rows_are_kept_away():
     X = np.arange(6.0)[:, None]
-    weight = np.array([1, 1, 1, 0.1, 0.2, 0.1])
-    data = TrainingSet(X, np.array([0, 0, 1, 0, 2, 2]), CLASSES, weight)
-    model = fit_small_model(KNeighborsClassifier(1), data)
+    data = TrainingSet(X, np.array([0, 0, 1, 0, 2, 2]), CLASSES)
+    quality = np.array([1, 1, 1, 0.1, 0.2, 0.1])
+    model = fit_small_model(KNeighborsClassifier(1), data.weighed(quality))
     # The best member of a class stays, doubtful or not.
     assert_array_equal(model.predict(X), ["a", "a", "b", "b", "c", "c"])
+
+
+def test_without_weights_an_extra_row_is_there_as_often_as_it_weighs(data):
+    part = TrainingSet(data.X, data.codes, CLASSES, None, data.X[:3], 4)
+    doubtful = np.where(np.arange(60) == 5, 0.1, 1.0)
+    X, codes = part.weighed(doubtful).rows_without_weights()
+    assert_array_equal(X[:59], np.delete(data.X, 5, axis=0))
+    assert_array_equal(X[59:], np.tile(data.X[:3], (4, 1)))
+    assert_array_equal(codes[59:], np.tile([0, 1, 2], 4))
+
+
+def test_weights_of_the_caller_leave_no_label_out_of_a_model_without_weights(data):
+    weight = np.where(data.codes == 0, 0.1, 10.0)
+    weighted = TrainingSet(data.X, data.codes, CLASSES, weight)
+    for a, b in zip(weighted.rows_without_weights(), data.rows_without_weights()):
+        assert_array_equal(a, b)
+
+
+def test_equal_weights_are_passed_on(data):
+    threefold = TrainingSet(data.X, data.codes, CLASSES, np.full(60, 3.0))
+    model = fit_small_model(LogisticRegression(C=0.01), threefold)
+    labels = CLASSES[np.tile(data.codes, 3)]
+    repeated = LogisticRegression(C=0.01).fit(np.tile(data.X, (3, 1)), labels)
+    assert_allclose(model.coef_, repeated.coef_, atol=1e-4)
+
+
+def test_more_neighbours_than_labels_are_named(data):
+    few = data.subset(np.flatnonzero(data.codes < 2)[:4])
+    model = fit_small_model(KNeighborsClassifier(5), few)
+    with pytest.raises(ValueError, match="Lower n_neighbors, or label more"):
+        class_proba(model, data.X, CLASSES)
+
+
+def test_scores_of_pairs_of_classes_are_refused():
+    X, y = make_blobs([20] * 3, random_state=0)
+    pairs = SVC(decision_function_shape="ovo").fit(X, y)
+    with pytest.raises(ValueError, match="decision_function_shape='ovr'"):
+        class_proba(pairs, X, np.arange(3))
+    class_proba(SVC().fit(X, y), X, np.arange(3))
 
 
 def test_rows_of_weight_zero_are_absent(data):
