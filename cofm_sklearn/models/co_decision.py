@@ -132,6 +132,9 @@ class CoDecisionClassifier(BasePriorClassifier):
     label_quality_ : ndarray of shape (n_samples,)
         Probability that each label passed to `fit` is right.
 
+    y_train_ : ndarray of shape (n_samples,)
+        The labels passed to `fit`, to which `label_quality_` and `oof_proba_` refer.
+
     oof_proba_ : ndarray of shape (n_samples, n_classes)
         Prior and small model combined for each sample passed to `fit`, with small
         models that have not seen it. Neighbours are not used.
@@ -360,7 +363,7 @@ class CoDecisionClassifier(BasePriorClassifier):
             random_state=rng.randint(np.iinfo(np.int32).max),
             n_jobs=self.n_jobs,
         )
-        self._decision = decision
+        self._decision, self.y_train_ = decision, classes[codes]
         self.estimator_ = decision.cases[0][1].model
         self.prior_evidence_ = decision.evidence
         self.trust_ = decision.mean(lambda case: case.fusion.trust)
@@ -428,7 +431,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         new.trust_ = 1.0 if _is_auto(self.trust) else float(self.trust)
         new.temperature_, new.prior_evidence_ = 1.0, BELIEF
         new.noise_rate_, new.noise_rate_interval_ = 0.0, (0.0, 1.0)
-        new.label_quality_ = np.ones(0)
+        new.label_quality_, new.y_train_ = np.ones(0), new.classes_[:0]
         return self._take_over(new)
 
     def _fitted_neighbors(self):

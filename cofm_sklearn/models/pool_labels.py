@@ -97,8 +97,8 @@ def label_pool(
     ValueError
         If the pool is empty, `y` and `labeled` differ in length, a row is not in the
         pool or is repeated, a check row has no answer, an answer is not a class of the
-        model, the model was fitted on another number of samples, or the target is not
-        in (0, 1).
+        model, the model was fitted on other labels or in another order, or the target
+        is not in (0, 1).
 
     TypeError
         If the model has no `predict_proba`, or rows are not integers.
@@ -151,11 +151,11 @@ def label_pool(
         proba, oof_proba = final.proba_without_neighbors(Z), final.oof_proba_
         noise_rate, taught_quality = final.noise_rate_, final.label_quality_
         noise_rates = final.noise_rate_interval_
-        if len(oof_proba) != len(taught):
+        if not np.array_equal(final.y_train_, classes[answers[~is_check]]):
             raise ValueError(
-                f"The model was fitted on {len(oof_proba)} samples, but {len(taught)} "
-                "rows were answered and are not in check. Fit it on these, in this "
-                "order."
+                f"The model was fitted on {len(oof_proba)} labels, which are not those "
+                f"of the {len(taught)} answered rows that are not in check. Fit it on "
+                "these, in this order."
             )
     else:
         oof_proba = out_of_fold_proba(

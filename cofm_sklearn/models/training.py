@@ -59,7 +59,8 @@ class Case:
         Share of given labels (columns) by true class (rows).
 
     oof_proba : ndarray of shape (n_samples, n_classes)
-        Prediction for the labelled samples, with small models that have not seen them.
+        Prediction for the labelled samples, with small models that have not seen them,
+        trained before any label lost weight.
 
     label_weight : ndarray of shape (n_samples,)
         How much each label counts in training, 0 to 1.
@@ -240,6 +241,7 @@ def _train_case(
             fusion = replace(fusion, label_quality=quality)
         return fusion
 
+    unseen = proba
     fusion = fuse(proba)
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
@@ -267,7 +269,9 @@ def _train_case(
         training.class_counts(),
         last,
         noise_matrix,
-        last.proba(prior_proba, proba),
+        # Not those after cleaning: a sample's own label was among those that judged the
+        # others, so their models agree with it, even if it is wrong.
+        last.proba(prior_proba, unseen),
         label_weight,
     )
 

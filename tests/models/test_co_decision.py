@@ -592,3 +592,13 @@ def test_out_of_fold_probabilities_have_not_seen_the_label():
     np.testing.assert_allclose(oof.sum(axis=1), 1)
     assert (model.predict(X) == y).mean() > 0.7
     assert 0.35 < (oof.argmax(axis=1) == y).mean() < 0.65
+
+
+def test_out_of_fold_predictions_do_not_agree_with_labels_of_pure_chance():
+    agreed = []
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        X, y = rng.normal(size=(200, 10)), rng.randint(3, size=200)
+        model = CoDecisionClassifier(KNeighborsClassifier(1), random_state=0)
+        agreed.append(np.mean(model.fit(X, y).oof_proba_.argmax(axis=1) == y))
+    assert np.mean(agreed) == pytest.approx(1 / 3, abs=0.05)

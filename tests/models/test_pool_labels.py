@@ -50,6 +50,7 @@ def left_to_model(table):
 def test_answers_stay_and_the_rest_is_predicted(data, model):
     X, _, asked, _ = data
     given = NAMES[np.arange(len(asked)) % 3]  # whatever people said
+    model = clone(model).fit(X[asked], given)
     table = label_pool(model, X, given, asked)
     assert list(table.columns) == ["label", "probability", "source", "look"]
     assert list(table["label"][asked]) == list(given)
@@ -258,10 +259,13 @@ def test_the_index_of_the_pool_stays(data, model, kind):
 
 def test_a_model_of_other_answers_is_refused(data, model):
     X, y, asked, _check = data
-    with pytest.raises(ValueError, match="fitted on 100 samples, but 90 rows"):
+    with pytest.raises(ValueError, match="100 labels, which are not those of the 90"):
         label_pool(model, X, y[asked[:90]], asked[:90])
+    in_order = np.sort(asked)
+    with pytest.raises(ValueError, match="Fit it on these, in this order"):
+        label_pool(model, X, y[in_order], in_order)
     # Check answers must not have been trained on.
-    with pytest.raises(ValueError, match="and are not in check"):
+    with pytest.raises(ValueError, match="80 answered rows that are not in check"):
         label_pool(model, X, y[asked], asked, check=asked[:20])
     machine = LinearSVC().fit(X[asked], y[asked])
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
