@@ -24,8 +24,10 @@ from cofm_sklearn.utils.validation import (
 __all__ = ["NoiseEstimate", "estimate_noise", "label_quality"]
 
 SHARPNESS_GRID = np.array([0.5, 1.0, 2.0, 4.0])
-# Steps of 2 underestimate rates by up to .03, even with calibrated probabilities.
-_FINE_GRID = 2 ** np.arange(-1, 3, 0.5)
+# Steps of 2 underestimate rates by up to .03, even with calibrated probabilities. The
+# first two let a model know next to nothing; otherwise right labels of classes that
+# nothing tells apart look wrong.
+_FINE_GRID = np.concatenate([[0.05, 0.2], 2 ** np.arange(-1, 3, 0.5)])
 # Even "clean" labels contain slips.
 _SLIP_RATE = 0.01
 # Prior weight of a row of the noise matrix, in labels.

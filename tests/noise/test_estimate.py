@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
 
+from cofm_sklearn.datasets import flip_labels
 from cofm_sklearn.models.fusion import fit_fusion
 from cofm_sklearn.noise import estimate_noise, label_quality
 
@@ -43,6 +46,19 @@ def test_finds_the_planted_rate(rate):
 def test_clean_labels_are_left_in_peace():
     y, proba, _ = planted(0.0)
     assert label_quality(y, proba).mean() > 0.99
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.2])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_interval_holds_where_nothing_tells_the_classes_apart(n_classes, wrong):
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        X, y = rng.normal(size=(200, 5)), np.arange(200) % n_classes
+        y = flip_labels(y, noise=wrong, random_state=seed)
+        model = LogisticRegression(class_weight="balanced")
+        proba = cross_val_predict(model, X, y, method="predict_proba")
+        low, high = estimate_noise(y, proba).noise_rate_interval
+        assert low <= wrong <= high
 
 
 def test_wrong_labels_get_low_quality():
