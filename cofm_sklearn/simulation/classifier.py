@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -26,8 +25,9 @@ from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
-from cofm_sklearn.simulation.curves import score_predictions, strategy_name
+from cofm_sklearn.simulation.curves import strategy_name
 from cofm_sklearn.simulation.oracle import ExactOracle
+from cofm_sklearn.simulation.scoring import check_scorers, score_model
 from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
@@ -81,7 +81,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     scoring : None, str, callable, list or dict, default=None
         Scores of the learning curve, as for scikit-learn's `check_scoring`. None
         records balanced accuracy, macro-F1 and rare-class recall; an empty list
-        records nothing and saves the time.
+        records nothing and saves the time. scikit-learn's scorers see all classes, with
+        probability 0 for those without labels; other functions get the model itself.
 
     stopping : stopping rule or None, default=None
         Ends the loop before the budget is spent, for example `StabilizedPredictions()`.
@@ -424,6 +425,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
+        classes = np.unique(y)
         if eval_set is not None:
             if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
                 raise ValueError(
@@ -443,20 +445,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 raise ValueError(
                     f"eval_set has {n_rows(X)} samples, but {len(y)} labels."
                 )
-        if self.scoring is None:
-            return lambda model: score_predictions(y, model.predict(X))
-        if isinstance(self.scoring, list | tuple) and not self.scoring:
-            return lambda model: {}
-        scorer = check_scoring(self.estimator, scoring=self.scoring)
-
-        def evaluate(model):
-            scores = scorer(model, X, y)
-            if isinstance(scores, dict):
-                return scores
-            name = self.scoring if isinstance(self.scoring, str) else "score"
-            return {name: scores}
-
-        return evaluate
+        scorers = check_scorers(self.scoring, self.estimator)
+        return lambda model: score_model(scorers, model, X, y, classes)
 
     def _check_X(self, X, *, reset):
         # The estimator may accept missing values, or select columns by name.
