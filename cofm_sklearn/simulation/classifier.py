@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from cofm_sklearn.loop.learner import Learner, with_seeds
 from cofm_sklearn.loop.stopping import check_stopping, go_on, look, says_stop
 from cofm_sklearn.models import fit_to_pool, label_pool
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
@@ -28,20 +29,26 @@ from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import strategy_name
 from cofm_sklearn.simulation.oracle import ExactOracle
 from cofm_sklearn.simulation.scoring import check_scorers, score_model
-from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
+from cofm_sklearn.utils.labels import (
+    align_proba,
+    check_targets,
+    encode_labels,
+    ravel_labels,
+)
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_integer,
     check_n_instances,
     check_samples,
+    is_fitted,
     is_numeric,
     n_rows,
     set_features,
     take_rows,
 )
 
-__all__ = ["ActiveLearningClassifier"]
+__all__ = ["ActiveLearningClassifier", "check_prior_knows"]
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -221,8 +228,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         ------
         ValueError
             If X or y is empty, X is infinite or has NaN that the estimator does not
-            accept, lengths differ, a parameter is out of range, or `warm_start` is set
-            and X or y differs on the labelled samples. The fitted state is kept.
+            accept, lengths differ, a parameter is out of range, the prior lacks a class
+            of y, or `warm_start` is set and X or y differs on the labelled samples. The
+            fitted state is kept.
 
         TypeError
             If `query_strategy` cannot be called, or `stopping` is no stopping rule.
@@ -240,6 +248,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
         oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
+        check_prior_knows(estimator, y)
         evaluate = seen._evaluator(X, y, eval_set)
 
         stopping = with_seeds(self.stopping, seed + 3)
@@ -473,6 +482,20 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.string = True
         tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
+
+
+def check_prior_knows(estimator, labels, name="y"):
+    """Raise a ValueError if a fitted prior of an estimator lacks one of the labels."""
+    model = split_pipeline(estimator)[1]
+    prior = getattr(model, "prior", None)
+    if not isinstance(model, BasePriorClassifier) or prior is None:
+        return
+    if not is_fitted(prior):
+        return  # steps before it need labels
+    labels = np.unique(labels)
+    if labels.dtype.kind in "if":
+        labels = labels[labels != -1]  # it means that there is no label
+    encode_labels(labels, prior.classes_, name, "Describe it, or correct the label.")
 
 
 def _digest(X, y, rows):

@@ -12,7 +12,10 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.query.base import check_strategy
-from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
+from cofm_sklearn.simulation.classifier import (
+    ActiveLearningClassifier,
+    check_prior_knows,
+)
 from cofm_sklearn.simulation.oracle import NoisyOracle
 from cofm_sklearn.utils.labels import check_targets
 from cofm_sklearn.utils.validation import (
@@ -150,6 +153,7 @@ def compare_strategies(
                 key = id(model), id(X_pool)
                 if key not in fitted:
                     fitted[key] = fit_to_pool(model, X_pool)
+                check_prior_knows(fitted[key], y_pool)
                 about = {"strategy": name, "seed": seed, "noise": rate}
                 run = (about, fitted[key], strategy, X_pool, y_pool, held_out)
                 jobs.append(delayed(_run)(*run, options))

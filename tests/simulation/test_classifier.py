@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import cofm_sklearn  # noqa: F401 - repairs modAL before it is imported
@@ -263,6 +263,31 @@ def test_bad_data_is_named(blobs):
         make_loop().fit(bad, y)
     with pytest.raises(ValueError, match="sample"):
         make_loop().fit([], [])
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_class_that_the_prior_lacks_is_named_before_the_first_round(
+    blobs, in_pipeline
+):
+    X, y = blobs
+    prior = PrecomputedPrior(["common", "second"], columns=[0, 1])
+    model = CoDecisionClassifier(LogisticRegression(), prior)
+    model = make_pipeline(FunctionTransformer(), model) if in_pipeline else model
+    X = np.column_stack([np.full((len(X), 2), 0.5), X])
+    rounds = []
+    loop = make_loop(model, scoring=lambda *_: len(rounds.append(0) or rounds))
+    with pytest.raises(ValueError, match="y holds the unknown label 'rare'.*Describe"):
+        loop.fit(X, y)
+    assert not rounds
+
+
+def test_minus_one_means_that_a_sample_has_no_label(blobs):
+    X, _ = blobs
+    y = np.r_[np.arange(182) % 2, np.repeat(-1, 10)]
+    proba = np.eye(2)[np.maximum(y, 0)] * 0.8 + 0.1
+    model = CoDecisionClassifier(LogisticRegression(), PrecomputedPrior([0, 1], [0, 1]))
+    loop = make_loop(model).fit(np.column_stack([proba, X]), y)
+    assert loop.estimator_.classes_.tolist() == [0, 1]
 
 
 def make_search(X, y, n_jobs, error_score="raise"):

@@ -171,6 +171,18 @@ def test_an_interruption_keeps_complete_runs(data):
         compare_strategies({"late": _Interrupts()}, *data, **options)
 
 
+def test_a_class_that_a_prior_lacks_is_named_before_the_first_run(data):
+    class Fails(RandomQuery):
+        def _select_for(self, learner, X_pool, n_instances):
+            raise AssertionError("a run has begun")
+
+    model = CoDecisionClassifier(SMALL, PrecomputedPrior(["a", "b"], [0, 1]))
+    strategies = {"first": Fails(), "prior": (model, RandomQuery())}
+    X = np.column_stack([np.full((len(data[0]), 2), 0.5), data[0]])
+    with pytest.raises(ValueError, match="y holds the unknown label 'c'"):
+        compare_strategies(strategies, X, data[1], estimator=SMALL)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "fragment"),
     [
