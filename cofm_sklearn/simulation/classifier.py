@@ -249,6 +249,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         check_prior_knows(estimator, y)
+        known, dtype = _possible_answers(y, oracle, estimator)
         evaluate = seen._evaluator(X, y, eval_set)
 
         stopping = with_seeds(self.stopping, seed + 3)
@@ -284,9 +285,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     picked = np.concatenate([new, again])
                     if not len(picked):
                         break  # nothing is left that is worth a query
-                    answers = [*answers, *ask(oracle, picked, asked).tolist()]
+                    said = ask(oracle, picked, asked)
+                    encode_labels(
+                        said,
+                        known,
+                        f"an answer of oracle={oracle!r}",
+                        "It must answer with labels of y, or of the prior.",
+                    )
+                    answers = [*answers, *said.tolist()]
                     asked = [*asked, *picked.tolist()]
-                    _teach(learner, X, asked, answers, y.dtype, fit_params)
+                    _teach(learner, X, asked, answers, dtype, fit_params)
                     row = {
                         "strategy": strategy_name(strategy),
                         "seed": seed,
@@ -300,7 +308,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         row["stopping_value"] = stopping.decision_.value
                     curve = [*curve, row]
                     # Keep only complete rounds, whatever ends the loop.
-                    self._publish(learner, oracle, stopping, y, asked, answers, curve)
+                    self._publish(
+                        learner, oracle, stopping, y, asked, answers, curve, dtype
+                    )
                     self._labelled = _digest(X, y, self.labeled_indices_)
                     set_features(self, seen)
                     progress.update(len(picked))
@@ -331,13 +341,13 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return fit_params
         return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
 
-    def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
+    def _publish(self, learner, oracle, stopping, y, asked, answers, curve, dtype):
         self.estimator_ = learner.estimator
         self.oracle_ = oracle
         self.stopping_ = stopping
         self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
         self.queried_indices_ = np.array(asked, dtype=np.int64)
-        self.answers_ = np.array(answers, dtype=y.dtype)
+        self.answers_ = np.array(answers, dtype=dtype)
         self.labeled_indices_ = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
         self.labels_ = learner.y_training
         self.learning_curve_ = pd.DataFrame(curve)
@@ -484,18 +494,36 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return tags
 
 
-def check_prior_knows(estimator, labels, name="y"):
-    """Raise a ValueError if a fitted prior of an estimator lacks one of the labels."""
+def check_prior_knows(estimator, y):
+    """Raise a ValueError if a fitted prior of an estimator lacks a class of y."""
+    classes = _classes_of_prior(estimator)
+    if classes is None:
+        return
+    labels = np.unique(y)
+    if labels.dtype.kind in "if":
+        labels = labels[labels != -1]  # it means that there is no label
+    encode_labels(labels, classes, cure="Describe it, or correct the label.")
+
+
+def _classes_of_prior(estimator):
+    """Return the classes of an estimator's prior; None without a fitted one."""
     model = split_pipeline(estimator)[1]
     prior = getattr(model, "prior", None)
     if not isinstance(model, BasePriorClassifier) or prior is None:
-        return
-    if not is_fitted(prior):
-        return  # steps before it need labels
-    labels = np.unique(labels)
-    if labels.dtype.kind in "if":
-        labels = labels[labels != -1]  # it means that there is no label
-    encode_labels(labels, prior.classes_, name, "Describe it, or correct the label.")
+        return None
+    # Steps before it that need labels leave it unfitted.
+    return prior.classes_ if is_fitted(prior) else None
+
+
+def _possible_answers(y, oracle, estimator):
+    """Return the labels that an oracle may give, and a dtype that holds them all."""
+    known = dict.fromkeys(np.unique(y).tolist())
+    for classes in (getattr(oracle, "classes_", None), _classes_of_prior(estimator)):
+        if classes is not None:
+            known |= dict.fromkeys(np.asarray(classes).tolist())
+    # A str of fixed width would cut off a longer one.
+    dtype = np.array(list(known)).dtype if y.dtype.kind in "US" else y.dtype
+    return list(known), dtype
 
 
 def _digest(X, y, rows):

@@ -30,7 +30,7 @@ from cofm_sklearn import (
     PrecomputedPrior,
 )
 from cofm_sklearn.query import ModALQuery
-from cofm_sklearn.simulation import NoisyOracle, RecordedVotesOracle
+from cofm_sklearn.simulation import BaseOracle, NoisyOracle, RecordedVotesOracle
 
 
 @pytest.fixture
@@ -276,9 +276,40 @@ def test_a_class_that_the_prior_lacks_is_named_before_the_first_round(
     X = np.column_stack([np.full((len(X), 2), 0.5), X])
     rounds = []
     loop = make_loop(model, scoring=lambda *_: len(rounds.append(0) or rounds))
-    with pytest.raises(ValueError, match="y holds the unknown label 'rare'.*Describe"):
+    with pytest.raises(ValueError, match=r"y holds the unknown label 'rare'.*Describe"):
         loop.fit(X, y)
     assert not rounds
+
+
+class Answers(BaseOracle):
+    """It gives one answer to every other question."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def _draw_answers(self, y, X, votes, classes):
+        answers = y.astype(object)
+        answers[::2] = self.said
+        return answers
+
+
+@pytest.mark.parametrize("answer", ["unknown", 3, None])
+def test_an_answer_that_is_no_class_names_the_oracle(blobs, answer):
+    X, y = blobs
+    for labels in (y, np.unique(y, return_inverse=True)[1], y.astype(object)):
+        message = rf"an answer of oracle=Answers\(.*\) holds .* {answer!r}"
+        with pytest.raises(ValueError, match=message):
+            make_loop(oracle=Answers(answer)).fit(X, labels)
+
+
+def test_an_answer_may_be_a_longer_class_of_the_prior(blobs):
+    X, y = blobs
+    prior = PrecomputedPrior([*np.unique(y), "very rare class"], columns=[0, 1, 2, 3])
+    X = np.column_stack([np.full((len(X), 4), 0.25), X])
+    model = CoDecisionClassifier(LogisticRegression(), prior)
+    loop = make_loop(model, oracle=Answers("very rare class")).fit(X, y)
+    assert "very rare class" in loop.answers_
+    assert "very rare class" in loop.labels_
 
 
 def test_minus_one_means_that_a_sample_has_no_label(blobs):
