@@ -212,7 +212,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
         votes : array-like of shape (n_samples, n_classes), default=None
             Counts of recorded answers, for `RecordedVotesOracle`: a column per class,
-            in sorted order, or a DataFrame whose column names are the classes.
+            in sorted order, or a DataFrame whose column names are the classes, also
+            those that y lacks.
 
         **fit_params : dict of array-like of length n_samples
             Passed to the estimator's `fit`, for the samples labelled so far:
@@ -249,6 +250,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         check_prior_knows(estimator, y)
+        if votes is not None:
+            check_prior_knows(estimator, getattr(oracle, "classes_", y), "votes")
         known, dtype = _possible_answers(y, oracle, estimator)
         evaluate = seen._evaluator(X, y, eval_set)
 
@@ -494,7 +497,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return tags
 
 
-def check_prior_knows(estimator, y):
+def check_prior_knows(estimator, y, name="y"):
     """Raise a ValueError if a fitted prior of an estimator lacks a class of y."""
     classes = _classes_of_prior(estimator)
     if classes is None:
@@ -502,7 +505,7 @@ def check_prior_knows(estimator, y):
     labels = np.unique(y)
     if labels.dtype.kind in "if":
         labels = labels[labels != -1]  # it means that there is no label
-    encode_labels(labels, classes, cure="Describe it, or correct the label.")
+    encode_labels(labels, classes, name, "Describe it, or correct the label.")
 
 
 def _classes_of_prior(estimator):

@@ -142,6 +142,21 @@ def test_recorded_votes_answer(blobs):
     assert (loop.answers_ == "common").mean() > 0.5
 
 
+def test_recorded_votes_for_a_class_that_y_lacks(blobs):
+    X, y = blobs
+    votes = pd.DataFrame({name: (y == name).astype(int) for name in np.unique(y)})
+    votes["none of them"] = 1
+    loop = make_loop(oracle=RecordedVotesOracle()).fit(X, y, votes=votes)
+    assert "none of them" in loop.answers_
+    assert loop.classes_.tolist() == ["common", "none of them", "rare", "second"]
+    assert loop.predict_proba(X).shape == (len(X), 4)
+    prior = PrecomputedPrior(np.unique(y), columns=[0, 1, 2])
+    X = np.column_stack([np.full((len(X), 3), 1 / 3), X])
+    loop.set_params(estimator=CoDecisionClassifier(LogisticRegression(), prior))
+    with pytest.raises(ValueError, match="votes holds the unknown label 'none of"):
+        loop.fit(X, y, votes=votes)
+
+
 class _Fragile(LogisticRegression):
     """A classifier that raises a given error above a number of labels."""
 
