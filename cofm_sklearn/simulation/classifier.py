@@ -48,7 +48,12 @@ from cofm_sklearn.utils.validation import (
     take_rows,
 )
 
-__all__ = ["ActiveLearningClassifier", "check_prior_knows"]
+__all__ = [
+    "ActiveLearningClassifier",
+    "check_prior_knows",
+    "draw_seed",
+    "seed_model",
+]
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -244,9 +249,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         check_stopping(self.stopping)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = draw_seed(self.random_state)
         strategy = with_seeds(self.query_strategy, seed)
-        estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
+        estimator = fit_to_pool(seed_model(self.estimator, seed), X)
         oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         check_prior_knows(estimator, y)
@@ -495,6 +500,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.string = True
         tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
+
+
+def draw_seed(random_state):
+    """Draw the seed of a loop."""
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max)
+
+
+def seed_model(estimator, seed):
+    """Clone the estimator of a loop with a seed, and set its missing seeds."""
+    return with_seeds(estimator, seed + 1)
 
 
 def check_prior_knows(estimator, y, name="y"):

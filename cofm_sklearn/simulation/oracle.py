@@ -141,7 +141,7 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
         return answers
 
     def _all_classes(self, y, votes):
-        """Return labels, with room for longer ones, and all classes; None: those of y."""
+        """Return labels with room for all classes, and these; None: those of y."""
         return y, None
 
     def _round(self, k):

@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
+from sklearn.random_projection import GaussianRandomProjection
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
@@ -107,6 +108,23 @@ def test_processes_change_nothing(data):
         for n_jobs in (1, 2)
     )
     assert_frame_equal(one, two)
+
+
+def test_random_steps_before_a_co_decision_have_the_seed_of_the_run(data):
+    X, y = data
+    model = make_pipeline(GaussianRandomProjection(2), CoDecisionClassifier(SMALL))
+    options = {"estimator": model, "seeds": [3, 5], "budget": 20, "eval_set": (X, y)}
+    one, two = (
+        compare_strategies({"random": RandomQuery()}, X, y, **options) for _ in "ab"
+    )
+    assert_frame_equal(one, two)
+    for seed, run in one.groupby("seed"):
+        oracle = NoisyOracle(0.0, random_state=seed)
+        by_hand = ActiveLearningClassifier(
+            model, RandomQuery(), budget=20, oracle=oracle, random_state=seed
+        ).fit(X, y)
+        scores = by_hand.learning_curve_["balanced_accuracy"]
+        assert run["balanced_accuracy"].tolist() == scores.tolist()
 
 
 def test_is_drawn_and_summed_up_as_it_is(records):
