@@ -19,7 +19,7 @@ from sklearn.utils.validation import _estimator_has, check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
-from cofm_sklearn.loop.stopping import check_stopping, go_on, look, says_stop
+from cofm_sklearn.loop.stopping import check_stopping, look, says_stop
 from cofm_sklearn.models import fit_to_pool, label_pool
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool.blocks import PoolView
@@ -276,7 +276,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             curve = self.learning_curve_.to_dict("records")
             done = self.labeled_indices_
             learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
-            stopping = go_on(stopping, self.stopping_)
+            # As it was given, since a missing seed differs in every fit.
+            if vars(self).get("_stopping") == repr(self.stopping):
+                stopping = self.stopping_
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
         )
@@ -353,6 +355,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.estimator_ = learner.estimator
         self.oracle_ = oracle
         self.stopping_ = stopping
+        self._stopping = repr(self.stopping)
         self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
         self.queried_indices_ = np.array(asked, dtype=np.int64)
         self.answers_ = np.array(answers, dtype=dtype)
