@@ -27,7 +27,7 @@ from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
 from cofm_sklearn.simulation.curves import strategy_name
-from cofm_sklearn.simulation.oracle import ExactOracle
+from cofm_sklearn.simulation.oracle import ExactOracle, check_oracle
 from cofm_sklearn.simulation.scoring import check_scorers, score_model
 from cofm_sklearn.utils.labels import (
     align_proba,
@@ -222,8 +222,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
         **fit_params : dict of array-like of length n_samples
             Passed to the estimator's `fit`, for the samples labelled so far:
-            `sample_weight`, or ``step__sample_weight`` in a pipeline. With
-            ``set_config(enable_metadata_routing=True)``, what the estimator requests.
+            `sample_weight`, or ``step__sample_weight`` in a pipeline; None is left out.
+            With ``set_config(enable_metadata_routing=True)``, what the estimator
+            requests.
 
         Returns
         -------
@@ -239,9 +240,11 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             fitted state is kept.
 
         TypeError
-            If `query_strategy` cannot be called, or `stopping` is no stopping rule.
+            If `query_strategy` cannot be called, `oracle` is no oracle, or `stopping` is
+            no stopping rule.
         """
-        fit_params = self._routed(fit_params)
+        given = {name: v for name, v in fit_params.items() if v is not None}
+        fit_params = self._routed(given)
         seen = copy(self)  # so that a failed fit changes nothing
         X = seen._check_X(X, reset=True)
         y = check_targets(X, y)
@@ -249,6 +252,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         check_stopping(self.stopping)
+        check_oracle(self.oracle)
         seed = draw_seed(self.random_state)
         strategy = with_seeds(self.query_strategy, seed)
         estimator = fit_to_pool(seed_model(self.estimator, seed), X)

@@ -15,7 +15,13 @@ from cofm_sklearn.datasets.make import flip_labels
 from cofm_sklearn.utils.labels import check_classes, check_labels
 from cofm_sklearn.utils.texts import is_frame
 
-__all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
+__all__ = [
+    "BaseOracle",
+    "ExactOracle",
+    "NoisyOracle",
+    "RecordedVotesOracle",
+    "check_oracle",
+]
 
 
 class BaseOracle(BaseEstimator, metaclass=ABCMeta):
@@ -322,6 +328,16 @@ class RecordedVotesOracle(BaseOracle):
         left = np.maximum(left, 0)
         left = np.where(left.sum(axis=1, keepdims=True) > 0, left, counts)
         return _draw(left, classes, self._rng_after(earlier))
+
+
+def check_oracle(oracle):
+    """Raise a TypeError unless it is an oracle or None."""
+    is_oracle = hasattr(oracle, "fit") and hasattr(oracle, "answer")
+    if oracle is not None and (isinstance(oracle, type) or not is_oracle):
+        raise TypeError(
+            "oracle must be an oracle, such as NoisyOracle(0.2), or None for right "
+            f"answers; got {oracle!r}."
+        )
 
 
 def _draw(counts, classes, rng):

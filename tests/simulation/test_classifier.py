@@ -242,6 +242,8 @@ def test_scoring_names_the_columns(blobs):
         ({"n_initial": -1}, ValueError, "n_initial"),
         ({"n_initial": "some"}, ValueError, "n_initial"),
         ({"strategy": "margin"}, TypeError, "query_strategy"),
+        ({"oracle": "exact"}, TypeError, r"oracle must be .* NoisyOracle\(0.2\)"),
+        ({"oracle": NoisyOracle}, TypeError, "oracle must be"),
     ],
 )
 def test_bad_parameters_are_named(blobs, params, error, name):
