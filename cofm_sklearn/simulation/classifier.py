@@ -240,8 +240,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             fitted state is kept.
 
         TypeError
-            If `query_strategy` cannot be called, `oracle` is no oracle, or `stopping` is
-            no stopping rule.
+            If `query_strategy` cannot be called, `oracle` is no oracle, or `stopping`
+            is no stopping rule.
         """
         given = {name: v for name, v in fit_params.items() if v is not None}
         fit_params = self._routed(given)
