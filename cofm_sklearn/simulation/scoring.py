@@ -1,8 +1,5 @@
 """Scores of the model of a round, with all classes of the loop."""
 
-from copy import copy
-from inspect import signature
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
@@ -78,7 +75,6 @@ def score_model(scorers, model, X, y, classes):
     ours = {name: one for name, one in scorers.items() if _is_scorer(one)}
     if ours:
         classes = np.union1d(np.union1d(classes, y), model.classes_)
-        ours = {name: _with_labels(one, classes) for name, one in ours.items()}
         # Together, as scikit-learn then predicts once for all of them.
         full = _AllClasses(model, classes)
         ours = check_scoring(full, scoring=ours)(full, X, y)
@@ -126,13 +122,3 @@ class _AllClasses(ClassifierMixin, BaseEstimator):
 def _is_scorer(scorer):
     """Tell whether scikit-learn made it: such scorers do not look into the model."""
     return hasattr(scorer, "set_score_request")
-
-
-def _with_labels(scorer, classes):
-    """Tell the classes to a score of probabilities; y may lack some of them."""
-    takes = signature(scorer._score_func).parameters
-    if scorer._response_method == "predict" or "labels" not in takes:
-        return scorer
-    scorer = copy(scorer)
-    scorer._kwargs = {"labels": classes, **scorer._kwargs}
-    return scorer
