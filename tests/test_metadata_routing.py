@@ -53,6 +53,16 @@ def test_weights_of_the_labelled_samples_reach_the_estimator():
         loop(Recorder()).fit(X, y, sample_weight=WEIGHT[:9])
 
 
+@pytest.mark.parametrize("routed", [False, True])
+def test_weights_that_are_none_are_left_out(routed):
+    model = Recorder()
+    with sklearn.config_context(enable_metadata_routing=routed):
+        if routed:
+            model.set_fit_request(sample_weight=True)
+        done = loop(model).fit(X, y, sample_weight=None)
+    assert done.estimator_.seen_ is None
+
+
 def test_weights_go_on_with_a_warm_start():
     first = loop(Recorder(), budget=8, warm_start=True)
     first.fit(X, y, sample_weight=WEIGHT).set_params(budget=16)

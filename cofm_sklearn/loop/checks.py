@@ -7,6 +7,9 @@ They complement `sklearn.utils.estimator_checks`, which does not cover queries::
     @parametrize_strategies_with_checks([MyQuery(random_state=0)])
     def test_strategy(strategy, check):
         check(strategy)
+
+Plain functions are wrapped in `ModALQuery`, which starts without labels, checks the
+arguments, and breaks ties at random.
 """
 
 import pickle
@@ -21,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from cofm_sklearn.loop.learner import Learner
+from cofm_sklearn.query import ModALQuery
 
 __all__ = ["STRATEGY_CHECKS", "parametrize_strategies_with_checks"]
 
@@ -252,7 +256,8 @@ def parametrize_strategies_with_checks(strategies):
     Parameters
     ----------
     strategies : list of query strategies
-        Instances; every check gets a clone.
+        Instances, or functions ``(learner, X_pool, n_instances) -> indices``, which are
+        wrapped in `ModALQuery`; every check gets a clone.
 
     Returns
     -------
@@ -268,11 +273,18 @@ def parametrize_strategies_with_checks(strategies):
     """
     import pytest
 
-    cases = [
-        pytest.param(
-            clone(strategy), check, id=f"{type(strategy).__name__}-{check.__name__}"
+    named = [
+        (type(strategy).__name__, strategy)
+        if hasattr(strategy, "get_params")
+        else (
+            getattr(strategy, "__name__", type(strategy).__name__),
+            ModALQuery(strategy, random_state=0),
         )
         for strategy in strategies
+    ]
+    cases = [
+        pytest.param(clone(strategy), check, id=f"{name}-{check.__name__}")
+        for name, strategy in named
         for check in STRATEGY_CHECKS
     ]
     return pytest.mark.parametrize(("strategy", "check"), cases)

@@ -23,7 +23,6 @@ __all__ = [
     "StoppingDecision",
     "TargetScore",
     "check_stopping",
-    "go_on",
     "look",
     "says_stop",
 ]
@@ -299,13 +298,6 @@ def check_stopping(rule):
             "stopping must be a stopping rule, such as StabilizedPredictions(), or "
             f"None; got {rule!r}."
         )
-
-
-def go_on(rule, earlier):
-    """Return the rule of an earlier fit with its history, if it is the same rule."""
-    if rule is None or earlier is None or repr(rule) != repr(earlier):
-        return rule
-    return earlier
 
 
 def says_stop(rule):

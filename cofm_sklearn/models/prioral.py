@@ -7,8 +7,10 @@ from typing import Any
 
 import joblib
 import numpy as np
+from scipy import sparse
 from scipy.special import entr, softmax
 from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.utils import gen_batches
 from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted
 
@@ -39,6 +41,7 @@ __all__ = [
 _FLOOR = 1e-12
 # Batches differ between calls, which changes the last digits of embeddings.
 _SAME = 1e-4
+_ROWS = 2**14
 
 
 class PriorALClassifier(BasePriorClassifier):
@@ -328,12 +331,27 @@ def in_noise_set(prior_proba, small_proba, noise_share):
 def _is_among(pool, X):
     """Tell which samples of a pool are among other samples, of any type."""
     if is_numeric(pool):
-        _, distance = pairwise_distances_argmin_min(pool, X)
-        return distance <= _SAME * row_norms(pool)
+        return _is_near(pool, X)
     ours, theirs = (
         [joblib.hash(sample) for sample in _samples(some)] for some in (pool, X)
     )
     return np.isin(ours, theirs)
+
+
+def _is_near(pool, X):
+    """Tell which rows of a pool are among other rows, up to the last digits."""
+    # Centred, as a feature that is large in all rows would hide every difference.
+    centre = np.asarray(pool.mean(axis=0), dtype=np.float64).ravel()
+    if sparse.issparse(pool):
+        _, distance = pairwise_distances_argmin_min(pool, X)
+        size = row_norms(pool, squared=True) - 2 * (pool @ centre) + centre @ centre
+        return distance <= _SAME * np.sqrt(np.maximum(size, 0))
+    known, near = np.asarray(X, dtype=np.float64) - centre, []
+    for rows in gen_batches(len(pool), _ROWS):
+        block = np.asarray(take_rows(pool, rows), dtype=np.float64) - centre
+        _, distance = pairwise_distances_argmin_min(block, known)
+        near.append(distance <= _SAME * row_norms(block))
+    return np.concatenate(near)
 
 
 def _samples(X):

@@ -95,15 +95,15 @@ class SkactivemlQuery(BaseQueryStrategy):
     """Wrap a pool strategy of scikit-activeml (BADGE, CoreSet, TypiClust, ...).
 
     The strategy gets labelled and pool samples together, with missing labels for the
-    pool, and the learner's trained small model; nothing is trained again. Strategies
-    without a model get embeddings with rows of unit norm; those with a model get the
-    small model's input.
+    pool, and the learner's trained small model. Only expected error reduction and
+    epistemic uncertainty train clones of it. Strategies without a model get embeddings
+    with rows of unit norm; those with a model get the small model's input.
 
     Parameters
     ----------
     strategy : scikit-activeml query strategy
-        Any strategy for one annotator whose `query` needs at most a classifier. It is
-        cloned for every call, so it keeps no state between calls.
+        Any strategy for one annotator whose `query` needs at most a classifier of
+        scikit-learn. It is cloned for every call, so it keeps no state between calls.
 
     n_instances : int, default=1
         Samples per query, unless given in the call.
@@ -155,22 +155,33 @@ class SkactivemlQuery(BaseQueryStrategy):
         parts, model = (view.X_labeled, view.X_pool), {}
         if argument is not None:
             parts = (view.inputs_labeled, view.inputs_pool)
+            retrains = self._retrains()
             wrapper = _FittedModel(view.small_model, view.classes)
             model = {
                 argument: self._skactiveml("classifier").SklearnClassifier(
-                    wrapper, classes=np.arange(len(view.classes)), missing_label=np.nan
+                    clone(view.small_model) if retrains else wrapper,
+                    classes=np.arange(len(view.classes)),
+                    missing_label=np.nan,
                 ),
-                _CLASSIFIER_ARGUMENTS[argument]: False,
+                _CLASSIFIER_ARGUMENTS[argument]: retrains,
             }
         X = np.concatenate([_dense(part) for part in parts if part is not None])
-        picked, worth = self._seeded(rng).query(
-            X,
-            labels,
-            candidates=np.arange(n_labeled, len(X)),
-            batch_size=n_instances,
-            return_utilities=True,
-            **model,
-        )
+        strategy = self._seeded(rng)
+        try:
+            picked, worth = strategy.query(
+                X,
+                labels,
+                candidates=np.arange(n_labeled, len(X)),
+                batch_size=n_instances,
+                return_utilities=True,
+                **model,
+            )
+        except TypeError as error:
+            raise TypeError(
+                f"{type(strategy).__name__} refuses its arguments: "
+                f"{str(error).rstrip('.')}. If it needs another classifier than the "
+                "learner's, choose another strategy."
+            ) from error
         utilities[:] = worth[0, n_labeled:]
         utilities[~np.isfinite(utilities)] = np.nan
         picked = _distinct(np.asarray(picked) - n_labeled, n_instances, n_pool, rng)
@@ -199,6 +210,14 @@ class SkactivemlQuery(BaseQueryStrategy):
                 "needs at most a classifier."
             )
         return known.pop() if known else None
+
+    def _retrains(self):
+        """Tell whether the strategy must train the classifier itself."""
+        pool = self._skactiveml("pool")
+        return isinstance(
+            self.strategy,
+            (pool.ExpectedErrorReduction, pool.EpistemicUncertaintySampling),
+        )
 
     def _seeded(self, rng):
         """Clone the strategy, and set missing seeds."""

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -20,28 +19,41 @@ from sklearn.utils.validation import _estimator_has, check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.loop.learner import Learner, with_seeds
-from cofm_sklearn.loop.stopping import check_stopping, go_on, look, says_stop
+from cofm_sklearn.loop.stopping import check_stopping, look, says_stop
 from cofm_sklearn.models import fit_to_pool, label_pool
+from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.pool.blocks import PoolView
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.again import agree, ask, group_answers, pick_again
-from cofm_sklearn.simulation.curves import score_predictions, strategy_name
-from cofm_sklearn.simulation.oracle import ExactOracle
-from cofm_sklearn.utils.labels import align_proba, check_targets, ravel_labels
+from cofm_sklearn.simulation.curves import strategy_name
+from cofm_sklearn.simulation.oracle import ExactOracle, check_oracle
+from cofm_sklearn.simulation.scoring import check_scorers, score_model
+from cofm_sklearn.utils.labels import (
+    align_proba,
+    check_targets,
+    encode_labels,
+    ravel_labels,
+)
 from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
     allows_nan,
     check_integer,
     check_n_instances,
     check_samples,
+    is_fitted,
     is_numeric,
     n_rows,
     set_features,
     take_rows,
 )
 
-__all__ = ["ActiveLearningClassifier"]
+__all__ = [
+    "ActiveLearningClassifier",
+    "check_prior_knows",
+    "draw_seed",
+    "seed_model",
+]
 
 
 class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -81,7 +93,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     scoring : None, str, callable, list or dict, default=None
         Scores of the learning curve, as for scikit-learn's `check_scoring`. None
         records balanced accuracy, macro-F1 and rare-class recall; an empty list
-        records nothing and saves the time.
+        records nothing and saves the time. scikit-learn's scorers see all classes, with
+        probability 0 for those without labels; other functions get the model itself.
 
     stopping : stopping rule or None, default=None
         Ends the loop before the budget is spent, for example `StabilizedPredictions()`.
@@ -204,12 +217,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
         votes : array-like of shape (n_samples, n_classes), default=None
             Counts of recorded answers, for `RecordedVotesOracle`: a column per class,
-            in sorted order, or a DataFrame whose column names are the classes.
+            in sorted order, or a DataFrame whose column names are the classes, also
+            those that y lacks.
 
         **fit_params : dict of array-like of length n_samples
             Passed to the estimator's `fit`, for the samples labelled so far:
-            `sample_weight`, or ``step__sample_weight`` in a pipeline. With
-            ``set_config(enable_metadata_routing=True)``, what the estimator requests.
+            `sample_weight`, or ``step__sample_weight`` in a pipeline; None is left out.
+            With ``set_config(enable_metadata_routing=True)``, what the estimator
+            requests.
 
         Returns
         -------
@@ -220,13 +235,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         ------
         ValueError
             If X or y is empty, X is infinite or has NaN that the estimator does not
-            accept, lengths differ, a parameter is out of range, or `warm_start` is set
-            and X or y differs on the labelled samples. The fitted state is kept.
+            accept, lengths differ, a parameter is out of range, the prior lacks a class
+            of y, or `warm_start` is set and X or y differs on the labelled samples. The
+            fitted state is kept.
 
         TypeError
-            If `query_strategy` cannot be called, or `stopping` is no stopping rule.
+            If `query_strategy` cannot be called, `oracle` is no oracle, or `stopping`
+            is no stopping rule.
         """
-        fit_params = self._routed(fit_params)
+        given = {name: v for name, v in fit_params.items() if v is not None}
+        fit_params = self._routed(given)
         seen = copy(self)  # so that a failed fit changes nothing
         X = seen._check_X(X, reset=True)
         y = check_targets(X, y)
@@ -234,11 +252,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_initial, budget = self._check_parameters(len(y))
         check_takes(self.estimator, X)
         check_stopping(self.stopping)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        check_oracle(self.oracle)
+        seed = draw_seed(self.random_state)
         strategy = with_seeds(self.query_strategy, seed)
-        estimator = fit_to_pool(with_seeds(self.estimator, seed + 1), X)
+        estimator = fit_to_pool(seed_model(self.estimator, seed), X)
         oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
+        check_prior_knows(estimator, y)
+        if votes is not None:
+            check_prior_knows(estimator, getattr(oracle, "classes_", y), "votes")
+        known, dtype = _possible_answers(y, oracle, estimator)
         evaluate = seen._evaluator(X, y, eval_set)
 
         stopping = with_seeds(self.stopping, seed + 3)
@@ -257,7 +280,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             curve = self.learning_curve_.to_dict("records")
             done = self.labeled_indices_
             learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
-            stopping = go_on(stopping, self.stopping_)
+            # As it was given, since a missing seed differs in every fit.
+            if vars(self).get("_stopping") == repr(self.stopping):
+                stopping = self.stopping_
         progress = tqdm(
             total=budget, initial=len(asked), unit="label", disable=self.verbose <= 0
         )
@@ -274,9 +299,16 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     picked = np.concatenate([new, again])
                     if not len(picked):
                         break  # nothing is left that is worth a query
-                    answers = [*answers, *ask(oracle, picked, asked).tolist()]
+                    said = ask(oracle, picked, asked)
+                    encode_labels(
+                        said,
+                        known,
+                        f"an answer of oracle={oracle!r}",
+                        "It must answer with labels of y, or of the prior.",
+                    )
+                    answers = [*answers, *said.tolist()]
                     asked = [*asked, *picked.tolist()]
-                    _teach(learner, X, asked, answers, y.dtype, fit_params)
+                    _teach(learner, X, asked, answers, dtype, fit_params)
                     row = {
                         "strategy": strategy_name(strategy),
                         "seed": seed,
@@ -290,7 +322,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                         row["stopping_value"] = stopping.decision_.value
                     curve = [*curve, row]
                     # Keep only complete rounds, whatever ends the loop.
-                    self._publish(learner, oracle, stopping, y, asked, answers, curve)
+                    self._publish(
+                        learner, oracle, stopping, y, asked, answers, curve, dtype
+                    )
                     self._labelled = _digest(X, y, self.labeled_indices_)
                     set_features(self, seen)
                     progress.update(len(picked))
@@ -321,13 +355,14 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return fit_params
         return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
 
-    def _publish(self, learner, oracle, stopping, y, asked, answers, curve):
+    def _publish(self, learner, oracle, stopping, y, asked, answers, curve, dtype):
         self.estimator_ = learner.estimator
         self.oracle_ = oracle
         self.stopping_ = stopping
+        self._stopping = repr(self.stopping)
         self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
         self.queried_indices_ = np.array(asked, dtype=np.int64)
-        self.answers_ = np.array(answers, dtype=y.dtype)
+        self.answers_ = np.array(answers, dtype=dtype)
         self.labeled_indices_ = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
         self.labels_ = learner.y_training
         self.learning_curve_ = pd.DataFrame(curve)
@@ -424,6 +459,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _evaluator(self, X, y, eval_set):
         """Return a function estimator -> dict of scores."""
+        classes = np.unique(y)
         if eval_set is not None:
             if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
                 raise ValueError(
@@ -443,20 +479,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 raise ValueError(
                     f"eval_set has {n_rows(X)} samples, but {len(y)} labels."
                 )
-        if self.scoring is None:
-            return lambda model: score_predictions(y, model.predict(X))
-        if isinstance(self.scoring, list | tuple) and not self.scoring:
-            return lambda model: {}
-        scorer = check_scoring(self.estimator, scoring=self.scoring)
-
-        def evaluate(model):
-            scores = scorer(model, X, y)
-            if isinstance(scores, dict):
-                return scores
-            name = self.scoring if isinstance(self.scoring, str) else "score"
-            return {name: scores}
-
-        return evaluate
+        scorers = check_scorers(self.scoring, self.estimator)
+        return lambda model: score_model(scorers, model, X, y, classes)
 
     def _check_X(self, X, *, reset):
         # The estimator may accept missing values, or select columns by name.
@@ -483,6 +507,48 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.string = True
         tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
+
+
+def draw_seed(random_state):
+    """Draw the seed of a loop."""
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max)
+
+
+def seed_model(estimator, seed):
+    """Clone the estimator of a loop with a seed, and set its missing seeds."""
+    return with_seeds(estimator, seed + 1)
+
+
+def check_prior_knows(estimator, y, name="y"):
+    """Raise a ValueError if a fitted prior of an estimator lacks a class of y."""
+    classes = _classes_of_prior(estimator)
+    if classes is None:
+        return
+    labels = np.unique(y)
+    if labels.dtype.kind in "if":
+        labels = labels[labels != -1]  # it means that there is no label
+    encode_labels(labels, classes, name, "Describe it, or correct the label.")
+
+
+def _classes_of_prior(estimator):
+    """Return the classes of an estimator's prior; None without a fitted one."""
+    model = split_pipeline(estimator)[1]
+    prior = getattr(model, "prior", None)
+    if not isinstance(model, BasePriorClassifier) or prior is None:
+        return None
+    # Steps before it that need labels leave it unfitted.
+    return prior.classes_ if is_fitted(prior) else None
+
+
+def _possible_answers(y, oracle, estimator):
+    """Return the labels that an oracle may give, and a dtype that holds them all."""
+    known = dict.fromkeys(np.unique(y).tolist())
+    for classes in (getattr(oracle, "classes_", None), _classes_of_prior(estimator)):
+        if classes is not None:
+            known |= dict.fromkeys(np.asarray(classes).tolist())
+    # A str of fixed width would cut off a longer one.
+    dtype = np.array(list(known)).dtype if y.dtype.kind in "US" else y.dtype
+    return list(known), dtype
 
 
 def _digest(X, y, rows):

@@ -12,13 +12,16 @@ from tqdm.auto import tqdm
 
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.query.base import check_strategy
-from cofm_sklearn.simulation.classifier import ActiveLearningClassifier
+from cofm_sklearn.simulation.classifier import (
+    ActiveLearningClassifier,
+    check_prior_knows,
+    draw_seed,
+    seed_model,
+)
 from cofm_sklearn.simulation.oracle import NoisyOracle
 from cofm_sklearn.utils.labels import check_targets
-from cofm_sklearn.utils.validation import (
-    check_integer,
-    take_rows,
-)
+from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.validation import check_integer, take_rows
 
 __all__ = ["compare_strategies"]
 
@@ -141,15 +144,19 @@ def compare_strategies(
         "budget": budget,
         "scoring": scoring,
     }
-    fitted: dict[tuple[int, int], object] = {}
+    fitted: dict[tuple[int, int, object], object] = {}
     jobs = []
     for name, (model, strategy) in models.items():
         for rate in noises:
             for seed, (X_pool, y_pool, held_out) in zip(seeds, data):
                 # Once here, so that no worker process needs the foundation model.
-                key = id(model), id(X_pool)
+                # With the seeds of the run, if what is fitted here is random.
+                draws = _fits_at_random(model)
+                key = id(model), id(X_pool), seed if draws else None
                 if key not in fitted:
-                    fitted[key] = fit_to_pool(model, X_pool)
+                    ready = seed_model(model, draw_seed(seed)) if draws else model
+                    fitted[key] = fit_to_pool(ready, X_pool)
+                check_prior_knows(fitted[key], y_pool)
                 about = {"strategy": name, "seed": seed, "noise": rate}
                 run = (about, fitted[key], strategy, X_pool, y_pool, held_out)
                 jobs.append(delayed(_run)(*run, options))
@@ -191,6 +198,18 @@ def _check_strategies(strategies, estimator):
             )
         models[name] = model, strategy
     return models
+
+
+def _fits_at_random(model):
+    """Tell whether a part that is fitted to the pool has no seed."""
+    before, last = split_pipeline(model)
+    parts = [*before, getattr(last, "prior", None), getattr(last, "neighbors", None)]
+    return any(
+        value is None and name.split("__")[-1] == "random_state"
+        for part in parts
+        if hasattr(part, "get_params")
+        for name, value in part.get_params().items()
+    )
 
 
 def _splits(X, y, eval_set, splits, seeds):

@@ -15,7 +15,7 @@ _VERDICTS = {"helps": "#3b8a5a", "says nothing": "0.85", "misleads": "#c0504d"}
 
 
 class DescriptionsDisplay:
-    """Bars per class: how often the prior predicts it; does its description help?
+    """Bars per class: how often the prior predicts it, and if its description helps.
 
     On the left, the share of the pool that the prior assigns to the class; on the
     right, the verdict of the labels: the probability that closeness to the description

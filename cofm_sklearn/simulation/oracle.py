@@ -15,7 +15,13 @@ from cofm_sklearn.datasets.make import flip_labels
 from cofm_sklearn.utils.labels import check_classes, check_labels
 from cofm_sklearn.utils.texts import is_frame
 
-__all__ = ["BaseOracle", "ExactOracle", "NoisyOracle", "RecordedVotesOracle"]
+__all__ = [
+    "BaseOracle",
+    "ExactOracle",
+    "NoisyOracle",
+    "RecordedVotesOracle",
+    "check_oracle",
+]
 
 
 class BaseOracle(BaseEstimator, metaclass=ABCMeta):
@@ -62,7 +68,8 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             of a DataFrame are found by their names, which must be the classes.
 
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes; None takes those in `y`.
+            All classes; None takes those in `y`, and for `RecordedVotesOracle` also
+            those of the column names of `votes`.
 
         Returns
         -------
@@ -75,6 +82,8 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             If a required argument is missing or does not match `y`.
         """
         labels = check_labels(y)
+        if classes is None:
+            labels, classes = self._all_classes(labels, votes)
         self.classes_, _ = check_classes(classes, labels)
         self.answers_ = self._draw_answers(labels, X, votes, self.classes_)
         self._known = (labels, X, votes, self.classes_)
@@ -136,6 +145,10 @@ class BaseOracle(BaseEstimator, metaclass=ABCMeta):
             again = n_before == k
             answers[again] = self._round(k)[asked[again]]
         return answers
+
+    def _all_classes(self, y, votes):
+        """Return labels with room for all classes, and these; None: those of y."""
+        return y, None
 
     def _round(self, k):
         """Return the answer number k, from 0, about each sample."""
@@ -291,6 +304,9 @@ class RecordedVotesOracle(BaseOracle):
     def __init__(self, random_state=None):
         self.random_state = random_state
 
+    def _all_classes(self, y, votes):
+        return _with_names(y, votes.columns) if is_frame(votes) else (y, None)
+
     def _draw_answers(self, y, X, votes, classes):
         counts = _check_votes(votes, len(y), classes)
         own = counts[np.arange(len(y)), np.searchsorted(classes, y)]
@@ -312,6 +328,16 @@ class RecordedVotesOracle(BaseOracle):
         left = np.maximum(left, 0)
         left = np.where(left.sum(axis=1, keepdims=True) > 0, left, counts)
         return _draw(left, classes, self._rng_after(earlier))
+
+
+def check_oracle(oracle):
+    """Raise a TypeError unless it is an oracle or None."""
+    is_oracle = hasattr(oracle, "fit") and hasattr(oracle, "answer")
+    if oracle is not None and (isinstance(oracle, type) or not is_oracle):
+        raise TypeError(
+            "oracle must be an oracle, such as NoisyOracle(0.2), or None for right "
+            f"answers; got {oracle!r}."
+        )
 
 
 def _draw(counts, classes, rng):
@@ -351,7 +377,8 @@ def _check_votes(votes, n_samples, classes):
         raise ValueError(
             f"votes must have one row per label and one column per class, "
             f"{(n_samples, len(classes))}; got {counts.shape}. If y lacks a class, "
-            "list all with classes=."
+            "give votes as a DataFrame whose column names are all classes, of the type "
+            "of y."
         )
     if is_frame(votes):
         counts = counts[:, _columns_of(classes, votes.columns)]
@@ -364,6 +391,26 @@ def _check_votes(votes, n_samples, classes):
             "these samples."
         )
     return counts
+
+
+def _with_names(y, names):
+    """Return labels, and the classes in y and among the column names of a frame.
+
+    The classes are None unless the names are all classes of y and at least one more.
+    """
+    known = {str(label): label for label in np.unique(y).tolist()}
+    more = {str(name) for name in names} - set(known)
+    if not more or len(known) + len(more) != len(names):
+        return y, None
+    kind = type(next(iter(known.values())))
+    try:
+        # The names in a file are str, also of classes that are int.
+        classes = [*known.values(), *map(kind, more)]
+    except ValueError:
+        return y, None
+    if y.dtype.kind == "U":  # its width has no room for longer names
+        y = y.astype(np.array(classes).dtype)
+    return y, classes
 
 
 def _columns_of(classes, names):

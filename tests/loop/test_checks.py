@@ -22,6 +22,26 @@ def test_strategy(strategy, check):
     check(strategy)
 
 
+def least_certain(learner, X_pool, n_instances):
+    return np.argsort(learner.predict_proba(X_pool).max(axis=1))[:n_instances]
+
+
+@parametrize_strategies_with_checks([least_certain])
+def test_function(strategy, check):
+    check(strategy)
+
+
+def test_a_function_that_picks_the_same_twice_is_caught():
+    def first(learner, X_pool, n_instances):
+        return np.zeros(n_instances, dtype=int)
+
+    mark = parametrize_strategies_with_checks([first]).mark
+    case = {case.id: case for case in mark.args[1]}["first-check_valid_picks"]
+    strategy, check = case.values
+    with pytest.raises(ValueError, match="first must return distinct positions"):
+        check(strategy)
+
+
 class _TakesTheSameTwice(BaseQueryStrategy):
     def __init__(self, n_instances=1, random_state=None):
         self.n_instances = n_instances

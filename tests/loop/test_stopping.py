@@ -110,6 +110,17 @@ def test_a_resumed_loop_is_one_run(blobs):
     assert again == len(whole.queried_indices_)  # it has said that it is enough
 
 
+def test_a_decision_is_kept_without_a_seed(blobs):
+    X, y = blobs
+    rule = StabilizedPredictions(0.8)
+    done = loop(rule, random_state=None, warm_start=True, scoring=[]).fit(X, y)
+    n_labels = len(done.queried_indices_)
+    assert done.stopping_.decision_.stop
+    assert len(done.fit(X, y).queried_indices_) == n_labels
+    done.set_params(stopping__threshold=1.0, budget=n_labels + 10)
+    assert len(done.fit(X, y).queried_indices_) == n_labels + 10
+
+
 def test_rules_are_searched_like_any_parameter(blobs):
     X, y = blobs
     search = GridSearchCV(

@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
+from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -185,6 +186,15 @@ def test_labelled_samples_are_recognised_whatever_their_kind():
     # Embedded in another batch, and in half the precision.
     again = X[:5] * (1 + 1e-7)
     assert_array_equal(clean_of(X, again, y[:5], PRIOR, small), rest)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, pd.DataFrame])
+def test_a_feature_that_is_large_in_all_samples_hides_no_difference(convert):
+    X, y = make_pool(30)
+    X = np.column_stack([X, np.full(30, 1e5)])
+    small = DummyClassifier()
+    found = clean_of(convert(X), convert(X[:5]), y[:5], PRIOR, small)
+    assert_array_equal(found, np.arange(5, 30))
 
 
 class Keywords(BasePrior):

@@ -170,6 +170,43 @@ def test_strategies_that_need_more_are_refused(blobs):
         run(SkactivemlQuery("Badge"), *blobs)
 
 
+@needs_skactiveml
+@pytest.mark.parametrize("name", ["FourDs", "ProbabilisticAL"])
+def test_strategies_that_need_another_classifier_are_named(blobs, name):
+    with pytest.raises(TypeError, match=rf"{name} refuses .* choose another strategy"):
+        run(SkactivemlQuery(make(name)), *blobs)
+
+
+@needs_skactiveml
+@pytest.mark.parametrize(
+    "name",
+    ["MonteCarloEER", "ValueOfInformationEER", "EpistemicUncertaintySampling"],
+)
+@pytest.mark.parametrize("co_decision", [False, True])
+def test_strategies_that_train_do_as_they_do_alone(blobs, name, co_decision):
+    from skactiveml.classifier import SklearnClassifier
+
+    X, y = (part[:110] for part in blobs)  # two classes, as one of them needs
+    known, pool = np.arange(0, 110, 9), np.arange(1, 110, 9)
+    model = LogisticRegression(C=0.3)
+    learner = ActiveLearner(
+        CoDecisionClassifier(model) if co_decision else model,
+        X_training=X[known],
+        y_training=y[known],
+    )
+    strategy = SkactivemlQuery(make(name), random_state=0)
+    _, ours = strategy(learner, X[pool], n_instances=1, return_utilities=True)
+    codes = (y == "y").astype(float)
+    labels = np.r_[codes[known], np.full(len(pool), np.nan)]
+    _, theirs = make(name, random_state=0).query(
+        np.concatenate([X[known], X[pool]]),
+        labels,
+        clf=SklearnClassifier(model, classes=[0, 1]),
+        return_utilities=True,
+    )
+    np.testing.assert_allclose(ours, theirs[0, len(known) :], rtol=1e-4, atol=1e-8)
+
+
 @pytest.mark.skipif(find_spec("skactiveml") is not None, reason="it is installed")
 def test_missing_package_names_the_extra(blobs):
     with pytest.raises(ImportError, match=r"cofm_sklearn\[baselines\]"):

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import cofm_sklearn  # noqa: F401 - repairs modAL before it is imported
@@ -30,7 +30,7 @@ from cofm_sklearn import (
     PrecomputedPrior,
 )
 from cofm_sklearn.query import ModALQuery
-from cofm_sklearn.simulation import NoisyOracle, RecordedVotesOracle
+from cofm_sklearn.simulation import BaseOracle, NoisyOracle, RecordedVotesOracle
 
 
 @pytest.fixture
@@ -142,6 +142,21 @@ def test_recorded_votes_answer(blobs):
     assert (loop.answers_ == "common").mean() > 0.5
 
 
+def test_recorded_votes_for_a_class_that_y_lacks(blobs):
+    X, y = blobs
+    votes = pd.DataFrame({name: (y == name).astype(int) for name in np.unique(y)})
+    votes["none of them"] = 1
+    loop = make_loop(oracle=RecordedVotesOracle()).fit(X, y, votes=votes)
+    assert "none of them" in loop.answers_
+    assert loop.classes_.tolist() == ["common", "none of them", "rare", "second"]
+    assert loop.predict_proba(X).shape == (len(X), 4)
+    prior = PrecomputedPrior(np.unique(y), columns=[0, 1, 2])
+    X = np.column_stack([np.full((len(X), 3), 1 / 3), X])
+    loop.set_params(estimator=CoDecisionClassifier(LogisticRegression(), prior))
+    with pytest.raises(ValueError, match="votes holds the unknown label 'none of"):
+        loop.fit(X, y, votes=votes)
+
+
 class _Fragile(LogisticRegression):
     """A classifier that raises a given error above a number of labels."""
 
@@ -227,6 +242,8 @@ def test_scoring_names_the_columns(blobs):
         ({"n_initial": -1}, ValueError, "n_initial"),
         ({"n_initial": "some"}, ValueError, "n_initial"),
         ({"strategy": "margin"}, TypeError, "query_strategy"),
+        ({"oracle": "exact"}, TypeError, r"oracle must be .* NoisyOracle\(0.2\)"),
+        ({"oracle": NoisyOracle}, TypeError, "oracle must be"),
     ],
 )
 def test_bad_parameters_are_named(blobs, params, error, name):
@@ -263,6 +280,62 @@ def test_bad_data_is_named(blobs):
         make_loop().fit(bad, y)
     with pytest.raises(ValueError, match="sample"):
         make_loop().fit([], [])
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_class_that_the_prior_lacks_is_named_before_the_first_round(
+    blobs, in_pipeline
+):
+    X, y = blobs
+    prior = PrecomputedPrior(["common", "second"], columns=[0, 1])
+    model = CoDecisionClassifier(LogisticRegression(), prior)
+    model = make_pipeline(FunctionTransformer(), model) if in_pipeline else model
+    X = np.column_stack([np.full((len(X), 2), 0.5), X])
+    rounds = []
+    loop = make_loop(model, scoring=lambda *_: len(rounds.append(0) or rounds))
+    with pytest.raises(ValueError, match=r"y holds the unknown label 'rare'.*Describe"):
+        loop.fit(X, y)
+    assert not rounds
+
+
+class Answers(BaseOracle):
+    """It gives one answer to every other question."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def _draw_answers(self, y, X, votes, classes):
+        answers = y.astype(object)
+        answers[::2] = self.said
+        return answers
+
+
+@pytest.mark.parametrize("answer", ["unknown", 3, None])
+def test_an_answer_that_is_no_class_names_the_oracle(blobs, answer):
+    X, y = blobs
+    for labels in (y, np.unique(y, return_inverse=True)[1], y.astype(object)):
+        message = rf"an answer of oracle=Answers\(.*\) holds .* {answer!r}"
+        with pytest.raises(ValueError, match=message):
+            make_loop(oracle=Answers(answer)).fit(X, labels)
+
+
+def test_an_answer_may_be_a_longer_class_of_the_prior(blobs):
+    X, y = blobs
+    prior = PrecomputedPrior([*np.unique(y), "very rare class"], columns=[0, 1, 2, 3])
+    X = np.column_stack([np.full((len(X), 4), 0.25), X])
+    model = CoDecisionClassifier(LogisticRegression(), prior)
+    loop = make_loop(model, oracle=Answers("very rare class")).fit(X, y)
+    assert "very rare class" in loop.answers_
+    assert "very rare class" in loop.labels_
+
+
+def test_minus_one_means_that_a_sample_has_no_label(blobs):
+    X, _ = blobs
+    y = np.r_[np.arange(182) % 2, np.repeat(-1, 10)]
+    proba = np.eye(2)[np.maximum(y, 0)] * 0.8 + 0.1
+    model = CoDecisionClassifier(LogisticRegression(), PrecomputedPrior([0, 1], [0, 1]))
+    loop = make_loop(model).fit(np.column_stack([proba, X]), y)
+    assert loop.estimator_.classes_.tolist() == [0, 1]
 
 
 def make_search(X, y, n_jobs, error_score="raise"):

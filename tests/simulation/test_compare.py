@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
+from sklearn.random_projection import GaussianRandomProjection
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
@@ -109,6 +110,23 @@ def test_processes_change_nothing(data):
     assert_frame_equal(one, two)
 
 
+def test_random_steps_before_a_co_decision_have_the_seed_of_the_run(data):
+    X, y = data
+    model = make_pipeline(GaussianRandomProjection(2), CoDecisionClassifier(SMALL))
+    options = {"estimator": model, "seeds": [3, 5], "budget": 20, "eval_set": (X, y)}
+    one, two = (
+        compare_strategies({"random": RandomQuery()}, X, y, **options) for _ in "ab"
+    )
+    assert_frame_equal(one, two)
+    for seed, run in one.groupby("seed"):
+        oracle = NoisyOracle(0.0, random_state=seed)
+        by_hand = ActiveLearningClassifier(
+            model, RandomQuery(), budget=20, oracle=oracle, random_state=seed
+        ).fit(X, y)
+        scores = by_hand.learning_curve_["balanced_accuracy"]
+        assert run["balanced_accuracy"].tolist() == scores.tolist()
+
+
 def test_is_drawn_and_summed_up_as_it_is(records):
     one = records[records["noise"] == 0.3]
     display = LearningCurveDisplay.from_records(one)
@@ -169,6 +187,18 @@ def test_an_interruption_keeps_complete_runs(data):
     assert rows.groupby("seed").size().tolist() == [2, 2]
     with pytest.raises(KeyboardInterrupt):  # there is nothing to return
         compare_strategies({"late": _Interrupts()}, *data, **options)
+
+
+def test_a_class_that_a_prior_lacks_is_named_before_the_first_run(data):
+    class Fails(RandomQuery):
+        def _select_for(self, learner, X_pool, n_instances):
+            raise AssertionError("a run has begun")
+
+    model = CoDecisionClassifier(SMALL, PrecomputedPrior(["a", "b"], [0, 1]))
+    strategies = {"first": Fails(), "prior": (model, RandomQuery())}
+    X = np.column_stack([np.full((len(data[0]), 2), 0.5), data[0]])
+    with pytest.raises(ValueError, match="y holds the unknown label 'c'"):
+        compare_strategies(strategies, X, data[1], estimator=SMALL)
 
 
 @pytest.mark.parametrize(

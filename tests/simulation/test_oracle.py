@@ -114,6 +114,35 @@ def test_columns_of_a_frame_of_votes_are_found_by_name(classes):
         RecordedVotesOracle().fit(y, votes=frame.add_prefix("n_"))
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(40) % 3,
+        np.array(["no", "so", "yes"])[np.arange(40) % 3],
+        np.array(["no", "so", "yes"], dtype=object)[np.arange(40) % 3],
+        (np.arange(40) % 3).astype(object),
+    ],
+)
+def test_annotators_may_vote_for_a_class_that_y_lacks(y):
+    names, codes = np.unique(y, return_inverse=True)
+    other = 3 if isinstance(y[0], int | np.integer) else "something else"
+    votes = np.column_stack([np.eye(3, dtype=int)[codes] * 2, np.ones(40, dtype=int)])
+    table = pd.DataFrame(votes, columns=[*names.tolist(), other])
+    oracle = RecordedVotesOracle(random_state=0).fit(y, votes=table)
+    assert set(oracle.classes_) == {*names, other}
+    assert set(oracle.answers_) == {*names, other}
+    assert np.mean(oracle.answers_ == other) < 0.5
+    same = table.iloc[:, ::-1].set_axis([str(other), *map(str, names[::-1])], axis=1)
+    again = RecordedVotesOracle(random_state=0).fit(y, votes=same)
+    assert_array_equal(again.answers_, oracle.answers_)
+    with pytest.raises(ValueError, match=r"\(40, 3\); got .* DataFrame whose column"):
+        RecordedVotesOracle().fit(y, votes=votes)
+    listed = RecordedVotesOracle(random_state=0)
+    wide = y.astype(object)
+    listed.fit(wide, votes=table, classes=[*names.tolist(), other])
+    assert_array_equal(listed.answers_, oracle.answers_)
+
+
 def test_votes_in_the_wrong_order_warn():
     y = np.arange(30) % 3
     right = np.eye(3)[y] * 3 + 1
