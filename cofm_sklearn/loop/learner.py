@@ -32,6 +32,7 @@ from cofm_sklearn.utils.validation import (
     is_numeric,
     n_rows,
     stack_rows,
+    take_rows,
 )
 
 __all__ = ["Learner", "with_seeds"]
@@ -202,7 +203,7 @@ class Learner:
             `fit_params` has other names, or the estimator rejects the samples. The
             learner keeps its state.
         """
-        X, y = _check_taught(X, y, fit_params)
+        X, y, fit_params = _check_taught(X, y, fit_params)
         if self.y_training is not None:
             X = _below(self.X_training, X)
             y = _more_labels(self.y_training, y)
@@ -241,7 +242,7 @@ class Learner:
         ValueError, TypeError
             As in `teach`.
         """
-        X, y = _check_taught(X, y, fit_params)
+        X, y, fit_params = _check_taught(X, y, fit_params)
         return self._train(X, y, fit_params)
 
     def _train(self, X, y, fit_params):
@@ -343,10 +344,13 @@ def _untrained_copy(estimator):
 
 
 def _check_taught(X, y, fit_params):
+    """Return checked copies, as the caller may reuse the memory."""
     X = check_pool(X, "X")
     y = check_targets(X, y)
     check_consistent_length(y, *fit_params.values())
-    return X, y
+    rows = np.arange(len(y))
+    given = {name: take_rows(values, rows) for name, values in fit_params.items()}
+    return take_rows(X, rows), y[rows], given
 
 
 def _below(known, X):

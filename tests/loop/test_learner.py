@@ -148,7 +148,34 @@ def test_frames_of_other_columns_are_refused():
     learner = Learner(LogisticRegression()).fit(frame, Y)
     with pytest.raises(ValueError, match="columns"):
         learner.teach(frame[:2].rename(columns={"w": "v"}), Y[:2])
-    assert learner.X_training is frame
+    pd.testing.assert_frame_equal(learner.X_training, frame)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "csr", "frame"])
+@pytest.mark.parametrize("how", ["teach", "fit"])
+def test_what_was_taught_does_not_change_with_the_memory_it_came_from(kind, how):
+    data = take(KINDS[kind](X), np.arange(0, 98, 5))
+    labels, weight = Y[::5].copy(), np.ones(20)
+    learner = Learner(LogisticRegression())
+    getattr(learner, how)(data, labels, sample_weight=weight)
+    if kind == "csr":
+        data.data[:] = 0
+    elif kind == "frame":
+        data.iloc[:] = 0
+    else:
+        data[:] = [[0.0] * 4] * 20
+    labels[:], weight[:] = 0, 9
+    learner.teach(data, labels, sample_weight=weight)
+    taught = learner.X_training
+    taught = taught.toarray() if kind == "csr" else np.asarray(taught)
+    np.testing.assert_array_equal(taught, np.vstack([X[::5], np.zeros((20, 4))]))
+    np.testing.assert_array_equal(learner.y_training, np.r_[Y[::5], labels])
+    expected = LogisticRegression().fit(
+        taught, learner.y_training, np.repeat([1.0, 9.0], 20)
+    )
+    np.testing.assert_allclose(
+        learner.predict_proba(X), expected.predict_proba(X), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
