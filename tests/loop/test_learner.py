@@ -151,6 +151,21 @@ def test_frames_of_other_columns_are_refused():
     pd.testing.assert_frame_equal(learner.X_training, frame)
 
 
+def test_weights_that_are_none_count_as_not_given():
+    learner = Learner(LogisticRegression())
+    for rows in (slice(0, 98, 5), slice(1, 98, 5)):
+        learner.teach(X[rows], Y[rows], sample_weight=None)
+    learner.teach(X[2::5], Y[2::5])
+    assert len(learner.y_training) == 60
+
+
+@pytest.mark.parametrize("weight", [np.ones(4), 1.0])
+def test_weights_of_another_length_are_refused(weight):
+    learner = Learner(LogisticRegression())
+    with pytest.raises(ValueError, match="sample_weight must have one value per sample"):
+        learner.teach(X[::5], Y[::5], sample_weight=weight)
+
+
 @pytest.mark.parametrize("kind", ["array", "list", "csr", "frame"])
 @pytest.mark.parametrize("how", ["teach", "fit"])
 def test_what_was_taught_does_not_change_with_the_memory_it_came_from(kind, how):
