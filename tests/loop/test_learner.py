@@ -6,10 +6,12 @@ import pytest
 from modAL.uncertainty import margin_sampling
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_blobs
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from cofm_sklearn import (
     CoDecisionClassifier,
@@ -151,6 +153,17 @@ def test_frames_of_other_columns_are_refused():
     pd.testing.assert_frame_equal(learner.X_training, frame)
 
 
+def test_columns_of_categories_stay_features_when_batches_differ():
+    frame = pd.DataFrame({"class": NAMES, "n": 0.0})
+    by_dtype = make_column_selector(dtype_include="category")
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((encoder, by_dtype), remainder="passthrough")
+    learner = Learner(make_pipeline(columns, LogisticRegression()))
+    for rows in (Y != 2, Y != 0):
+        learner.teach(frame[rows].astype({"class": "category"}), Y[rows])
+    assert learner.estimator.score(frame.astype({"class": "category"}), Y) == 1
+
+
 def test_weights_that_are_none_count_as_not_given():
     learner = Learner(LogisticRegression())
     for rows in (slice(0, 98, 5), slice(1, 98, 5)):
@@ -162,7 +175,9 @@ def test_weights_that_are_none_count_as_not_given():
 @pytest.mark.parametrize("weight", [np.ones(4), 1.0])
 def test_weights_of_another_length_are_refused(weight):
     learner = Learner(LogisticRegression())
-    with pytest.raises(ValueError, match="sample_weight must have one value per sample"):
+    with pytest.raises(
+        ValueError, match="sample_weight must have one value per sample"
+    ):
         learner.teach(X[::5], Y[::5], sample_weight=weight)
 
 
@@ -188,9 +203,7 @@ def test_what_was_taught_does_not_change_with_the_memory_it_came_from(kind, how)
     expected = LogisticRegression().fit(
         taught, learner.y_training, np.repeat([1.0, 9.0], 20)
     )
-    np.testing.assert_allclose(
-        learner.predict_proba(X), expected.predict_proba(X), atol=1e-4
-    )
+    np.testing.assert_allclose(learner.estimator.coef_, expected.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
