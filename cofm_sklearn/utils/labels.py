@@ -1,5 +1,7 @@
 """Check and encode labels; align probability columns with classes."""
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
@@ -61,7 +63,7 @@ def check_labels(y, name="y", *, warn=False):
     Returns
     -------
     ndarray of shape (n_samples,)
-        The labels; str from pandas have dtype object.
+        The labels; str from pandas have dtype object, numbers their own dtype.
 
     Raises
     ------
@@ -82,6 +84,9 @@ def check_labels(y, name="y", *, warn=False):
         raise ValueError(f"{name} is empty; give at least one label.")
     if pd.isna(labels).any():
         raise ValueError(f"{name} has missing labels (None or NaN); remove them.")
+    if labels.dtype == object and all(isinstance(v, Real | np.bool_) for v in labels):
+        # scikit-learn refuses numbers of dtype object, as a mixed frame gives them.
+        labels = np.array(labels.tolist())
     try:
         np.unique(labels)
     except TypeError as error:
