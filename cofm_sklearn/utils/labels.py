@@ -192,11 +192,31 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
         more = ", ..." if len(classes) > 10 else ""
         if is_missing(labels[unknown[0]]):
             cure = "Drop the rows without a label."
+        label = repr(labels[unknown[0]])
+        if name == "y" and _are_positions(labels, classes):
+            raise ValueError(
+                f"y holds the unknown label {label}; the classes are {known}{more}. "
+                "Give y in these names. If scikit-learn has replaced the labels by "
+                "numbers, as ensembles and cross_val_predict do, give the prior the "
+                f"numbers 0 to {len(classes) - 1} as classes. (Instead of "
+                "cross_val_predict, oof_proba_ of a fitted CoDecisionClassifier will "
+                "do.)"
+            )
         raise ValueError(
-            f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
+            f"{name} holds the unknown label {label}; the classes are "
             f"{known}{more}. {cure}"
         )
     return codes
+
+
+def _are_positions(labels, classes):
+    """Tell whether labels are positions of classes that are str."""
+    numbers = {label for label in labels if type(label) is int}
+    return (
+        len(numbers) == len(set(labels))
+        and numbers <= set(range(len(classes)))
+        and all(isinstance(label, str) for label in classes)
+    )
 
 
 def align_proba(proba, from_classes, to_classes):

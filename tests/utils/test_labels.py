@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
 
-from cofm_sklearn import CoDecisionClassifier
-from cofm_sklearn.utils.labels import check_labels, ravel_labels
+from cofm_sklearn import CoDecisionClassifier, PrecomputedPrior
+from cofm_sklearn.utils.labels import check_labels, encode_labels, ravel_labels
 
 
 @pytest.mark.parametrize("check", [check_labels, ravel_labels])
@@ -37,3 +39,33 @@ def test_a_model_takes_labels_from_a_column_of_a_mixed_frame():
     found = model.fit(X, y.astype(object)).predict_proba(X)
     np.testing.assert_array_equal(found, model.fit(X, y).predict_proba(X))
     assert model.fit(X, y.astype(object)).classes_.dtype.kind == "i"
+
+
+def with_prior(classes):
+    prior = PrecomputedPrior(classes)
+    return CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+
+
+IN_SCIKIT_LEARN = {
+    "cross_val_predict": lambda model, X, y: cross_val_predict(
+        model, X, y, cv=2, method="predict_proba"
+    ),
+    "bagging": lambda model, X, y: BaggingClassifier(model, 2).fit(X, y),
+    "voting": lambda model, X, y: VotingClassifier([("m", model)]).fit(X, y),
+    "stacking": lambda model, X, y: StackingClassifier([("m", model)], cv=2).fit(X, y),
+}
+
+
+@pytest.mark.parametrize("use", IN_SCIKIT_LEARN.values(), ids=IN_SCIKIT_LEARN)
+def test_names_that_scikit_learn_has_replaced_by_numbers(use):
+    X = np.tile([[0.4, 0.6], [0.6, 0.4]], (20, 1))
+    y = np.tile(["spam", "ham"], 20)
+    with pytest.raises(ValueError, match="replaced the labels.*the numbers 0 to 1"):
+        use(with_prior(["ham", "spam"]), X, y)
+    use(with_prior([0, 1]), X, y)
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [True, False], [0, "eggs"]])
+def test_other_labels_than_positions_have_no_such_cure(labels):
+    with pytest.raises(ValueError, match="Add it"):
+        encode_labels(np.array(labels, dtype=object), ["ham", "spam"])
