@@ -8,7 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.texts import is_missing
+from cofm_sklearn.utils.texts import is_frame, is_missing
 from cofm_sklearn.utils.validation import n_rows
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_classes",
     "check_labels",
     "check_targets",
+    "columns_by_name",
     "encode_labels",
     "ravel_labels",
 ]
@@ -217,6 +218,40 @@ def _are_positions(labels, classes):
         and numbers <= set(range(len(classes)))
         and all(isinstance(label, str) for label in classes)
     )
+
+
+def columns_by_name(X, classes):
+    """Return the column of each class in a frame that is named by its classes.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_classes)
+        Any table; names that pandas has made up do not count.
+
+    classes : array-like of shape (n_classes,)
+        The classes. Names are compared as str, as those in a file are str.
+
+    Returns
+    -------
+    list of int, or None
+        None if X has no names, or others than the classes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from cofm_sklearn.utils.labels import columns_by_name
+    >>> columns_by_name(pd.DataFrame({"spam": [0.1], "ham": [0.9]}), ["ham", "spam"])
+    [1, 0]
+    """
+    if not is_frame(X):
+        return None
+    made_up = pd.RangeIndex(X.shape[1])
+    if isinstance(X.columns, pd.RangeIndex) and X.columns.equals(made_up):
+        return None
+    names = [str(name) for name in X.columns]
+    labels = [str(label) for label in classes]
+    same = sorted(names) == sorted(labels)
+    return [names.index(label) for label in labels] if same else None
 
 
 def align_proba(proba, from_classes, to_classes):

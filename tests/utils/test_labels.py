@@ -1,13 +1,19 @@
 """Labels: one per sample, or an error that names the argument."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from cofm_sklearn import CoDecisionClassifier, PrecomputedPrior
-from cofm_sklearn.utils.labels import check_labels, encode_labels, ravel_labels
+from cofm_sklearn.utils.labels import (
+    check_labels,
+    columns_by_name,
+    encode_labels,
+    ravel_labels,
+)
 
 
 @pytest.mark.parametrize("check", [check_labels, ravel_labels])
@@ -60,7 +66,7 @@ IN_SCIKIT_LEARN = {
 def test_names_that_scikit_learn_has_replaced_by_numbers(use):
     X = np.tile([[0.4, 0.6], [0.6, 0.4]], (20, 1))
     y = np.tile(["spam", "ham"], 20)
-    with pytest.raises(ValueError, match="replaced the labels.*the numbers 0 to 1"):
+    with pytest.raises(ValueError, match=r"replaced the labels.*the numbers 0 to 1"):
         use(with_prior(["ham", "spam"]), X, y)
     use(with_prior([0, 1]), X, y)
 
@@ -69,3 +75,21 @@ def test_names_that_scikit_learn_has_replaced_by_numbers(use):
 def test_other_labels_than_positions_have_no_such_cure(labels):
     with pytest.raises(ValueError, match="Add it"):
         encode_labels(np.array(labels, dtype=object), ["ham", "spam"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "classes", "found"),
+    [
+        (["c", "a", "b"], ["a", "b", "c"], [1, 2, 0]),
+        (["1", "0"], [0, 1], [1, 0]),
+        ([1, 0], [0, 1], [1, 0]),
+        ([0, 1], [1, 0], [1, 0]),
+        (None, [1, 0], None),  # no names were given
+        (["a", "d"], ["a", "b"], None),
+        (["a", "a"], ["a", "b"], None),
+    ],
+)
+def test_columns_are_found_by_the_names_of_the_classes(columns, classes, found):
+    frame = pd.DataFrame(np.zeros((1, len(classes))), columns=columns)
+    assert columns_by_name(frame, classes) == found
+    assert columns_by_name(frame.to_numpy(), classes) is None
