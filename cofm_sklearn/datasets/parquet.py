@@ -23,7 +23,7 @@ class ParquetEmbeddings:
 
     column : str or None, default=None
         A column of lists of numbers, all of one length. None takes the only column of
-        lists, or else all columns, which must be numbers then.
+        lists, or else all columns but a pandas index, which must be numbers then.
 
     Attributes
     ----------
@@ -148,13 +148,16 @@ class ParquetEmbeddings:
             return [column]
         if len(lists) == 1:
             return lists
-        for field in schema:
+        # A pandas index is stored as a column if it is not a range.
+        index = (schema.pandas_metadata or {}).get("index_columns", ())
+        fields = [field for field in schema if field.name not in index]
+        for field in fields:
             if not (types.is_floating(field.type) or types.is_integer(field.type)):
                 raise ValueError(
                     f"{self.path} has the column {field.name!r} of type {field.type}. "
                     "Name the column of embeddings with column=."
                 )
-        return schema.names
+        return [field.name for field in fields]
 
     def _group_of(self, row):
         return int(np.searchsorted(self._group_starts, row, side="right")) - 1

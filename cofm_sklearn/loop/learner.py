@@ -32,6 +32,7 @@ from cofm_sklearn.utils.validation import (
     is_numeric,
     n_rows,
     stack_rows,
+    take_rows,
 )
 
 __all__ = ["Learner", "with_seeds"]
@@ -187,7 +188,8 @@ class Learner:
 
         **fit_params : dict of array-like of length n_samples
             Further arguments of the estimator's `fit`, such as `sample_weight`. They
-            are kept with the labels, so every call must pass the same names.
+            are kept with the labels, so every call must pass the same names. None
+            counts as not given.
 
         Returns
         -------
@@ -199,10 +201,10 @@ class Learner:
         ValueError, TypeError
             If there are no samples or not as many labels, a label is missing or of
             another type than those so far, samples are of another type or width,
-            `fit_params` has other names, or the estimator rejects the samples. The
-            learner keeps its state.
+            `fit_params` has other names or lengths, or the estimator rejects the
+            samples. The learner keeps its state.
         """
-        X, y = _check_taught(X, y, fit_params)
+        X, y, fit_params = _check_taught(X, y, fit_params)
         if self.y_training is not None:
             X = _below(self.X_training, X)
             y = _more_labels(self.y_training, y)
@@ -241,7 +243,7 @@ class Learner:
         ValueError, TypeError
             As in `teach`.
         """
-        X, y = _check_taught(X, y, fit_params)
+        X, y, fit_params = _check_taught(X, y, fit_params)
         return self._train(X, y, fit_params)
 
     def _train(self, X, y, fit_params):
@@ -343,10 +345,23 @@ def _untrained_copy(estimator):
 
 
 def _check_taught(X, y, fit_params):
+    """Return checked copies, as the caller may reuse the memory."""
     X = check_pool(X, "X")
     y = check_targets(X, y)
-    check_consistent_length(y, *fit_params.values())
-    return X, y
+    rows = np.arange(len(y))
+    given = {}
+    for name, values in fit_params.items():
+        if values is None:
+            continue
+        try:
+            check_consistent_length(y, values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must have one value per sample of X, {len(y)}. Set parameters "
+                "that are not per sample in the estimator."
+            ) from error
+        given[name] = take_rows(values, rows)
+    return take_rows(X, rows), y[rows], given
 
 
 def _below(known, X):

@@ -14,6 +14,7 @@ from cofm_sklearn.utils.labels import (
     align_proba,
     check_classes,
     check_labels,
+    columns_by_name,
     encode_labels,
 )
 from cofm_sklearn.utils.pipelines import split_pipeline
@@ -87,7 +88,7 @@ def combine_annotators(
 
     proba : array-like of shape (n_samples, n_classes) or None, default=None
         Class probabilities of a model that has not seen these labels (out of fold),
-        columns in the order of `classes`.
+        columns in the order of `classes`, or a frame whose columns have their names.
 
     classes : array-like of shape (n_classes,) or None, default=None
         All classes, in the order of the columns of `proba`; None takes those in
@@ -169,8 +170,11 @@ def combine_annotators(
             estimator, X, classes, majority, n_folds, random_state
         )
     if proba is not None:
+        named = columns_by_name(proba, classes)
         proba = check_proba(proba, n_samples, n_classes)
-        if columns is not None and estimator is None:
+        if named is not None:
+            proba = proba[:, named]
+        elif columns is not None and estimator is None:
             order = np.argsort(pd.unique(check_labels(columns, "classes")))
             proba = proba.take(order, axis=1)
         proba = (1 - _DOUBT) * proba + _DOUBT / n_classes

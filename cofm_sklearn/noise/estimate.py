@@ -14,7 +14,12 @@ from cofm_sklearn.noise.quality import (
     speakers,
     true_class,
 )
-from cofm_sklearn.utils.labels import check_classes, check_labels, encode_labels
+from cofm_sklearn.utils.labels import (
+    check_classes,
+    check_labels,
+    columns_by_name,
+    encode_labels,
+)
 from cofm_sklearn.utils.validation import (
     check_number,
     check_proba,
@@ -141,7 +146,8 @@ def estimate_noise(
     proba : array-like of shape (n_samples, n_classes)
         Class probabilities of a model that has not seen these labels (out of fold, e.g.
         from ``cross_val_predict``), preferably one that treats all classes as equally
-        likely (``class_weight="balanced"``). Rows sum to 1.
+        likely (``class_weight="balanced"``). Rows sum to 1. The columns of a frame are
+        found by name if their names are the classes.
 
     classes : array-like of shape (n_classes,) or None, default=None
         Labels of the columns of proba; None takes the sorted labels in y.
@@ -213,7 +219,9 @@ def _checked(y, proba, classes, label_noise, sample_weight):
         classes = sorted_classes
     else:
         codes = encode_labels(y, classes)  # in the order of the columns
+    named = columns_by_name(proba, classes)
     proba = check_proba(proba, len(y), len(classes))
+    proba = proba if named is None else proba[:, named]
     check_label_noise(label_noise)
     return codes, proba, check_weights(sample_weight, len(y))
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from cofm_sklearn.datasets.make import flip_labels
-from cofm_sklearn.utils.labels import check_classes, check_labels
+from cofm_sklearn.utils.labels import check_classes, check_labels, columns_by_name
 from cofm_sklearn.utils.texts import is_frame
 
 __all__ = [
@@ -381,7 +381,7 @@ def _check_votes(votes, n_samples, classes):
             "of y."
         )
     if is_frame(votes):
-        counts = counts[:, _columns_of(classes, votes.columns)]
+        counts = counts[:, _columns_of(classes, votes)]
     if (counts < 0).any():
         raise ValueError("votes must be counts of at least 0; some are negative.")
     empty = np.flatnonzero(counts.sum(axis=1) == 0)
@@ -413,15 +413,13 @@ def _with_names(y, names):
     return y, classes
 
 
-def _columns_of(classes, names):
-    """Return the position of each class among the column names of a frame."""
-    # As str, since the names in a file are str, also of classes that are int.
-    labels = [str(label) for label in classes.tolist()]
-    columns = [str(name) for name in names]
-    if sorted(columns) == sorted(labels):
-        return [columns.index(label) for label in labels]
+def _columns_of(classes, votes):
+    """Return the position of each class among the columns of a frame."""
+    found, names = columns_by_name(votes, classes.tolist()), votes.columns
+    if found is not None:
+        return found
     if isinstance(names, pd.RangeIndex):  # no names were given
-        return list(range(len(columns)))
+        return list(range(len(names)))
     raise ValueError(
         f"The column names of votes must be the classes, {classes.tolist()}; got "
         f"{list(names)}. Rename them, or give an array whose columns are the classes "

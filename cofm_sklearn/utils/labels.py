@@ -1,12 +1,14 @@
 """Check and encode labels; align probability columns with classes."""
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from cofm_sklearn.utils.quiet import few_labels_per_class
-from cofm_sklearn.utils.texts import is_missing
+from cofm_sklearn.utils.texts import is_frame, is_missing
 from cofm_sklearn.utils.validation import n_rows
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "check_classes",
     "check_labels",
     "check_targets",
+    "columns_by_name",
     "encode_labels",
     "ravel_labels",
 ]
@@ -61,7 +64,7 @@ def check_labels(y, name="y", *, warn=False):
     Returns
     -------
     ndarray of shape (n_samples,)
-        The labels; str from pandas have dtype object.
+        The labels; str from pandas have dtype object, numbers their own dtype.
 
     Raises
     ------
@@ -82,6 +85,9 @@ def check_labels(y, name="y", *, warn=False):
         raise ValueError(f"{name} is empty; give at least one label.")
     if pd.isna(labels).any():
         raise ValueError(f"{name} has missing labels (None or NaN); remove them.")
+    if labels.dtype == object and all(isinstance(v, Real | np.bool_) for v in labels):
+        # scikit-learn refuses numbers of dtype object, as a mixed frame gives them.
+        labels = np.array(labels.tolist())
     try:
         np.unique(labels)
     except TypeError as error:
@@ -187,11 +193,65 @@ def encode_labels(y, classes, name="y", cure="Add it to the classes, or correct 
         more = ", ..." if len(classes) > 10 else ""
         if is_missing(labels[unknown[0]]):
             cure = "Drop the rows without a label."
+        label = repr(labels[unknown[0]])
+        if name == "y" and _are_positions(labels, classes):
+            raise ValueError(
+                f"y holds the unknown label {label}; the classes are {known}{more}. "
+                "Give y in these names. If scikit-learn has replaced the labels by "
+                "numbers, as ensembles and cross_val_predict do, give the prior the "
+                f"numbers 0 to {len(classes) - 1} as classes. (Instead of "
+                "cross_val_predict, oof_proba_ of a fitted CoDecisionClassifier will "
+                "do.)"
+            )
         raise ValueError(
-            f"{name} holds the unknown label {labels[unknown[0]]!r}; the classes are "
+            f"{name} holds the unknown label {label}; the classes are "
             f"{known}{more}. {cure}"
         )
     return codes
+
+
+def _are_positions(labels, classes):
+    """Tell whether labels are positions of classes that are str."""
+    numbers = {label for label in labels if type(label) is int}
+    return (
+        len(numbers) == len(set(labels))
+        and numbers <= set(range(len(classes)))
+        and all(isinstance(label, str) for label in classes)
+    )
+
+
+def columns_by_name(X, classes):
+    """Return the column of each class in a frame that is named by its classes.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_classes)
+        Any table; names that pandas has made up do not count.
+
+    classes : array-like of shape (n_classes,)
+        The classes. Names are compared as str, as those in a file are str.
+
+    Returns
+    -------
+    list of int, or None
+        None if X has no names, or others than the classes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from cofm_sklearn.utils.labels import columns_by_name
+    >>> columns_by_name(pd.DataFrame({"spam": [0.1], "ham": [0.9]}), ["ham", "spam"])
+    [1, 0]
+    """
+    if not is_frame(X):
+        return None
+    made_up = pd.RangeIndex(X.shape[1])
+    if isinstance(X.columns, pd.RangeIndex) and X.columns.equals(made_up):
+        return None
+    names = [str(name) for name in X.columns]
+    labels = [str(label) for label in classes]
+    same = sorted(names) == sorted(labels)
+    return [names.index(label) for label in labels] if same else None
 
 
 def align_proba(proba, from_classes, to_classes):

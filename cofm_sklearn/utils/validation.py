@@ -70,13 +70,39 @@ def take_rows(X, indices):
 
 
 def stack_rows(first, second):
-    """Put the samples of `second` below those of `first`, in the form of `first`."""
+    """Put the samples of `second` below those of `first`, in the form of `first`.
+
+    Raises
+    ------
+    ValueError
+        If a column of ordered categories has others in `second`.
+    """
     if sparse.issparse(first) or sparse.issparse(second):
         return sparse.vstack([first, second], format="csr")
     second = table_like(first, second)
     if isinstance(first, pd.DataFrame):
-        return pd.concat([first, second], ignore_index=True)
+        both = pd.concat([first, second], ignore_index=True)
+        for k, dtype in enumerate(first.dtypes):
+            if isinstance(dtype, pd.CategoricalDtype) and both.dtypes.iloc[k] != dtype:
+                both.isetitem(k, _unite(first.iloc[:, k], second.iloc[:, k]))
+        return both
     return np.concatenate([first, second])
+
+
+def _unite(first, second):
+    """Stack two columns of categories, which pandas would turn into other values."""
+    known, ordered = first.cat.categories, first.cat.ordered
+    below = second.astype("category").cat.categories
+    new = below.difference(known, sort=False)
+    has_order = isinstance(second.dtype, pd.CategoricalDtype) and len(below)
+    if ordered and (has_order or len(new)):
+        raise ValueError(
+            f"X has other categories in the column {first.name!r} than the samples so "
+            "far, and these are ordered. Give all samples one dtype: "
+            f"X.astype({{{first.name!r}: pandas.CategoricalDtype(..., ordered=True)}})."
+        )
+    values = pd.concat([first.astype(object), second.astype(object)])
+    return pd.Categorical(values, known.append(new), ordered)
 
 
 def table_like(form, X):

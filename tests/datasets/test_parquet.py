@@ -45,6 +45,16 @@ def test_any_sequence_of_reads_gives_the_rows(pool):
         np.testing.assert_array_equal(pool[start : start + 77], Z[start : start + 77])
 
 
+@pytest.mark.parametrize(
+    "index", [pd.Index(np.arange(500)[::-1]), pd.Index(map(str, range(500)), name="id")]
+)
+def test_the_index_of_a_frame_is_not_a_feature(tmp_path, index):
+    path = tmp_path / "pool.parquet"
+    pd.DataFrame(Z, columns=["a", "b", "c"], index=index).to_parquet(path)
+    assert len(pq.read_schema(path).names) == 4
+    np.testing.assert_array_equal(ParquetEmbeddings(path)[:], Z)
+
+
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.integers(0, 499), min_size=0, max_size=30))
 def test_rows_by_position(tmp_path_factory, rows):

@@ -6,10 +6,12 @@ import pytest
 from modAL.uncertainty import margin_sampling
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_blobs
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from cofm_sklearn import (
     CoDecisionClassifier,
@@ -148,7 +150,60 @@ def test_frames_of_other_columns_are_refused():
     learner = Learner(LogisticRegression()).fit(frame, Y)
     with pytest.raises(ValueError, match="columns"):
         learner.teach(frame[:2].rename(columns={"w": "v"}), Y[:2])
-    assert learner.X_training is frame
+    pd.testing.assert_frame_equal(learner.X_training, frame)
+
+
+def test_columns_of_categories_stay_features_when_batches_differ():
+    frame = pd.DataFrame({"class": NAMES, "n": 0.0})
+    by_dtype = make_column_selector(dtype_include="category")
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((encoder, by_dtype), remainder="passthrough")
+    learner = Learner(make_pipeline(columns, LogisticRegression()))
+    for rows in (Y != 2, Y != 0):
+        learner.teach(frame[rows].astype({"class": "category"}), Y[rows])
+    assert learner.estimator.score(frame.astype({"class": "category"}), Y) == 1
+
+
+def test_weights_that_are_none_count_as_not_given():
+    learner = Learner(LogisticRegression())
+    for rows in (slice(0, 98, 5), slice(1, 98, 5)):
+        learner.teach(X[rows], Y[rows], sample_weight=None)
+    learner.teach(X[2::5], Y[2::5])
+    assert len(learner.y_training) == 60
+
+
+@pytest.mark.parametrize("weight", [np.ones(4), 1.0])
+def test_weights_of_another_length_are_refused(weight):
+    learner = Learner(LogisticRegression())
+    with pytest.raises(
+        ValueError, match="sample_weight must have one value per sample"
+    ):
+        learner.teach(X[::5], Y[::5], sample_weight=weight)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "csr", "frame"])
+@pytest.mark.parametrize("how", ["teach", "fit"])
+def test_what_was_taught_does_not_change_with_the_memory_it_came_from(kind, how):
+    data = take(KINDS[kind](X), np.arange(0, 98, 5))
+    labels, weight = Y[::5].copy(), np.ones(20)
+    learner = Learner(LogisticRegression())
+    getattr(learner, how)(data, labels, sample_weight=weight)
+    if kind == "csr":
+        data.data[:] = 0
+    elif kind == "frame":
+        data.iloc[:] = 0
+    else:
+        data[:] = [[0.0] * 4] * 20
+    labels[:], weight[:] = 0, 9
+    learner.teach(data, labels, sample_weight=weight)
+    taught = learner.X_training
+    taught = taught.toarray() if kind == "csr" else np.asarray(taught)
+    np.testing.assert_array_equal(taught, np.vstack([X[::5], np.zeros((20, 4))]))
+    np.testing.assert_array_equal(learner.y_training, np.r_[Y[::5], labels])
+    expected = LogisticRegression().fit(
+        taught, learner.y_training, np.repeat([1.0, 9.0], 20)
+    )
+    np.testing.assert_allclose(learner.estimator.coef_, expected.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

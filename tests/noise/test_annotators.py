@@ -39,6 +39,17 @@ def simulate(n_samples=300, rates=(0.1, 0.2, 0.6), missing=0.3, seed=0):
     return true, labels, proba
 
 
+@pytest.mark.parametrize("classes", [None, ["c", "b", "a"]])
+def test_columns_of_a_frame_of_probabilities_are_found_by_name(classes):
+    true, labels, proba = simulate()
+    names = np.array([*"abc", None], dtype=object)
+    labels = names[np.where(np.isnan(labels), 3, labels).astype(int)]
+    frame = pd.DataFrame(proba, columns=list("abc"))[["c", "a", "b"]]
+    found = combine_annotators(labels, frame, classes=classes)
+    assert_array_equal(found.labels, combine_annotators(labels, proba).labels)
+    assert np.mean(found.labels == names[true]) > 0.8
+
+
 def slow_majority(row, totals, classes, p=None):
     votes = Counter(label for label in row if label is not None)
     return min(

@@ -1,6 +1,7 @@
 """Estimates of noise rate and noise matrix."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,14 @@ def planted(rate, n=600, k=3, seed=0, matrix=None):
     shares = np.asarray(matrix)[true].cumsum(axis=1)
     given_labels = (shares > rng.uniform(size=(n, 1))).argmax(axis=1)
     return given_labels, proba, true
+
+
+@pytest.mark.parametrize("classes", [None, NAMES[[1, 2, 0]]])
+def test_columns_of_a_frame_are_found_by_name(classes):
+    y, proba, _ = planted(0.1)
+    frame = pd.DataFrame(proba, columns=NAMES)[["spam", "eggs", "ham"]]
+    expected = label_quality(NAMES[y], proba)
+    assert_allclose(label_quality(NAMES[y], frame, classes=classes), expected)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])

@@ -63,6 +63,39 @@ def test_numbers_take_the_form_of_those_above():
     assert_array_equal(stack_rows(M, frame.astype("Float64")), np.vstack([M, M]))
 
 
+def as_column(values, dtype="category"):
+    return pd.DataFrame(
+        {"n": range(len(values)), "colour": pd.Series(values, dtype=dtype)}
+    )
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        as_column(["green", "red"]),
+        as_column(["green", "red"], object),
+        as_column([None, None]),
+        as_column([None, None], float),
+    ],
+)
+def test_categories_of_frames_are_united(below):
+    both = stack_rows(as_column(["red", "blue"]), below)
+    assert isinstance(both["colour"].dtype, pd.CategoricalDtype)
+    given = below["colour"].dropna().tolist()
+    assert {*both["colour"].cat.categories} == {"red", "blue", *given}
+    assert both["colour"].dropna().tolist() == ["red", "blue", *given]
+
+
+def test_ordered_categories_take_known_values_in_the_same_order_only():
+    low, high = (pd.CategoricalDtype(c, ordered=True) for c in (["a", "b"], ["b", "a"]))
+    both = stack_rows(as_column(["a"], low), as_column(["b", None], object))
+    assert both["colour"].dtype == low
+    with pytest.raises(ValueError, match=r"column 'colour'.*CategoricalDtype"):
+        stack_rows(as_column(["a"], low), as_column(["a"], high))
+    with pytest.raises(ValueError, match=r"column 'colour'.*CategoricalDtype"):
+        stack_rows(as_column(["a"], low), as_column(["c"], object))
+
+
 labels = st.one_of(
     st.lists(st.integers(-5, 5), min_size=1, max_size=20),
     st.lists(st.text("abc", max_size=3), min_size=1, max_size=20),
