@@ -241,11 +241,13 @@ def _train_case(
             fusion = replace(fusion, label_quality=quality)
         return fusion
 
-    unseen = proba
     fusion = fuse(proba)
+    # Not from the models after cleaning: a sample's own label was among those that
+    # judged the others, so these models agree with it, even if it is wrong.
+    oof_proba = fusion.proba(prior_proba, proba)
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
-        training.codes, fusion.proba(prior_proba, proba), known, fusing["sample_weight"]
+        training.codes, oof_proba, known, fusing["sample_weight"]
     ).noise_matrix
     last = fusion
     if fusion.label_quality.min() <= _CLEAN_ENOUGH:
@@ -269,9 +271,7 @@ def _train_case(
         training.class_counts(),
         last,
         noise_matrix,
-        # Not those after cleaning: a sample's own label was among those that judged the
-        # others, so their models agree with it, even if it is wrong.
-        last.proba(prior_proba, unseen),
+        oof_proba,
         label_weight,
     )
 
