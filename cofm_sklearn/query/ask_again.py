@@ -7,22 +7,18 @@ from io import StringIO
 import numpy as np
 from sklearn.base import clone
 
-from cofm_sklearn.models import CoDecisionClassifier
 from cofm_sklearn.noise import combine_annotators
-from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query.adapters import ModALQuery
 from cofm_sklearn.query.base import BaseQueryStrategy, check_strategy
 from cofm_sklearn.query.worth import class_shares
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.labels import align_proba, encode_labels
-from cofm_sklearn.utils.pipelines import resamples, split_pipeline
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_n_instances,
     check_number,
     check_option,
     n_rows,
-    take_rows,
 )
 
 __all__ = ["AskAgainQuery", "opinion_on_labeled"]
@@ -30,7 +26,6 @@ __all__ = ["AskAgainQuery", "opinion_on_labeled"]
 _SCORES = ("doubt", "activelab")
 # No second opinion on labels that are at least this likely right.
 _SURE = 0.8
-_N_FOLDS = 5
 
 
 class AskAgainQuery(BaseQueryStrategy):
@@ -54,7 +49,7 @@ class AskAgainQuery(BaseQueryStrategy):
 
     score : {"doubt", "activelab"}, default="doubt"
         - ``"doubt"``: the probability that the consensus label is wrong, from
-          `combine_annotators` with out-of-fold probabilities, divided by a power of
+          `combine_annotators` with the learner's probabilities, divided by a power of
           the share of the rarest class among the answers. Labels that are right with a
           probability of 0.8 get no second opinion. It needs calibrated probabilities,
           such as the co-decision's.
@@ -84,11 +79,8 @@ class AskAgainQuery(BaseQueryStrategy):
         for i in again:
             answers[i].append(ask_once_more(learner.X_training[i]))
         ...  # learner.query(X_pool, n_instances=10 - len(again)), learner.teach(...)
-        agreed = combine_annotators(
-            answers_padded_with_None,
-            estimator=learner.estimator,
-            X=learner.X_training,
-        )
+        proba = learner.predict_proba(learner.X_training)
+        agreed = combine_annotators(answers_padded_with_None, proba)
         learner.fit(learner.X_training, agreed.labels)
 
     References
@@ -143,10 +135,8 @@ class AskAgainQuery(BaseQueryStrategy):
 
         Parameters
         ----------
-        learner : object with `X_training`, `y_training`, `estimator`, `predict_proba`
-            A fitted learner, such as modAL's ActiveLearner. Its labels are judged by
-            `oof_proba_` of a `CoDecisionClassifier`; clones of other estimators are
-            trained in 5 folds.
+        learner : object with `X_training`, `estimator` and `predict_proba`
+            A fitted learner, such as modAL's ActiveLearner.
 
         answers : array-like of shape (n_labeled, n_answers)
             The answers about each sample of ``learner.X_training``, padded with None.
@@ -228,18 +218,18 @@ class AskAgainQuery(BaseQueryStrategy):
 
 
 def opinion_on_labeled(learner, answers, X=None):
-    """Return all classes, and out-of-fold probabilities on labelled samples.
+    """Return all classes, and a learner's probabilities on labelled samples.
 
     Parameters
     ----------
-    learner : object with `X_training`, `y_training`, `estimator` and `predict_proba`
-        A fitted learner. Without `y_training`, it judges the labels it has seen.
+    learner : object with `X_training`, `estimator` and `predict_proba`
+        A fitted learner.
 
     answers : ndarray of shape (n_labeled, n_answers), dtype object
         Answers, padded with None; their labels are added to the classes.
 
     X : array-like of length n_labeled or None, default=None
-        The samples, those of ``learner.X_training`` first; None means no others.
+        The samples; None uses ``learner.X_training``.
 
     Returns
     -------
@@ -247,32 +237,12 @@ def opinion_on_labeled(learner, answers, X=None):
         The sorted classes.
 
     proba : ndarray of shape (n_labeled, n_classes)
-        Probabilities; 0 for classes that the learner does not know. Of a
-        `CoDecisionClassifier`, they are `oof_proba_`.
+        Probabilities; 0 for classes that the learner does not know.
     """
     given = [label for label in answers.ravel() if label is not None]
     classes = np.union1d(learner.estimator.classes_, np.array(given))
-    proba = _opinion_on_taught(learner, classes)
-    if X is not None and n_rows(X) > len(proba):
-        new = take_rows(X, slice(len(proba), None))
-        proba = np.concatenate([proba, _aligned(learner, new, classes)])
-    return classes, proba
-
-
-def _opinion_on_taught(learner, classes):
-    """Return probabilities of models that have not seen the labels they judge."""
-    estimator, X = learner.estimator, learner.X_training
-    final = split_pipeline(estimator)[1]
-    if (
-        isinstance(final, CoDecisionClassifier)
-        and not resamples(estimator)
-        and len(final.oof_proba_) == n_rows(X)
-    ):
-        return align_proba(final.oof_proba_, final.classes_, classes)
-    if not hasattr(learner, "y_training"):
-        return _aligned(learner, X, classes)
-    codes = encode_labels(learner.y_training, classes, name="y_training")
-    return out_of_fold_proba(estimator, X, classes, codes, _N_FOLDS, 0)
+    X = learner.X_training if X is None else X
+    return classes, _aligned(learner, X, classes)
 
 
 def _aligned(learner, X, classes):

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import cofm_sklearn  # noqa: F401 - repairs modAL before it is imported
 
@@ -16,12 +13,10 @@ import cofm_sklearn  # noqa: F401 - repairs modAL before it is imported
 from modAL.models import ActiveLearner
 from modAL.uncertainty import margin_sampling
 
-from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, Learner
+from cofm_sklearn import CoDecisionQuery
 from cofm_sklearn.loop.checks import parametrize_strategies_with_checks
 from cofm_sklearn.noise import combine_annotators
-from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.query import AskAgainQuery
-from cofm_sklearn.query.ask_again import opinion_on_labeled
 
 STRATEGIES = [
     AskAgainQuery(CoDecisionQuery(), random_state=0),
@@ -74,41 +69,6 @@ def test_contradicted_labels_come_first(score):
     # Half of the pool is as unsure as can be, so ActiveLab prefers 2 at most.
     again = strategy.select_again(learner, [["a"]] * 20, learner.pool, n_instances=4)
     assert sorted(again) == [3, 8]
-
-
-MODELS = {
-    "co-decision": CoDecisionClassifier(LogisticRegression(), random_state=0),
-    "in a pipeline": make_pipeline(
-        StandardScaler(), CoDecisionClassifier(LogisticRegression(), random_state=0)
-    ),
-    "one that memorises": RandomForestClassifier(20, random_state=0),
-}
-
-
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_labels_are_not_judged_by_a_model_that_has_learned_them(model):
-    X, true = make_blobs([60, 60], n_features=10, cluster_std=3, random_state=0)
-    wrong = np.arange(0, 120, 5)
-    y = true.copy()
-    y[wrong] = 1 - y[wrong]
-    learner = Learner(model).teach(X, y)
-    strategy = AskAgainQuery(CoDecisionQuery(), share=1.0)
-    again = strategy.select_again(learner, y[:, None], X, n_instances=10)
-    assert np.isin(again, wrong).sum() >= 8
-
-
-def test_new_samples_are_judged_by_the_learner_and_taught_ones_out_of_fold():
-    X, y = make_blobs([60, 60], n_features=4, cluster_std=6, random_state=0)
-    model = CoDecisionClassifier(LogisticRegression(), random_state=0)
-    learner = Learner(model).teach(X[:80], y[:80])
-    classes, proba = opinion_on_labeled(learner, y[:, None].astype(object), X)
-    assert classes.tolist() == [0, 1]
-    np.testing.assert_array_equal(proba[:80], learner.estimator.oof_proba_)
-    np.testing.assert_array_equal(proba[80:], learner.predict_proba(X[80:]))
-    # `oof_proba_` has other rows than this learner.
-    _, proba = opinion_on_labeled(learner.expecting(X[80:], y[80:]), y[:, None])
-    expected = out_of_fold_proba(learner.estimator, X, classes, y, 5, 0)
-    np.testing.assert_array_equal(proba, expected)
 
 
 def test_labels_that_nobody_doubts_are_left_alone():
@@ -212,9 +172,8 @@ def test_by_hand_with_the_stock_learner_of_modal():
             answers.append([ask(true[pool[i]])])
         learner.teach(rows, np.array([row[0] for row in answers[-len(new) :]]))
         pool = [i for k, i in enumerate(pool) if k not in set(new)]
-        agreed = combine_annotators(
-            answers_of(*answers), estimator=learner.estimator, X=learner.X_training
-        )
+        proba = learner.predict_proba(learner.X_training)
+        agreed = combine_annotators(answers_of(*answers), proba, classes=[0, 1])
         learner.fit(learner.X_training, agreed.labels)
         n_again += len(again)
     assert n_again > 0
