@@ -241,13 +241,10 @@ def _train_case(
             fusion = replace(fusion, label_quality=quality)
         return fusion
 
-    fusion = fuse(proba)
-    # Not from the models after cleaning: a sample's own label was among those that
-    # judged the others, so these models agree with it, even if it is wrong.
-    oof_proba = fusion.proba(prior_proba, proba)
+    fusion, unseen = fuse(proba), proba
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
-        training.codes, oof_proba, known, fusing["sample_weight"]
+        training.codes, fusion.proba(prior_proba, proba), known, fusing["sample_weight"]
     ).noise_matrix
     last = fusion
     if fusion.label_quality.min() <= _CLEAN_ENOUGH:
@@ -262,8 +259,9 @@ def _train_case(
         )
     if isinstance(trust, str) and pool is not None:
         # What the small model has learned from the prior must not count twice.
-        learned = learned_share(estimator, training, *pool)
-        last = replace(last, trust=last.trust * (1 - _LEARNED_COUNTS * learned))
+        counts = 1 - _LEARNED_COUNTS * learned_share(estimator, training, *pool)
+        last = replace(last, trust=last.trust * counts)
+        fusion = replace(fusion, trust=fusion.trust * counts)
     label_weight = weigh(last.label_quality)
     training = training.weighed(label_weight)
     return Case(
@@ -271,7 +269,9 @@ def _train_case(
         training.class_counts(),
         last,
         noise_matrix,
-        oof_proba,
+        # Not of the models after cleaning: a sample's own label was among those that
+        # judged the others, so these models agree with it, even if it is wrong.
+        fusion.proba(prior_proba, unseen),
         label_weight,
     )
 
