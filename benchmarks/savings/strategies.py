@@ -46,7 +46,7 @@ class Entry:
 
     factory: callable
     cold_start: bool = False  # whether it selects the first batch itself
-    slow: bool = False  # more than 2 s a query: fewer seeds
+    slow: bool = False  # with 77 classes, more than 2 s a query: fewer seeds
     package: str = "cofm_sklearn"
     prior: bool = False  # whether the strategy itself gets the prior
     # Creates the model that it queries with and that judges it, from a split and a

@@ -86,11 +86,19 @@ def test_plan_has_every_run_of_the_protocol_once():
     )
     assert len(set(runs)) == len(runs)
     assert {run.dataset for run in runs if run.noise == "votes"} == {"hate"}
-    per_strategy = {
-        name: {run.seed for run in runs if run.strategy == name} for name in BASELINES
-    }
-    for name, seeds in per_strategy.items():
-        assert seeds == set(range(3 if STRATEGIES[name].slow else 5))
+    for name in BASELINES:
+        assert {run.seed for run in runs if run.strategy == name} == set(range(5))
+    many_classes = plan(
+        datasets=["banking77"],
+        noises=["0"],
+        strategies=["BADGE", "CoreSet"],
+        n_seeds=5,
+        n_rounds=15,
+        fused_every=2,
+    )
+    for name, n_seeds in {"BADGE": 3, "CoreSet": 5}.items():
+        seeds = {run.seed for run in many_classes if run.strategy == name}
+        assert seeds == set(range(n_seeds))
     # What uses a prior runs with all of them, what does not with one.
     for prior in ("names", "shuffled"):
         others = [run for run in runs if run.prior == prior]
