@@ -450,7 +450,11 @@ class AnnotationStore:
             ) from error
 
     def _not_writable(self, error):
-        if self._connection is not None and not Path(self.path).exists():
+        try:
+            gone = self._connection is not None and not Path(self.path).exists()
+        except OSError:  # a folder that cannot be read
+            gone = False
+        if gone:
             return StoreError(
                 f"The store {self.path} was deleted or moved while it was open. "
                 "Nothing was written. Move the file back; the session can still export "
