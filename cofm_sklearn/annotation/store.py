@@ -468,10 +468,11 @@ class AnnotationStore:
 
     def _refuse_text(self):
         """Tell a table of labels from a damaged file, which has NUL bytes."""
-        if self.path == ":memory:" or not self.path.is_file():
+        try:
+            with open(self.path, "rb") as file:
+                start = file.read(4096)
+        except OSError:  # no file yet, in memory, or not readable: SQLite will tell
             return
-        with open(self.path, "rb") as file:
-            start = file.read(4096)
         if b"\n" in start and b"\0" not in start:
             raise StoreError(
                 f"{self.path} is a text file, not the file of a session. Give another "
