@@ -373,7 +373,7 @@ def write(table, path, n_draws=100):
 
 
 def _scope(table):
-    seeds = table.groupby("strategy")["seed"].nunique()
+    seeds = table.groupby(["strategy", "dataset"])["seed"].nunique()
     fewer = seeds[seeds < seeds.max()]
     fused = [name for name in BASELINES if not STRATEGIES[name].model]
     every = table.loc[table["strategy"].isin(fused), "fused_every"].max()
@@ -383,7 +383,7 @@ def _scope(table):
         + (f"measured every {every} rounds." if every > 0 else "not measured yet.")
     )
     if len(fewer):
-        counts = ", ".join(f"{name} {n}" for name, n in fewer.items())
+        counts = ", ".join(f"{name} on {data} {n}" for (name, data), n in fewer.items())
         text += f" With fewer seeds: {counts}."
     return text
 
