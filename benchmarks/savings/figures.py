@@ -29,6 +29,8 @@ __all__ = ["draw", "draw_curves", "draw_savings", "draw_worth"]
 N_CURVES = 5  # baselines with their own line
 _OURS_STYLE = ("black", "o")
 _MARKERS = "s^DvPX*"
+# Points below are drawn on the edge, so that the others can be told apart.
+_LOWEST = {"worth": -1.0, "saving": -1.5}
 
 
 def draw(table, path):
@@ -91,11 +93,18 @@ def draw_worth(table):
     )
     for ax, (task, rows) in zip(axes[0], found.items()):
         for marker, (prior, part) in zip("osx", rows.groupby("prior", sort=False)):
-            ax.scatter(part["worth"], part["saving"], marker=marker, label=prior, s=28)
+            worth, saving = (
+                part[name].clip(lower=low) for name, low in _LOWEST.items()
+            )
+            ax.scatter(worth, saving, marker=marker, label=prior, s=28)
         ax.axhline(0, color="grey", linewidth=0.8)
         ax.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set(title=task.capitalize(), xlabel="Worth of the prior (1 = best score)")
+        beyond = (rows[list(_LOWEST)] < pd.Series(_LOWEST)).any(axis=1).sum()
+        if beyond:
+            note = f"{beyond} points on the edge are beyond it"
+            ax.text(0.02, 0.94, note, transform=ax.transAxes, size="small")
     axes[0, 0].set_ylabel("Labels saved against the best baseline")
     # Beside the points: inside, it would cover some of them.
     axes[0, -1].legend(title="Prior reads", loc="upper left", bbox_to_anchor=(1, 1))
