@@ -81,8 +81,8 @@ class StabilizedPredictions(NothingToFit):
 
     Notes
     -----
-    Measured on eight data sets, it is on average no better than stopping at a fixed
-    number of labels (see "When to stop" in the user guide).
+    Measured on eight data sets, stopping at a fixed number of labels is on average
+    better (see "When to stop" in the user guide).
 
     References
     ----------
