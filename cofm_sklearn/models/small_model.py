@@ -163,7 +163,8 @@ def fit_small_model(estimator, data):
         X, codes = data.rows_without_weights()
     else:
         X, codes, weight = data.rows()
-        if not np.all(weight == 1):
+        # Equal qualities say nothing; equal weights of the caller count as repeats.
+        if np.any(weight != weight[:1]) or not np.isin(data.weight, (0, 1)).all():
             params[weight_name] = weight
     if len(codes) == 0:
         return None
