@@ -35,7 +35,7 @@ from cofm_sklearn.utils.validation import (
     take_rows,
 )
 
-__all__ = ["Learner", "with_seeds"]
+__all__ = ["Learner", "missing_seeds", "with_seeds"]
 
 
 class Learner:
@@ -324,12 +324,18 @@ def with_seeds(thing, seed):
     if not hasattr(thing, "get_params"):
         return thing
     thing = clone(thing)
-    seeds = {
-        name: seed
+    return thing.set_params(**dict.fromkeys(missing_seeds(thing), seed))
+
+
+def missing_seeds(thing):
+    """Return the names of the seeds, also of nested parts, that are None."""
+    if not hasattr(thing, "get_params"):
+        return []
+    return [
+        name
         for name, value in thing.get_params(deep=True).items()
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    }
-    return thing.set_params(**seeds)
+        if value is None and name.split("__")[-1] == "random_state"
+    ]
 
 
 def _untrained_copy(estimator):

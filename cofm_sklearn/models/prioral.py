@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 from scipy.special import entr, softmax
 from sklearn.metrics import pairwise_distances_argmin_min
-from sklearn.utils import gen_batches
 from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted
 
@@ -41,7 +40,6 @@ __all__ = [
 _FLOOR = 1e-12
 # Batches differ between calls, which changes the last digits of embeddings.
 _SAME = 1e-4
-_ROWS = 2**14
 
 
 class PriorALClassifier(BasePriorClassifier):
@@ -346,12 +344,14 @@ def _is_near(pool, X):
         _, distance = pairwise_distances_argmin_min(pool, X)
         size = row_norms(pool, squared=True) - 2 * (pool @ centre) + centre @ centre
         return distance <= _SAME * np.sqrt(np.maximum(size, 0))
-    known, near = np.asarray(X, dtype=np.float64) - centre, []
-    for rows in gen_batches(len(pool), _ROWS):
-        block = np.asarray(take_rows(pool, rows), dtype=np.float64) - centre
+    known = np.asarray(X, dtype=np.float64) - centre
+
+    def is_near(block):
+        block = np.asarray(block, dtype=np.float64) - centre
         _, distance = pairwise_distances_argmin_min(block, known)
-        near.append(distance <= _SAME * row_norms(block))
-    return np.concatenate(near)
+        return (distance <= _SAME * row_norms(block))[:, None]
+
+    return in_blocks(is_near, pool, 1, dtype=bool)[:, 0]
 
 
 def _samples(X):

@@ -189,7 +189,9 @@ class TrainingSet:
 
     def class_counts(self):
         """Count the training rows of each class, extra rows included."""
-        return np.bincount(self.rows()[1], minlength=len(self.classes))
+        used = self.codes[self.weight * self.quality > 0]
+        counts = np.bincount(used, minlength=len(self.classes))
+        return counts + (self.extra is not None)
 
 
 def _likely_enough(codes, quality):

@@ -10,6 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from cofm_sklearn.loop.learner import missing_seeds
 from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.query.base import check_strategy
 from cofm_sklearn.simulation.classifier import (
@@ -204,12 +205,7 @@ def _fits_at_random(model):
     """Tell whether a part that is fitted to the pool has no seed."""
     before, last = split_pipeline(model)
     parts = [*before, getattr(last, "prior", None), getattr(last, "neighbors", None)]
-    return any(
-        value is None and name.split("__")[-1] == "random_state"
-        for part in parts
-        if hasattr(part, "get_params")
-        for name, value in part.get_params().items()
-    )
+    return any(map(missing_seeds, parts))
 
 
 def _splits(X, y, eval_set, splits, seeds):
