@@ -2,6 +2,8 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from sklearn import config_context, get_config
+
 from cofm_sklearn.annotation.store import StoreError
 
 __all__ = ["Background"]
@@ -37,10 +39,10 @@ class Background:
         number, point, computed = self.batches.waiting()
         if computed or self._plan == (number, point):
             return number, point, computed
-        self._batch = self._pool.submit(self.batches.compute, number)
+        self._batch = self._submit(self.batches.compute, number)
         self._plan = number, point
         # Questions first: accuracy takes longer, and can wait.
-        report = self._pool.submit(self._report, number, self._batch)
+        report = self._submit(self._report, number, self._batch)
         self._reports = [*(job for job in self._reports if _matters(job)), report]
         return number, point, computed
 
@@ -81,7 +83,7 @@ class Background:
     def look(self, measure):
         """Schedule `measure` after the running jobs; return immediately."""
         if self.enabled and (self._look is None or self._look.done()):
-            self._look = self._pool.submit(measure)
+            self._look = self._submit(measure)
 
     def wait(self):
         """Wait for all running jobs."""
@@ -106,11 +108,15 @@ class Background:
 
     def run(self, work):
         """Run a job in the thread, which catches every kind of error."""
-        job = self._pool.submit(work)
+        job = self._submit(work)
         error = job.exception()
         if error is not None:
             raise self._failure(error)
         return job.result()
+
+    def _submit(self, work, *args):
+        # The settings of scikit-learn belong to a thread.
+        return self._pool.submit(_with_settings, get_config(), work, args)
 
     def _failure(self, error):
         # Without background training, training is part of the call.
@@ -132,6 +138,11 @@ class Background:
     def _report(self, number, batch):
         if batch.exception() is None and batch.result()[1]:
             self.batches.report(number, batch.result()[0])
+
+
+def _with_settings(settings, work, args):
+    with config_context(**settings):
+        return work(*args)
 
 
 def _matters(job):

@@ -53,8 +53,9 @@ class StabilizedPredictions(NothingToFit):
 
     After each round, the model predicts a fixed set of samples. Agreement with the
     previous round's predictions is Cohen's kappa, which corrects for the chance
-    agreement that a common class causes. When its mean over the last rounds is high
-    enough, labelling stops. This needs no labels.
+    agreement that a common class causes; it is 0 while all predictions are of one
+    class. When its mean over the last rounds is high enough, labelling stops. This
+    needs no labels.
 
     Parameters
     ----------
@@ -184,7 +185,9 @@ class TargetScore(NothingToFit):
 
     Notes
     -----
-    It stops when the whole 95 % interval of the score is at or above the target. A
+    It stops when the whole 95 % interval of the score is at or above the target, with
+    balanced accuracy not before the check set has labels of all classes that the model
+    knows. A
     target of 0.9 needs at least 36 check labels, all predicted correctly. The rule
     is evaluated after each batch, and each evaluation adds to the risk that one of the
     intervals is wrong.
@@ -255,11 +258,17 @@ class TargetScore(NothingToFit):
         if X_check is None or not len(y_check):
             return StoppingDecision(False, "There is no check set yet.", np.nan)
         y_check = np.asarray(y_check)
+        checked = np.unique(y_check)
+        complete = len(checked) > 1 and np.isin(estimator.classes_, checked).all()
+        if self.metric == "balanced_accuracy" and not complete:
+            return StoppingDecision(
+                False, f"The check set has labels of {checked.tolist()} only.", np.nan
+            )
         right = np.asarray(estimator.predict(X_check)) == y_check
         score = score_check_set(
             [
                 (name, int(right[y_check == name].sum()), int((y_check == name).sum()))
-                for name in np.unique(y_check)
+                for name in checked
             ]
         )
         low, high = getattr(score, f"{self.metric}_interval")
@@ -273,8 +282,10 @@ class TargetScore(NothingToFit):
 
 
 def _kappa(first, second):
-    if (first == second).all():
-        return 1.0  # also for a single class, where kappa is undefined
+    if len(np.union1d(first, second)) == 1:
+        # Kappa is undefined. A model that does not know the rare class yet predicts
+        # the same again and again.
+        return 0.0
     return float(cohen_kappa_score(first, second))
 
 

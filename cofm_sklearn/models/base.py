@@ -146,12 +146,13 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _check_X(self, X, *, reset):
         checked = check_samples(self, X, reset=reset, allow_nan=self._takes_gaps())
-        names = getattr(self, "feature_names_in_", None)
-        if names is None or sparse.issparse(checked) or not is_numeric(checked):
+        if sparse.issparse(checked) or not is_numeric(checked):
             return checked
-        # Prior and small model may select columns by name.
-        framed = isinstance(X, pd.DataFrame)
-        return X if framed else pd.DataFrame(checked, columns=names)
+        # Prior and small model may select columns by name, which may be a number.
+        if isinstance(X, pd.DataFrame):
+            return X
+        names = getattr(self, "feature_names_in_", None)
+        return checked if names is None else pd.DataFrame(checked, columns=names)
 
     def _takes_gaps(self):
         steps, model = split_pipeline(self.estimator)

@@ -56,11 +56,14 @@ class CoDecisionClassifier(BasePriorClassifier):
     estimator : classifier
         The small model: any scikit-learn classifier with `predict_proba` or
         `decision_function`, a skorch net, or an imbalanced-learn pipeline. It need not
-        have seen all classes.
+        have seen all classes. With rare classes, balance it
+        (``class_weight="balanced"`` or a sampler), or their right labels look wrong.
 
     prior : prior or None, default=None
         `ZeroShotPrior`, `LanguageModelPrior`, `PrecomputedPrior`, several as a
-        `CombinedPrior`, or any classifier with `predict_proba`.
+        `CombinedPrior`, or any classifier with `predict_proba`. It should treat all
+        classes alike: divide the probabilities of an old model by the class shares of
+        its training set.
         A fitted prior is used as it is; an unfitted one is cloned and fitted on the
         labelled samples, without their labels. Preferably fit it on the pool, and wrap
         it in ``sklearn.frozen.FrozenEstimator`` if clones must keep the fit. None uses
@@ -416,7 +419,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         proba = prior_proba_of(prior, nodes, self.classes_)
         features = features_for_small_model(prior, nodes)
         seen = np.asarray(table_like(proba, features))
-        rows, weight = typical_rows(seen, proba)
+        rows, weight = typical_rows(seen, proba, _is_integer(prior, X))
         if described is not None:
             rows = (described + rows) / 2
         some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
@@ -454,6 +457,12 @@ class CoDecisionClassifier(BasePriorClassifier):
         check_number("trust", self.trust, 0, 1, also=("auto",))
         check_label_noise(self.label_noise)
         check_integer("n_folds", self.n_folds, 2)
+
+
+def _is_integer(prior, X):
+    """Tell which columns the small model sees as integers; None without a frame."""
+    dtypes = getattr(features_for_small_model(prior, X), "dtypes", None)
+    return None if dtypes is None else np.array([d.kind in "iub" for d in dtypes])
 
 
 def _is_auto(value):

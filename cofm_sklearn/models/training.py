@@ -247,7 +247,7 @@ def _train_case(
         training.codes, fusion.proba(prior_proba, proba), known, fusing["sample_weight"]
     ).noise_matrix
     last = fusion
-    if fusion.label_quality.min() <= _CLEAN_ENOUGH:
+    if fusion.label_quality[training.weight > 0].min() <= _CLEAN_ENOUGH:
         # One iteration: a second one changed nothing in experiments.
         proba = cross_fit(training.weighed(weigh(fusion.label_quality)))
         # Noise is judged before any label lost weight: a model trained on what was

@@ -37,7 +37,8 @@ _FINE_GRID = np.concatenate([[0.05, 0.2], 2 ** np.arange(-1, 3, 0.5)])
 _SLIP_RATE = 0.01
 # Prior weight of a row of the noise matrix, in labels.
 _PRIOR_LABELS = 1.0
-_RATES = np.linspace(0, 1, 501)
+# Rates at which an interval may end: finer near 0, where steps are large in proportion.
+_RATES = np.union1d(np.linspace(0, 1, 501), np.geomspace(1e-6, 0.02, 100))
 # Beliefs too small to affect an average.
 _UNSEEN = 1e-12
 
@@ -381,7 +382,9 @@ def rate_interval(post, rates, informations, confidence=0.95):
     cdf = below @ (post / post.sum())
     tail = (1 - confidence) / 2
     low, high = (_RATES[np.argmax(cdf >= q - 1e-12)] for q in (tail, 1 - tail))
-    return float(low), float(high)
+    # A few unlikely settings with high rates can raise the mean above the interval.
+    mean = post @ rates / post.sum()
+    return float(min(low, mean)), float(max(high, mean))
 
 
 def _expected_matrix(n_classes, rate):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 
+from cofm_sklearn.utils.pipelines import needs_labels, split_pipeline
 from cofm_sklearn.utils.texts import check_texts, is_text
 from cofm_sklearn.utils.validation import is_fitted
 
@@ -118,10 +118,24 @@ def fitted_prior(prior, X):
     ------
     ValueError
         If it is not fitted and needs labels to be fitted.
+
+    TypeError
+        If it has no classes, as a regressor or an outlier detector.
     """
-    if is_fitted(prior):
-        return prior
-    if get_tags(prior).target_tags.required:
+    if not is_fitted(prior):
+        prior = _fit_without_labels(prior, X)
+    if not hasattr(prior, "classes_"):
+        raise TypeError(
+            f"prior={prior!r} has no classes_. A prior predicts a probability for each "
+            "class. Turn scores into such probabilities, and give them as columns of X "
+            "with PrecomputedPrior."
+        )
+    return prior
+
+
+def _fit_without_labels(prior, X):
+    steps, model = split_pipeline(prior)
+    if any(needs_labels(step) for step in (*steps, model)):
         raise ValueError(
             f"prior={prior!r} is not fitted and needs labels to be fitted. "
             "Fit it on other data first, and wrap it in FrozenEstimator of "

@@ -124,6 +124,8 @@ class BaseQueryStrategy(NothingToFit):
     """
 
     prior = None
+    # Whether `_select` reads the embeddings of the view.
+    _embeds = True
 
     def __call__(self, learner, X_pool, n_instances=None, *, return_utilities=False):
         """Select the samples to label next; this is what modAL calls.
@@ -176,7 +178,7 @@ class BaseQueryStrategy(NothingToFit):
 
     def _select_for(self, learner, X_pool, n_instances):
         """Select from a learner's pool; return indices and utilities."""
-        view = view_learner(learner, X_pool, self.prior)
+        view = view_learner(learner, X_pool, self.prior, embeds=self._embeds)
         return self._select(view, n_instances, self._rng(len(view.y_labeled)))
 
     def _select(self, view, n_instances, rng):

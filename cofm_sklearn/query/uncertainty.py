@@ -32,6 +32,8 @@ class RandomQuery(BaseQueryStrategy):
     (3,)
     """
 
+    _embeds = False
+
     def __init__(self, n_instances=1, *, random_state=None):
         self.n_instances = n_instances
         self.random_state = random_state
@@ -81,6 +83,8 @@ class UncertaintyQuery(BaseQueryStrategy):
     >>> UncertaintyQuery()(model, np.array([[-1.0], [0.4], [3.0]]))
     array([1])
     """
+
+    _embeds = False
 
     def __init__(self, measure="margin", n_instances=1, *, random_state=None):
         self.measure = measure

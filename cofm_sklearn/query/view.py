@@ -108,6 +108,9 @@ class LearnerReader:
     prior : prior or None, default=None
         Overrides the learner's own.
 
+    embeds : bool, default=True
+        Whether embeddings are needed; if not, `embed` returns equal rows.
+
     Attributes
     ----------
     classes : ndarray of shape (n_classes,) or None
@@ -128,7 +131,7 @@ class LearnerReader:
         If a label is unknown.
     """
 
-    def __init__(self, learner, X_sample, prior=None):
+    def __init__(self, learner, X_sample, prior=None, *, embeds=True):
         X_train, y_train, members, estimator = _parts_of(learner)
         check_takes(estimator, X_sample, "X_pool")
         steps, self._final = split_pipeline(estimator)
@@ -148,9 +151,11 @@ class LearnerReader:
         self._prior = prior if prior is not None else self._own_prior
         if self._prior is not None and not is_fitted(self._prior):
             self._prior = clone(self._prior).fit(Z_sample)
-        self._embedding_steps = _embedding_steps(
-            self._final, Z_sample, self._prior, self._own_prior, is_open
-        )
+        self._embedding_steps = None
+        if embeds:
+            self._embedding_steps = _embedding_steps(
+                self._final, Z_sample, self._prior, self._own_prior, is_open
+            )
         self._gaps = None
         if self._allows_nan and is_numeric(Z_sample) and not issparse(Z_sample):
             self._gaps = _column_means(Z_sample)
@@ -254,7 +259,7 @@ class LearnerReader:
         return self._model.estimator_, features_for_small_model(prior, Z)
 
 
-def view_learner(learner, X_pool, prior=None):
+def view_learner(learner, X_pool, prior=None, *, embeds=True):
     """Return a learner's view of a pool.
 
     Parameters
@@ -269,6 +274,9 @@ def view_learner(learner, X_pool, prior=None):
     prior : prior or None, default=None
         Overrides the learner's own. An unfitted one is fitted on the pool.
 
+    embeds : bool, default=True
+        Whether embeddings are needed.
+
     Returns
     -------
     LearnerView
@@ -279,7 +287,7 @@ def view_learner(learner, X_pool, prior=None):
         If the pool is empty or not finite, or nothing embeds it.
     """
     X_pool = check_pool(X_pool)
-    reader = LearnerReader(learner, X_pool, prior)
+    reader = LearnerReader(learner, X_pool, prior, embeds=embeds)
     Z_pool = reader.transform(X_pool)
     X_labeled, Z_labeled = reader.labeled()
     has_labels = X_labeled is not None
@@ -418,7 +426,9 @@ def _embedding_steps(model, X, prior, own_prior, is_open):
             if Z is not None:
                 return [candidate]
     if isinstance(model, BasePriorClassifier):
-        inner = getattr(model, "estimator_", None) or model.estimator
+        inner = getattr(model, "estimator_", None)
+        if inner is None or isinstance(inner, ConstantModel):
+            inner = model.estimator  # its stand-in has no transformers
         steps, last = split_pipeline(inner)
         fitted, X = _fit_steps(steps, X, is_fitted(last))
         if is_numeric(X):

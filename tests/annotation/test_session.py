@@ -8,10 +8,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from cofm_sklearn import (
@@ -558,3 +562,23 @@ def test_a_strategy_with_wrong_picks_is_named(picks):
         ):
             session.ask()
         assert session.progress().n_labels == 10
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_training_follows_the_settings_of_scikit_learn(background):
+    frame = pd.DataFrame(BLOBS, columns=list("wxyz"))
+    frame[NAMES] = 0.8 * np.eye(3)[CODES] + 0.2 / 3
+    # Only with `transform_output="pandas"` do the columns keep their names.
+    keep = make_column_transformer(
+        (StandardScaler(), list("wxyz")),
+        ("passthrough", NAMES),
+        verbose_feature_names_out=False,
+    )
+    prior = PrecomputedPrior(NAMES, columns=list(NAMES))
+    model = make_pipeline(keep, CoDecisionClassifier(LogisticRegression(), prior))
+    with (
+        config_context(transform_output="pandas"),
+        make_session(X=frame, estimator=model, background=background) as session,
+    ):
+        label(session, 6)
+        assert (session.predict(frame) == Y).mean() > 0.9

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score
 from sklearn.model_selection import GridSearchCV
@@ -152,6 +153,18 @@ def test_bad_parameters_are_named(blobs, rule, name):
         StabilizedPredictions().update(model, X[:0], n_labels=1)
 
 
+def test_predictions_of_one_class_are_no_reason_to_stop():
+    X, y = make_blobs([300, 6], n_features=4, random_state=0)
+    rule = StabilizedPredictions(window=1)
+    constant = DummyClassifier().fit(X[y == 0], y[y == 0])
+    rules = [rule.update(constant, X, n_labels=n) for n in (5, 10, 15)]
+    assert [said.stop for said in rules] == [False] * 3
+    assert rules[-1].value == 0
+    model = LogisticRegression().fit(X, y)
+    assert not rule.update(model, X, n_labels=20).stop
+    assert rule.update(model, X, n_labels=25).stop
+
+
 class TestTargetScore:
     def label(self, blobs, rule, **parameters):
         X, y = blobs
@@ -206,6 +219,24 @@ class TestTargetScore:
         assert found.value < score
         assert not rule.update(model, X, n_labels=100).stop
         assert vars(rule) == {"target": 0.5, "metric": metric}
+
+    def test_balanced_accuracy_needs_check_labels_of_all_classes(self, blobs):
+        X, y = blobs
+        model = LogisticRegression(max_iter=500).fit(X, y)
+        rows = np.flatnonzero((model.predict(X) == y) & (y != 2))[:200]
+        rule = TargetScore(0.5, "balanced_accuracy")
+        for estimator in (model, DummyClassifier().fit(X[y == 0], y[y == 0])):
+            check = rows if estimator is model else rows[y[rows] == 0]
+            said = rule.update(
+                estimator, X, n_labels=9, X_check=X[check], y_check=y[check]
+            )
+            assert not said.stop
+            assert "only" in said.reason
+        assert (
+            TargetScore(0.5)
+            .update(model, X, n_labels=9, X_check=X[rows], y_check=y[rows])
+            .stop
+        )
 
     @pytest.mark.parametrize(
         ("parameters", "name"),

@@ -12,15 +12,17 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.class_weight import compute_sample_weight
@@ -602,3 +604,50 @@ def test_out_of_fold_predictions_do_not_agree_with_labels_of_pure_chance():
         model = CoDecisionClassifier(KNeighborsClassifier(1), random_state=0)
         agreed.append(np.mean(model.fit(X, y).oof_proba_.argmax(axis=1) == y))
     assert np.mean(agreed) == pytest.approx(1 / 3, abs=0.05)
+
+
+@pytest.mark.parametrize("prior", [None, PrecomputedPrior(LABELS, COLUMNS)])
+def test_samples_of_weight_0_change_nothing(prior):
+    X, y = make_data(skill=1.0)
+    if prior is None:
+        X = X[:, 3:]
+    n, m = 40, 60
+    given = y[:m].copy()
+    given[n:] = np.roll(LABELS, 1)[np.searchsorted(LABELS, y[n:m])]  # all are wrong
+    alone = co_decision(prior=prior).fit(X[:n], given[:n])
+    both = co_decision(prior=prior)
+    both.fit(X[:m], given, sample_weight=np.r_[np.ones(n), np.zeros(m - n)])
+    assert_allclose(both.predict_proba(X), alone.predict_proba(X), atol=1e-9)
+
+
+def test_an_old_pipeline_that_is_not_fitted_names_the_cure(data):
+    X, y = data
+    old = make_pipeline(StandardScaler(), LogisticRegression())
+    for prior in (old, old[-1]):
+        with pytest.raises(ValueError, match="wrap it in FrozenEstimator"):
+            co_decision(prior=prior).fit(X, y)
+
+
+@pytest.mark.parametrize("fit", [True, False])
+def test_a_prior_without_classes_is_named(data, fit):
+    X, y = data
+    prior = IsolationForest(n_estimators=2, random_state=0)
+    if fit:
+        prior.fit(X)
+    with pytest.raises(TypeError, match=r"prior=IsolationForest.* has no classes_"):
+        co_decision(prior=prior).fit(X, y)
+
+
+def test_integers_of_a_frame_stay_values_that_occur(data):
+    X, y = data
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    frame["code"] = np.arange(len(y)) % 3 * 10
+    encode = make_column_transformer(
+        (OneHotEncoder(categories=[[0, 10, 20]]), ["code"]), remainder="passthrough"
+    )
+    prior = PrecomputedPrior(LABELS, columns=list("abc"))
+    model = fit_to_pool(
+        co_decision(make_pipeline(encode, LogisticRegression()), prior=prior), frame
+    )
+    model.fit(frame[:20], y[:20])
+    assert (model.predict(frame) == y).mean() > 0.9

@@ -91,3 +91,14 @@ def test_an_array_is_read_by_the_names_of_the_training_data():
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         proba = model.predict_proba(TABLE)
     assert_array_equal(proba, model.predict_proba(FRAME))
+
+
+def test_names_may_be_numbers():
+    frame = FRAME.set_axis([5, 4, 3, 2, 1, 0, 6], axis=1)
+    by_name = PrecomputedPrior([0, 1, 2], columns=[5, 4, 3])
+    model = CoDecisionClassifier(LogisticRegression(), by_name, random_state=0)
+    expected = CoDecisionClassifier(LogisticRegression(), BY_POSITION, random_state=0)
+    expected.fit(TABLE[::2], y[::2])
+    proba = model.fit(frame[::2], y[::2]).predict_proba(frame)
+    assert_allclose(proba, expected.predict_proba(TABLE))
+    assert_allclose(model.prior_proba(frame), PROBA)

@@ -15,19 +15,24 @@ from sklearn.feature_selection import SelectFromModel, SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from cofm_sklearn import (
     ActiveLearningClassifier,
     AnnotationSession,
     CoDecisionClassifier,
     CoDecisionQuery,
+    Learner,
 )
 from cofm_sklearn.query import (
     DirectQuery,
     GalaxyQuery,
     ModALQuery,
+    RandomQuery,
     UncertaintyHerdingQuery,
+    UncertaintyQuery,
 )
+from cofm_sklearn.utils.validation import take_rows
 
 WORDS = [["ball", "goal", "match"], ["bank", "rates", "shares"]]
 rng = np.random.RandomState(0)
@@ -239,3 +244,44 @@ def test_loops_take_a_column_of_labels_and_name_several():
     assert len(loop.queried_indices_) == 20
     with pytest.raises(ValueError, match=r"y has 3 columns.*multi-label"):
         loop.fit(X, np.eye(3)[Y])
+
+
+TABLE = pd.DataFrame(X, columns=list("abcd")).assign(
+    land=pd.Categorical(np.array(["DE", "FR", "US"])[np.arange(len(Y)) % 3])
+)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "data"),
+    [
+        (
+            make_column_transformer(
+                (StandardScaler(), list("abcd")), (OneHotEncoder(), ["land"])
+            ),
+            TABLE,
+        ),
+        (TfidfVectorizer(), np.array(TEXTS, dtype=object)),
+    ],
+    ids=["table", "texts"],
+)
+@pytest.mark.parametrize("strategy", [CoDecisionQuery, UncertaintyHerdingQuery])
+def test_encoders_of_the_small_model_serve_while_labels_are_of_one_class(
+    encoder, data, strategy
+):
+    small = make_pipeline(encoder, LogisticRegression())
+    learner = Learner(CoDecisionClassifier(small), strategy(random_state=0))
+    first = np.arange(4)
+    learner.teach(take_rows(data, first), ["common"] * 4)
+    picked = learner.query(data, 5)
+    assert len(set(picked.tolist())) == 5
+
+
+@pytest.mark.parametrize("strategy", [RandomQuery, UncertaintyQuery])
+def test_strategies_that_compare_no_samples_need_no_embeddings(strategy):
+    model = HistGradientBoostingClassifier(categorical_features="from_dtype")
+    loop = ActiveLearningClassifier(
+        CoDecisionClassifier(model), strategy(), budget=30, n_instances=15, scoring=[]
+    )
+    assert len(loop.fit(TABLE, Y).queried_indices_) == 30
+    with pytest.raises(ValueError, match="no encoder for the pool"):
+        CoDecisionQuery()(model, TABLE, 1)

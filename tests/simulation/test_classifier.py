@@ -511,3 +511,15 @@ def test_warm_start_on_other_data_is_refused(change):
     assert (loop.queried_indices_ == before).all()
     assert loop.n_features_in_ == 4
     assert len(loop.fit(X.copy(), y.tolist()).queried_indices_) == 12
+
+
+def test_warm_start_trains_with_the_parameters_of_today(blobs):
+    X, y = blobs
+    loop = make_loop(warm_start=True).fit(X, y)
+    curve = loop.learning_curve_
+    loop.set_params(estimator__C=1e-4).fit(X, y)  # there is nothing left to ask
+    assert loop.estimator_.C == 1e-4
+    known = loop.labeled_indices_
+    expected = clone(loop.estimator_).fit(X[known], y[known])
+    np.testing.assert_allclose(loop.predict_proba(X), expected.predict_proba(X))
+    pd.testing.assert_frame_equal(loop.learning_curve_, curve)
