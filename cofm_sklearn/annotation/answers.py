@@ -165,6 +165,7 @@ class Answers:
             after = History(self.store.events())
             for event in events:
                 self.batches.set_open(event.sample, not after.is_settled(event.sample))
+            self.batches.move_on()
         return events[0].sample
 
     def _restore(self, change, annotator):

@@ -25,6 +25,10 @@ __all__ = ["Batches"]
 _CLAIM_S = 30 * 60
 # Events that invalidate a batch computed before them.
 _NEWS = ", ".join(f"'{kind}'" for kind in sorted({"import", "release", *CLASS_CHANGES}))
+_TAKEN_BACK = (
+    "kind = 'undo' AND target IN "
+    "(SELECT seq FROM event WHERE kind IN ('import', 'label') AND seq <= ?)"
+)
 _OPINIONS = ("prior_proba", "small_proba", "neighbors_proba", "proba")
 
 
@@ -79,11 +83,12 @@ class Batches:
 
         It would not use these labels, and a first batch would be selected without any;
         nor would it know the check set's labels after a release, or changed classes.
-        Inside a transaction.
+        If labels of samples that were not asked about were undone, it would not ask
+        about these samples. Inside a transaction.
         """
         number, point, _ = self.waiting()
-        since = f"kind IN ({_NEWS}) AND seq > ? LIMIT 1"
-        if self.store.rows("event", since, (point,)):
+        since = f"seq > ? AND (kind IN ({_NEWS}) OR {_TAKEN_BACK}) LIMIT 1"
+        if self.store.rows("event", since, (point, point)):
             self.store.change("DELETE FROM question WHERE batch = ?", (number,))
             self.store.change(
                 "UPDATE batch SET point = ?, computed = 0, report = NULL "

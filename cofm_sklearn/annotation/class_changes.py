@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from pandas.api.types import is_list_like
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -189,12 +190,14 @@ def describe(descriptions, changes):
 
 
 def recast(estimator, classes, changes):
-    """Clone an estimator, with its prior mapped to the classes after changes.
+    """Clone an estimator, mapped to the classes after changes.
+
+    That is its prior, lists of all classes (`NetClassifier(classes=...)`), and the
+    weights in a ``class_weight`` dict.
 
     Parameters
     ----------
     estimator : classifier
-        An estimator without a prior is only cloned.
 
     classes : list
         The classes before the changes.
@@ -207,17 +210,34 @@ def recast(estimator, classes, changes):
     """
     changes = standing(changes)
     estimator = clone(estimator)
+    if not changes:
+        return estimator
     model = split_pipeline(estimator)[1]
     prior = getattr(model, "prior", None)
-    if prior is None or not changes:
-        return estimator
     described, parts = _fold(prior, classes, changes)
+    after = sorted(parts)
+    estimator.set_params(**_listed(estimator, classes, parts))
     if takes_descriptions(prior):
         model.prior = clone(prior).set_params(class_descriptions=described)
-    else:
-        after = sorted(parts)
+    elif prior is not None:
         model.prior = RecastPrior(prior, after, [sorted(parts[c]) for c in after])
     return estimator
+
+
+def _listed(estimator, classes, parts):
+    """Return the parameters outside the prior that list classes, after changes."""
+    found: dict[str, Any] = {}
+    for name, value in estimator.get_params(deep=True).items():
+        *path, last = name.split("__")
+        if "prior" in path:
+            continue
+        if last == "classes" and is_list_like(value) and {*value} == {*classes}:
+            found[name] = sorted(parts)
+        elif last == "class_weight" and isinstance(value, dict):
+            # The weight of a merged class is the mean; that of a new one is 1.
+            old = {k: [value.get(classes[i], 1.0) for i in parts[k]] for k in parts}
+            found[name] = {k: float(np.mean(some or [1.0])) for k, some in old.items()}
+    return found
 
 
 def _fold(prior, classes, changes):
@@ -255,8 +275,9 @@ class RecastPrior(BasePrior):
         The current classes, sorted.
 
     parts : list of list of int
-        For each class, the columns of `prior` that make it up. A class without columns
-        gets an equal share, as the prior knows nothing about it.
+        For each class, the classes of `prior` that make it up, as positions in sorted
+        order. A class without any gets an equal share, as the prior knows nothing about
+        it.
 
     Attributes
     ----------
@@ -313,6 +334,7 @@ class RecastPrior(BasePrior):
         """
         check_is_fitted(self, "prior_")
         before = np.asarray(self.prior_.predict_proba(X), dtype=np.float64)
+        before = before[:, np.argsort(self.prior_.classes_)]
         n_classes = len(self.parts)
         proba = np.full((len(before), n_classes), 1.0 / n_classes)
         known = sum(bool(columns) for columns in self.parts) / n_classes

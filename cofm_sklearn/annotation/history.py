@@ -116,7 +116,7 @@ class History:
             self.changes.append(event)
             mine = self._standing.setdefault(event.annotator, [])
             if event.kind == "restore":
-                mine[:] = [e for e in mine if e.seq != event.target]
+                _remove(mine, event.target)
             else:
                 mine.append(event)
             self._rename(event)
@@ -128,8 +128,8 @@ class History:
         mine = self._standing.setdefault(event.annotator, [])
         about = self._of_sample.setdefault(event.sample, [])
         if event.kind == "undo":
-            mine[:] = [e for e in mine if e.seq != event.target]
-            about[:] = [e for e in about if e.seq != event.target]
+            _remove(mine, event.target)
+            _remove(about, event.target)
         else:
             mine.append(event)
             about.append(event)
@@ -240,3 +240,11 @@ class History:
             self.skipped[sample] = skipped
         else:
             self.skipped.pop(sample, None)
+
+
+def _remove(events, seq):
+    """Remove an event by its number, quickly if it is the last one."""
+    if events and events[-1].seq == seq:
+        events.pop()
+    else:
+        events[:] = [event for event in events if event.seq != seq]

@@ -150,7 +150,7 @@ class PoolNames:
         n = len(self.ids)
         return [
             self.ids[int(float(i))]
-            if isinstance(i, Real) and float(i) in range(n)
+            if isinstance(i, Real) and float(i).is_integer() and 0 <= float(i) < n
             else f"position {i}"
             for i in positions.tolist()
         ]

@@ -375,9 +375,8 @@ class AnnotationSession(Changing, Finding, Results):
             class has labels. Nothing is written then.
         """
         sample = self._answers.undo(self._check(annotator))
-        if not sample:
-            self._answers.refresh()
-            self._background.start()
+        self._answers.refresh()
+        self._background.start()
         return sample
 
     def import_labels(self, labels, annotator=None, *, overwrite=False):

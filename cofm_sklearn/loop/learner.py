@@ -257,6 +257,11 @@ class Learner:
         else:
             with few_labels_per_class(), naming_the_cure(self._untrained, X):
                 model = _untrained_copy(self._untrained).fit(X, y, **fit_params)
+        if -1 in y.tolist() and -1 not in list(getattr(model, "classes_", y)):
+            raise ValueError(
+                "y contains -1, which is no class of the prior: there is no label. "
+                "Teach the labelled samples only."
+            )
         self.estimator, self.X_training, self.y_training = model, X, y
         self._fit_params = fit_params
         return self

@@ -119,7 +119,10 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X = new._check_X(X, reset=True)
         y = check_targets(X, y)
         new.prior_ = None if self.prior is None else fitted_prior(self.prior, X)
-        new.classes_ = np.unique(y) if new.prior_ is None else new.prior_.classes_
+        if new.prior_ is None:
+            new.classes_ = _classes_without_prior(self.estimator, y)
+        else:
+            new.classes_ = new.prior_.classes_
         codes = encode_labels(
             y, new.classes_, cure="Describe it, or correct the label."
         )
@@ -164,6 +167,15 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.allow_nan = self._takes_gaps()
         return tags
+
+
+def _classes_without_prior(estimator, y):
+    """Return the labels, with classes that a net lists although they have none yet."""
+    labels = np.unique(y)
+    listed = getattr(split_pipeline(estimator)[1], "classes", None)
+    if listed is None or not set(labels.tolist()) <= set(np.asarray(listed).tolist()):
+        return labels
+    return np.unique(listed)
 
 
 def prior_proba_of(prior, X, classes):

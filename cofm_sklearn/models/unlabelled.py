@@ -116,14 +116,15 @@ def fit_beside_pool(model, X, y, sample_weight=None):
     """
     labels = ravel_labels(y)
     missing = absent = pd.isna(labels)
-    if model.prior is not None and labels.dtype.kind in "if":
-        absent = missing | (labels == -1)
+    if model.prior is not None and labels.dtype.kind in "ifO":
+        absent = missing.copy()
+        absent[~missing] = labels[~missing] == -1
     if not absent.any():
         return None
     check_consistent_length(X, labels, sample_weight)
     new = copy(model)
     _give_pool(new, X)
-    if absent is not missing and -1 in new.prior.classes_:
+    if absent is not missing and -1 in new.prior.classes_.tolist():
         absent = missing
         if not absent.any():
             return None

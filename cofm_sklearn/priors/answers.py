@@ -125,7 +125,7 @@ class Questionnaire:
         if k is None:
             return row
         proba = None
-        if self.stated:
+        if confidence is not None:
             proba = _spread(k, confidence, len(self.labels))
         elif tokens:
             proba = token_proba(tokens, self.codes, k)
@@ -151,15 +151,21 @@ class Questionnaire:
 
     @staticmethod
     def _read_stated(content):
-        """Return class as written and confidence in [0, 1], or (None, None)."""
+        """Return class as written and confidence in [0, 1]; None if unreadable."""
         found = re.search(r"\{[^{}]*\}", content)
         try:
             stated = json.loads(found[0]) if found else {}
-            confidence = float(stated["confidence"]) / 100
             named = str(stated["class"])
         except (ValueError, TypeError, KeyError):
             return None, None
-        return (named, confidence) if 0 <= confidence <= 1 else (None, None)
+        said = str(stated.get("confidence")).strip()
+        try:
+            confidence = float(said.rstrip("% "))
+        except ValueError:
+            return named, None
+        # A number below 1 is a share, although the prompt asks for per cent.
+        confidence /= 1 if confidence < 1 and "%" not in said else 100
+        return named, confidence if 0 <= confidence <= 1 else None
 
 
 def token_proba(tokens, codes, k):

@@ -297,7 +297,8 @@ class LanguageModelPrior(BasePrior):
         Warns
         -----
         UserWarning
-            If the budget is spent, or the server refuses some of the texts.
+            If the budget is spent, the server refuses some of the texts, or most
+            answers name no class.
         """
         check_is_fitted(self, "classes_")
         prompts = [self._questionnaire.ask(text) for text in check_texts(X)]
@@ -385,6 +386,8 @@ class LanguageModelPrior(BasePrior):
             hopeless = not answered and len(refused) >= _GIVE_UP
             return not hopeless and self._count_request()
 
+        unclear: list[str] = []
+        n_read = 0
         with (
             Endpoint(self.base_url, key, self.timeout, self.max_retries) as endpoint,
             tqdm(
@@ -402,10 +405,21 @@ class LanguageModelPrior(BasePrior):
                     refused.append(i)
                     words = reply.refusal
                 elif reply.choice is not None:
-                    yield [i], self._questionnaire.read(reply.choice)[None]
+                    row = self._questionnaire.read(reply.choice)
+                    n_read += 1
+                    if not row[1:].any():
+                        unclear.append(reply.choice.message.content or "")
+                    yield [i], row[None]
                     if not answered:
                         answered = True
                         yield [n], mark
+        if 2 * len(unclear) > n_read:
+            warnings.warn(
+                f"{len(unclear)} of {n_read} answers name no class and count as no "
+                f"opinion, such as {unclear[0][:100]!r}. Give a prompt of your own, or "
+                "a larger model.",
+                stacklevel=2,
+            )
         if refused and not answered:
             raise RuntimeError(
                 f"The server refuses the request ({words}). If it does not "

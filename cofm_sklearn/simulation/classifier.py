@@ -2,6 +2,7 @@
 
 import warnings
 from copy import copy
+from typing import Any
 
 import joblib
 import numpy as np
@@ -173,6 +174,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     >>> len(set(loop.queried_indices_))
     12
     """
+
+    estimator_: Any
 
     def __init__(
         self,
@@ -526,10 +529,7 @@ def check_prior_knows(estimator, y, name="y"):
     classes = _classes_of_prior(estimator)
     if classes is None:
         return
-    labels = np.unique(y)
-    if labels.dtype.kind in "if":
-        labels = labels[labels != -1]  # it means that there is no label
-    encode_labels(labels, classes, name, "Describe it, or correct the label.")
+    encode_labels(np.unique(y), classes, name, "Describe it, or correct the label.")
 
 
 def _classes_of_prior(estimator):

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.datasets import make_blobs
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from cofm_sklearn import (
     AnnotationSession,
     CoDecisionClassifier,
+    NetClassifier,
     PrecomputedPrior,
     ZeroShotPrior,
 )
@@ -22,6 +24,7 @@ from cofm_sklearn.annotation.class_changes import (
     CLASS_CHANGES,
     check_change,
     classes_after,
+    recast,
     recast_proba,
     standing,
 )
@@ -447,3 +450,72 @@ def test_history_agrees_with_a_slow_reference(data):
     assert found == dict(fold(log)[1])
     assert history.last == len(events)
     assert len(standing(history.changes)) == len(stack)
+
+
+class Rule(ClassifierMixin, BaseEstimator):
+    """A prior with classes that are not sorted."""
+
+    def fit(self, X=None, y=None):
+        self.classes_ = np.array(["spam", "ham"])
+        return self
+
+    def predict_proba(self, X):
+        spam = np.where(np.asarray(X)[:, 0] > 0, 0.9, 0.1)
+        return np.column_stack([spam, 1 - spam])
+
+
+def test_columns_of_a_prior_are_found_by_their_classes():
+    X, codes = make_blobs([50, 50], centers=[[-3, 0], [3, 0]], random_state=0)
+    names = np.array(["ham", "spam"])[codes]
+    model = CoDecisionClassifier(LogisticRegression(), FrozenEstimator(Rule().fit()))
+    with AnnotationSession(X, model) as session:
+        assert (session.predict() == names).mean() > 0.95
+        session.rename_class("spam", "advert")  # now it is the first one
+        now = np.where(names == "spam", "advert", names)
+        assert (session.predict() == now).mean() > 0.95
+        session.add_class("other")
+        assert (session.predict() == now).mean() > 0.95
+
+
+NET = {"max_epochs": 2, "random_state": 0}
+WEIGHTS = {"alpha": 1, "beta": 1, "gamma": 5}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NetClassifier(classes=CLASSES, **NET),
+        CoDecisionClassifier(NetClassifier(classes=CLASSES, **NET)),
+        CoDecisionClassifier(LogisticRegression(class_weight=WEIGHTS)),
+    ],
+    ids=["net", "co-decision with a net", "weights"],
+)
+@pytest.mark.parametrize("change", ["rename", "add", "merge"])
+def test_classes_that_the_small_model_lists_change_too(model, change):
+    with AnnotationSession(BLOBS, model, classes=CLASSES, n_instances=5) as session:
+        label(session, 12)
+        names = {}
+        if change == "rename":
+            session.rename_class("beta", "delta")
+            names = {"beta": "delta"}
+        elif change == "add":
+            session.add_class("delta")
+        else:
+            session.merge_classes("beta", "gamma")
+            names = {"beta": "gamma"}
+        assert set(session.predict()) <= set(session.classes)
+        label(session, 8, names)
+        assert session.progress().n_labels == 20
+        assert set(session.predict()) <= set(session.classes)
+
+
+def test_weights_of_classes_after_changes():
+    model = LogisticRegression(class_weight=WEIGHTS)
+    events = [
+        Event(1, 0.0, "me", "rename", "", '["alpha", "zeta"]'),
+        Event(2, 0.0, "me", "merge", "", '["beta", "gamma"]'),
+        Event(3, 0.0, "me", "add", "", '["new", null]'),
+    ]
+    found = recast(model, CLASSES, events)
+    assert found.class_weight == {"zeta": 1, "beta": 3, "new": 1}
+    assert model.class_weight == WEIGHTS

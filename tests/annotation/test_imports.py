@@ -393,6 +393,41 @@ def test_an_import_is_undone_as_a_whole():
         assert question.id not in {one.id for one in session.ask(5)}
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_the_samples_of_an_undone_import_are_asked_about(tmp_path, background):
+    path = tmp_path / "s.sqlite"
+    all_of_them = pd.DataFrame({"position": range(len(TEXTS)), "label": "x"})
+    with open_session(store=path, background=background) as session:
+        expected = {one.id for one in session.ask(5)}
+    with open_session(store=tmp_path / "other", background=background) as session:
+        session.import_labels(all_of_them)
+        assert session.ask(5) == []
+        session.undo()
+        assert {one.id for one in session.ask(5)} == expected
+        while questions := session.ask(5):
+            session.answer([one.id for one in questions], ["y"] * len(questions))
+        assert session.progress().n_labels == len(TEXTS)
+
+
+def test_samples_whose_labels_were_undone_are_asked_about():
+    with open_session(n_instances=2, check_share=0) as session:
+        for question in session.ask(2):
+            session.answer(question.id, "x")
+        session.ask(1)
+        known = set(session.export().id)
+        given = [name for name in sample_ids(TEXTS) if name not in known]
+        for name in given:
+            session.label(name, "y")
+        assert session.ask(2) == []
+        for _ in range(4):
+            session.undo()
+        asked = []
+        while questions := session.ask(2):
+            asked += [one.id for one in questions]
+            session.answer([one.id for one in questions], ["x"] * len(questions))
+        assert sorted(asked) == sorted(given[-4:])
+
+
 def test_a_file_may_use_the_earlier_names_of_classes(tmp_path):
     frame = pd.DataFrame({"sample": TEXTS[:3], "label": CLASSES})
     frame.to_csv(tmp_path / "old.csv", index=False)

@@ -145,6 +145,22 @@ def test_what_is_refused_changes_nothing(rows, labels, error, said):
     assert vars(learner) == before
 
 
+@pytest.mark.parametrize("classes", [[0, 1], [-1, 1]])
+def test_minus_one_is_refused_unless_it_is_a_class(classes):
+    proba = np.full((len(X), 2), 0.5)
+    prior = PrecomputedPrior(classes, columns=[0, 1])
+    learner = Learner(CoDecisionClassifier(LogisticRegression(), prior))
+    data = np.hstack([proba, X])
+    labels = np.where(np.arange(20) % 2, 1, -1)
+    if -1 in classes:
+        learner.teach(data[:20], labels)
+        assert len(learner.query(data[20:], 3)) == 3
+    else:
+        with pytest.raises(ValueError, match=r"y contains -1.*labelled samples only"):
+            learner.teach(data[:20], labels)
+        assert learner.y_training is None
+
+
 def test_frames_of_other_columns_are_refused():
     frame = KINDS["frame"](X)
     learner = Learner(LogisticRegression()).fit(frame, Y)

@@ -93,6 +93,12 @@ def test_none_beside_minus_one():
         assert len(model.label_quality_) == known.sum()
 
 
+def test_minus_one_in_an_array_of_objects():
+    numbers = model_of(CoDecisionClassifier).fit(PROBA, PARTIAL)
+    objects = model_of(CoDecisionClassifier).fit(PROBA, PARTIAL.astype(object))
+    assert_array_equal(objects.predict_proba(PROBA), numbers.predict_proba(PROBA))
+
+
 def test_minus_one_is_a_class_where_nothing_speaks_against_it():
     signs = np.where(y == 0, -1, 1)
     model = CoDecisionClassifier(LogisticRegression(), random_state=0).fit(X, signs)

@@ -129,9 +129,14 @@ def test_tokens_of_names_are_not_those_of_codes(answer_to, labels, listed, wante
         ('{"class": "A", "confidence": 100}', [0.99, 0.005, 0.005]),
         ('{"class": "A", "confidence": 5}', [1 / 3] * 3),
         ('{"class": "D", "confidence": 80}', [1 / 3] * 3),
-        ('{"class": "B", "confidence": 180}', [1 / 3] * 3),
-        ('{"class": "B", "confidence": NaN}', [1 / 3] * 3),
-        ('{"class": "B"}', [1 / 3] * 3),
+        ('{"class": "B", "confidence": 0.8}', [0.1, 0.8, 0.1]),
+        ('{"class": "B", "confidence": "80 %"}', [0.1, 0.8, 0.1]),
+        ('{"class": "B", "confidence": "0.8%"}', [1 / 3] * 3),
+        # A class without a usable number is a vote.
+        ('{"class": "B", "confidence": 180}', [1 / 6, 2 / 3, 1 / 6]),
+        ('{"class": "B", "confidence": NaN}', [1 / 6, 2 / 3, 1 / 6]),
+        ('{"class": "B", "confidence": "high"}', [1 / 6, 2 / 3, 1 / 6]),
+        ('{"class": "B"}', [1 / 6, 2 / 3, 1 / 6]),
         ("B", [1 / 3] * 3),
     ],
 )

@@ -212,6 +212,12 @@ def test_only_classes_are_an_opinion(make, proxy, words, k):
     assert_allclose(row, wanted)
 
 
+def test_answers_that_name_no_class_are_shown(make, proxy):
+    proxy.always = lambda body: ("says", "The class is B.")
+    with pytest.warns(UserWarning, match=r"3 of 3 answers name no class.*'The class"):
+        make(n_votes=1).predict_proba(["one", "two", "three"])
+
+
 def test_votes_where_tokens_have_no_probabilities(make, proxy):
     votes = iter("BBABX")
 

@@ -127,7 +127,8 @@ def test_coverage_grows_with_centres_and_gains_shrink(seed, width):
     totals = [0.0]
     for n in range(1, 21):
         more = covered_by(X, X[picked[:n]], width)
-        assert (more >= covered - 1e-5).all()
+        # Distances have the error of float32, as a share of a narrow kernel.
+        assert (more >= covered - 1e-5 - 3e-7 / width**2).all()
         assert ((more >= 0) & (more <= 1)).all()
         covered = more
         totals.append(float(weight @ covered))

@@ -329,13 +329,13 @@ def test_an_answer_may_be_a_longer_class_of_the_prior(blobs):
     assert "very rare class" in loop.labels_
 
 
-def test_minus_one_means_that_a_sample_has_no_label(blobs):
+def test_samples_without_a_label_are_refused(blobs):
     X, _ = blobs
     y = np.r_[np.arange(182) % 2, np.repeat(-1, 10)]
     proba = np.eye(2)[np.maximum(y, 0)] * 0.8 + 0.1
     model = CoDecisionClassifier(LogisticRegression(), PrecomputedPrior([0, 1], [0, 1]))
-    loop = make_loop(model).fit(np.column_stack([proba, X]), y)
-    assert loop.estimator_.classes_.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="y holds the unknown label -1"):
+        make_loop(model).fit(np.column_stack([proba, X]), y)
 
 
 def make_search(X, y, n_jobs, error_score="raise"):
