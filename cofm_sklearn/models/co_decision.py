@@ -57,7 +57,7 @@ class CoDecisionClassifier(BasePriorClassifier):
         The small model: any scikit-learn classifier with `predict_proba` or
         `decision_function`, a skorch net, or an imbalanced-learn pipeline. It need not
         have seen all classes. With rare classes, balance it
-        (``class_weight="balanced"`` or a sampler), or their right labels look wrong.
+        (``class_weight="balanced"`` or a sampler), or it seldom predicts them.
 
     prior : prior or None, default=None
         `ZeroShotPrior`, `LanguageModelPrior`, `PrecomputedPrior`, several as a

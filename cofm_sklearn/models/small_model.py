@@ -20,6 +20,7 @@ from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.pipelines import (
     fit_without_labels,
     pipeline_example,
+    resamples,
     split_pipeline,
 )
 from cofm_sklearn.utils.quiet import few_labels_per_class
@@ -39,6 +40,7 @@ __all__ = [
     "fit_small_model",
     "is_constant",
     "learned_share",
+    "reflects_shares",
 ]
 
 
@@ -244,6 +246,38 @@ def naming_the_cure(estimator, X):
                 "enough), or label more first."
             ) from error
         raise
+
+
+def reflects_shares(estimator):
+    """Tell whether probabilities of a classifier contain its training class shares.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The small model.
+
+    Returns
+    -------
+    bool
+        False with class weights or a sampler, which balance the classes, and for scores
+        that are not probabilities.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from cofm_sklearn.models.small_model import reflects_shares
+    >>> reflects_shares(LogisticRegression())
+    True
+    >>> reflects_shares(LogisticRegression(class_weight="balanced"))
+    False
+    """
+    weighs = any(
+        name.split("__")[-1] == "class_weight" and value is not None
+        for name, value in estimator.get_params(deep=True).items()
+    )
+    return (
+        hasattr(estimator, "predict_proba") and not weighs and not resamples(estimator)
+    )
 
 
 def class_proba(model, X, classes):

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -21,8 +21,9 @@ from cofm_sklearn.models.small_model import (
     cross_fit_proba,
     fit_small_model,
     learned_share,
+    reflects_shares,
 )
-from cofm_sklearn.models.training_set import net_weight
+from cofm_sklearn.models.training_set import net_weight, without_shares
 from cofm_sklearn.noise.estimate import explain_labels
 from cofm_sklearn.priors import CombinedPrior
 
@@ -95,6 +96,17 @@ class Case:
         return self.fusion.proba(prior_proba, small)
 
 
+class _Unseen(NamedTuple):
+    """Out-of-fold probabilities of the small model.
+
+    `even` are those without the class shares of its training set, by which labels are
+    judged; the same object if the small model is balanced.
+    """
+
+    proba: np.ndarray
+    even: np.ndarray
+
+
 @dataclass(frozen=True)
 class Decision:
     """The two cases, weighed by the labels.
@@ -143,6 +155,10 @@ def train_co_decision(
     and prior and small model are fused. If it is not, the small model learns from the
     labels only and decides alone. The labels determine the probability of each case.
 
+    Labels are judged as if all classes were equally frequent. So the class shares of
+    the training set are taken out of the probabilities of a small model that is not
+    balanced; its predictions keep them.
+
     Parameters
     ----------
     estimator : classifier
@@ -186,13 +202,20 @@ def train_co_decision(
 
 
 def _train(estimator, data, prior_proba, trust, pool, fusing, folds):
-    def cross_fit(training):
-        return smooth_by_fold(*cross_fit_proba(estimator, training, **folds))
+    reflects = reflects_shares(estimator)
 
-    def train(trust, training, proba=None):
-        proba = cross_fit(training) if proba is None else proba
+    def cross_fit(training):
+        proba, counts = cross_fit_proba(estimator, training, **folds)
+        smooth = smooth_by_fold(proba, counts)
+        if not reflects:
+            return _Unseen(smooth, smooth)
+        proba = without_shares(proba, training.class_shares())
+        return _Unseen(smooth, smooth_by_fold(proba, counts))
+
+    def train(trust, training, unseen=None):
+        unseen = cross_fit(training) if unseen is None else unseen
         return _train_case(
-            estimator, training, prior_proba, proba, trust, pool, fusing, cross_fit
+            estimator, training, prior_proba, unseen, trust, pool, fusing, cross_fit
         )
 
     labels_alone = data.without_extra()
@@ -201,9 +224,11 @@ def _train(estimator, data, prior_proba, trust, pool, fusing, folds):
     if not isinstance(trust, str):
         case = train(trust, data if trust > 0 else labels_alone)
         return Decision(((1.0, case),), float(trust > 0))
-    proba = cross_fit(labels_alone)
-    joined = proba if data.extra is None else cross_fit(data)
-    evidence = weigh_evidence(prior_proba, joined, proba, data.codes, **fusing)
+    alone = cross_fit(labels_alone)
+    joined = alone if data.extra is None else cross_fit(data)
+    evidence = weigh_evidence(
+        prior_proba, joined.proba, alone.proba, data.codes, **fusing
+    )
     if len(np.unique(data.codes[data.weight > 0])) == 1:
         # Labels of one class cannot distinguish samples, but the prior can.
         case = train("auto", data, joined)
@@ -213,14 +238,14 @@ def _train(estimator, data, prior_proba, trust, pool, fusing, folds):
     if share > _NEGLIGIBLE:
         cases.append((share, train("auto", data, joined)))
     if 1 - share > _NEGLIGIBLE:
-        cases.append((1 - share, train(0.0, labels_alone, proba)))
+        cases.append((1 - share, train(0.0, labels_alone, alone)))
     whole = sum(share for share, _ in cases)
     cases = sorted(((share / whole, c) for share, c in cases), key=lambda c: -c[0])
     return Decision(tuple(cases), evidence)
 
 
 def _train_case(
-    estimator, training, prior_proba, proba, trust, pool, fusing, cross_fit
+    estimator, training, prior_proba, unseen, trust, pool, fusing, cross_fit
 ):
     """Fit, judge the labels, and fit again on those that are likely to be right."""
     used = training.codes[training.weight > 0]
@@ -232,28 +257,43 @@ def _train_case(
         # weights near 0 lost more right labels than wrong ones.
         return net_weight(quality, len(training.classes)) if with_prior else quality
 
-    def fuse(proba):
+    def fit(proba):
         prior = proba if prior_proba is None else prior_proba
-        fusion = fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
+        return fit_fusion(prior, proba, training.codes, trust=trust, **fusing)
+
+    def fuse(unseen):
+        """Return the fusion to predict with, and the one that judges the labels."""
+        judge = fit(unseen.even)
         if not with_prior:
             # The only label of a class cannot be judged without a prior.
-            quality = np.where(only[training.codes], 1.0, fusion.label_quality)
-            fusion = replace(fusion, label_quality=quality)
-        return fusion
+            quality = np.where(only[training.codes], 1.0, judge.label_quality)
+            judge = replace(judge, label_quality=quality)
+        if unseen.even is unseen.proba:
+            return judge, judge
+        fusion = replace(
+            fit(unseen.proba),
+            label_quality=judge.label_quality,
+            noise_rate=judge.noise_rate,
+            noise_rate_interval=judge.noise_rate_interval,
+        )
+        return fusion, judge
 
-    fusion, unseen = fuse(proba), proba
+    fusion, judge = fuse(unseen)
     known = None if fusing["label_noise"] is None else fusion.noise_rate
     noise_matrix = explain_labels(
-        training.codes, fusion.proba(prior_proba, proba), known, fusing["sample_weight"]
+        training.codes,
+        judge.proba(prior_proba, unseen.even),
+        known,
+        fusing["sample_weight"],
     ).noise_matrix
     last = fusion
     if fusion.label_quality[training.weight > 0].min() <= _CLEAN_ENOUGH:
         # One iteration: a second one changed nothing in experiments.
-        proba = cross_fit(training.weighed(weigh(fusion.label_quality)))
+        again = cross_fit(training.weighed(weigh(fusion.label_quality)))
         # Noise is judged before any label lost weight: a model trained on what was
         # kept agrees with it, and would call too few labels wrong.
         last = replace(
-            fuse(proba),
+            fuse(again)[0],
             noise_rate=fusion.noise_rate,
             noise_rate_interval=fusion.noise_rate_interval,
         )
@@ -271,7 +311,7 @@ def _train_case(
         noise_matrix,
         # Not of the models after cleaning: a sample's own label was among those that
         # judged the others, so these models agree with it, even if it is wrong.
-        fusion.proba(prior_proba, unseen),
+        fusion.proba(prior_proba, unseen.proba),
         label_weight,
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from cofm_sklearn.utils.validation import stack_rows, take_rows
 
-__all__ = ["TrainingSet", "net_weight", "typical_rows"]
+__all__ = ["TrainingSet", "net_weight", "typical_rows", "without_shares"]
 
 # Models without sample weights are not trained on labels whose quality is below this
 # share of the mean: nearest neighbours do better with a farther neighbour once this one
@@ -200,6 +200,42 @@ class TrainingSet:
         used = self.codes[self.weight * self.quality > 0]
         counts = np.bincount(used, minlength=len(self.classes))
         return counts + (self.extra is not None)
+
+    def class_shares(self):
+        """Return the share of each class by weight, with half a label more of each."""
+        weight = self.weight * self.quality
+        shares = 0.5 + np.bincount(self.codes, weight, minlength=len(self.classes))
+        shares += self.extra_weight * (self.extra is not None)
+        return shares / shares.sum()
+
+
+def without_shares(proba, shares):
+    """Return probabilities as if all classes were equally frequent.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+        Probabilities of a model.
+
+    shares : ndarray of shape (n_classes,) or None
+        Class shares of its training set, above 0; None leaves `proba` as it is.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.training_set import without_shares
+    >>> without_shares(np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([0.9, 0.1]))
+    array([[0.5, 0.5],
+           [0.1, 0.9]])
+    """
+    if shares is None:
+        return proba
+    proba = proba / shares
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _likely_enough(codes, quality):

@@ -13,9 +13,9 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import make_blobs
+from sklearn.datasets import make_blobs, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import IsolationForest
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -34,7 +34,11 @@ from cofm_sklearn import (
     SafeSampler,
 )
 from cofm_sklearn.models import fit_to_pool
-from cofm_sklearn.models.small_model import class_proba, fit_small_model
+from cofm_sklearn.models.small_model import (
+    class_proba,
+    fit_small_model,
+    reflects_shares,
+)
 from cofm_sklearn.models.training import train_co_decision
 from cofm_sklearn.models.training_set import TrainingSet
 from cofm_sklearn.noise.estimate import centre_logits
@@ -651,3 +655,38 @@ def test_integers_of_a_frame_stay_values_that_occur(data):
     )
     model.fit(frame[:20], y[:20])
     assert (model.predict(frame) == y).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "small",
+    [LogisticRegression(), RandomForestClassifier(50, random_state=0)],
+    ids=["logistic", "forest"],
+)
+def test_right_labels_of_a_rare_class_look_right_to_an_unbalanced_model(small):
+    X, y = make_classification(
+        1600,
+        10,
+        n_informative=6,
+        weights=[0.9],
+        flip_y=0,
+        class_sep=1.3,
+        random_state=0,
+    )
+    known, y_known = X[:600], y[:600]
+    model = CoDecisionClassifier(small, random_state=0).fit(known, y_known)
+    assert (model.label_quality_[y_known == 1] > 0.5).mean() > 0.95
+    assert model.noise_rate_interval_[0] < 0.001
+    assert model.noise_matrix_[1, 0] < 0.05
+    alone = clone(small).fit(known, y_known).predict(X[600:])
+    recall = recall_score(y[600:], model.predict(X[600:]))
+    assert recall > recall_score(y[600:], alone) - 0.05
+
+
+def test_a_balanced_model_is_judged_by_its_own_probabilities():
+    small = LogisticRegression(class_weight="balanced")
+    assert not reflects_shares(make_pipeline(StandardScaler(), small))
+    assert not reflects_shares(CalibratedClassifierCV(small))
+    assert not reflects_shares(LinearSVC())
+    assert not reflects_shares(make_sampling_pipeline(SMOTE(), LogisticRegression()))
+    assert reflects_shares(make_pipeline(StandardScaler(), LogisticRegression()))
+    assert reflects_shares(KNeighborsClassifier())
