@@ -162,9 +162,10 @@ class Answers:
                 return events[0].sample
             for event in reversed(events):
                 self.store.append(annotator, "undo", event.sample, target=event.seq)
-            after = History(self.store.events())
+            undone = {event.seq for event in events}
             for event in events:
-                self.batches.set_open(event.sample, not after.is_settled(event.sample))
+                settled = self.history.is_settled_without(event.sample, undone)
+                self.batches.set_open(event.sample, not settled)
             self.batches.move_on()
         return events[0].sample
 

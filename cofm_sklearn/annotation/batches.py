@@ -27,7 +27,8 @@ _CLAIM_S = 30 * 60
 _NEWS = ", ".join(f"'{kind}'" for kind in sorted({"import", "release", *CLASS_CHANGES}))
 _TAKEN_BACK = (
     "kind = 'undo' AND target IN "
-    "(SELECT seq FROM event WHERE kind IN ('import', 'label') AND seq <= ?)"
+    "(SELECT seq FROM event WHERE kind IN ('import', 'label') AND seq <= ?) "
+    "AND sample NOT IN (SELECT sample FROM question)"
 )
 _OPINIONS = ("prior_proba", "small_proba", "neighbors_proba", "proba")
 

@@ -231,9 +231,12 @@ def _listed(estimator, classes, parts):
         *path, last = name.split("__")
         if "prior" in path:
             continue
-        if last == "classes" and is_list_like(value) and {*value} == {*classes}:
-            found[name] = sorted(parts)
+        if last == "classes" and is_list_like(value) and len(value) == len(classes):
+            if all(name in list(value) for name in classes):
+                found[name] = sorted(parts)
         elif last == "class_weight" and isinstance(value, dict):
+            if not {*value} <= {*classes}:
+                continue  # it is about other labels
             # The weight of a merged class is the mean; that of a new one is 1.
             old = {k: [value.get(classes[i], 1.0) for i in parts[k]] for k in parts}
             found[name] = {k: float(np.mean(some or [1.0])) for k, some in old.items()}

@@ -139,6 +139,10 @@ class History:
         """Tell whether a sample has an answer or was skipped."""
         return sample in self.answers or sample in self.skipped
 
+    def is_settled_without(self, sample, undone):
+        """Tell whether it is without some events, given by their numbers."""
+        return any(e.seq not in undone for e in self._of_sample.get(sample, ()))
+
     def said_by(self, sample, annotator):
         """Return the labels that an annotator gave, current or not."""
         return [

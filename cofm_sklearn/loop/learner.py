@@ -257,7 +257,8 @@ class Learner:
         else:
             with few_labels_per_class(), naming_the_cure(self._untrained, X):
                 model = _untrained_copy(self._untrained).fit(X, y, **fit_params)
-        if -1 in y.tolist() and -1 not in list(getattr(model, "classes_", y)):
+        prior = getattr(split_pipeline(model)[1], "prior_", None)
+        if prior is not None and -1 in set(y.tolist()).difference(prior.classes_):
             raise ValueError(
                 "y contains -1, which is no class of the prior: there is no label. "
                 "Teach the labelled samples only."

@@ -185,12 +185,11 @@ class TargetScore(NothingToFit):
 
     Notes
     -----
-    It stops when the whole 95 % interval of the score is at or above the target, with
-    balanced accuracy not before the check set has labels of all classes that the model
-    knows. A
-    target of 0.9 needs at least 36 check labels, all predicted correctly. The rule
-    is evaluated after each batch, and each evaluation adds to the risk that one of the
-    intervals is wrong.
+    It stops when the whole 95 % interval of the score is at or above the target. A
+    target of 0.9 needs at least 36 check labels, all predicted correctly. With balanced
+    accuracy, the check set also needs labels of all classes that the model knows. The
+    rule is evaluated after each batch, and each evaluation adds to the risk that one of
+    the intervals is wrong.
 
     Examples
     --------
@@ -259,8 +258,9 @@ class TargetScore(NothingToFit):
             return StoppingDecision(False, "There is no check set yet.", np.nan)
         y_check = np.asarray(y_check)
         checked = np.unique(y_check)
-        complete = len(checked) > 1 and np.isin(estimator.classes_, checked).all()
-        if self.metric == "balanced_accuracy" and not complete:
+        if self.metric == "balanced_accuracy" and not (
+            len(checked) > 1 and np.isin(estimator.classes_, checked).all()
+        ):
             return StoppingDecision(
                 False, f"The check set has labels of {checked.tolist()} only.", np.nan
             )

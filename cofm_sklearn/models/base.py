@@ -152,7 +152,9 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if sparse.issparse(checked) or not is_numeric(checked):
             return checked
         # Prior and small model may select columns by name, which may be a number.
-        if isinstance(X, pd.DataFrame):
+        if isinstance(X, pd.DataFrame) and not X.columns.equals(
+            pd.RangeIndex(X.shape[1])
+        ):
             return X
         names = getattr(self, "feature_names_in_", None)
         return checked if names is None else pd.DataFrame(checked, columns=names)
@@ -173,7 +175,7 @@ def _classes_without_prior(estimator, y):
     """Return the labels, with classes that a net lists although they have none yet."""
     labels = np.unique(y)
     listed = getattr(split_pipeline(estimator)[1], "classes", None)
-    if listed is None or not set(labels.tolist()) <= set(np.asarray(listed).tolist()):
+    if listed is None or not set(labels.tolist()) < set(np.asarray(listed).tolist()):
         return labels
     return np.unique(listed)
 

@@ -16,6 +16,7 @@ from cofm_sklearn.models.training_set import TrainingSet, typical_rows
 from cofm_sklearn.models.unlabelled import fit_beside_pool
 from cofm_sklearn.noise.estimate import check_label_noise
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
+from cofm_sklearn.utils.pipelines import encodes_categories
 from cofm_sklearn.utils.validation import (
     check_integer,
     check_number,
@@ -416,10 +417,12 @@ class CoDecisionClassifier(BasePriorClassifier):
         described = prior.description_rows(X) if is_package_prior(prior) else None
         if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
             return described, 1, None  # raw samples cannot be averaged
+        if encodes_categories(self.estimator):
+            return described, 1, None  # codes of categories cannot, either
         proba = prior_proba_of(prior, nodes, self.classes_)
         features = features_for_small_model(prior, nodes)
         seen = np.asarray(table_like(proba, features))
-        rows, weight = typical_rows(seen, proba, _is_integer(prior, X))
+        rows, weight = typical_rows(seen, proba)
         if described is not None:
             rows = (described + rows) / 2
         some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
@@ -457,12 +460,6 @@ class CoDecisionClassifier(BasePriorClassifier):
         check_number("trust", self.trust, 0, 1, also=("auto",))
         check_label_noise(self.label_noise)
         check_integer("n_folds", self.n_folds, 2)
-
-
-def _is_integer(prior, X):
-    """Tell which columns the small model sees as integers; None without a frame."""
-    dtypes = getattr(features_for_small_model(prior, X), "dtypes", None)
-    return None if dtypes is None else np.array([d.kind in "iub" for d in dtypes])
 
 
 def _is_auto(value):

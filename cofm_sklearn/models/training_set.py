@@ -19,7 +19,7 @@ _TYPICAL = 10
 _LEAST_WEIGHT = 0.02
 
 
-def typical_rows(X, proba, is_integer=None):
+def typical_rows(X, proba):
     """Return one row per class: the mean of its most confident samples.
 
     Parameters
@@ -29,10 +29,6 @@ def typical_rows(X, proba, is_integer=None):
 
     proba : ndarray of shape (n_samples, n_classes)
         Their prior probabilities.
-
-    is_integer : ndarray of shape (n_features,), dtype bool, default=None
-        Columns of integers, which may be codes of categories: their rows get values
-        that occur in X. None: there are none.
 
     Returns
     -------
@@ -64,14 +60,10 @@ def typical_rows(X, proba, is_integer=None):
     proba = proba.round(6)
     last = len(X) - n_typical
     typical = proba >= np.partition(proba, last, axis=0)[last]
-    means = (typical / typical.sum(axis=0)).T @ X
+    rows = (typical / typical.sum(axis=0)).T @ X
     length = np.linalg.norm(X, axis=1).mean()
-    own = np.linalg.norm(means, axis=1, keepdims=True)
-    rows = means * (length / np.where(own > 0, own, 1.0))
-    for k in () if is_integer is None else np.flatnonzero(is_integer):
-        values = np.unique(X[:, k])
-        rows[:, k] = values[np.abs(values - means[:, [k]]).argmin(axis=1)]
-    return rows, weight
+    own = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows * (length / np.where(own > 0, own, 1.0)), weight
 
 
 def net_weight(label_quality, n_classes):

@@ -370,6 +370,7 @@ def rate_interval(post, rates, informations, confidence=0.95):
     -------
     tuple of (float, float)
     """
+    mean = post @ rates / post.sum()
     likely = post > 1e-4
     post, rates, informations = post[likely], rates[likely], informations[likely]
     known = ~np.isfinite(informations)
@@ -383,7 +384,6 @@ def rate_interval(post, rates, informations, confidence=0.95):
     tail = (1 - confidence) / 2
     low, high = (_RATES[np.argmax(cdf >= q - 1e-12)] for q in (tail, 1 - tail))
     # A few unlikely settings with high rates can raise the mean above the interval.
-    mean = post @ rates / post.sum()
     return float(min(low, mean)), float(max(high, mean))
 
 

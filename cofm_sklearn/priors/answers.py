@@ -163,8 +163,8 @@ class Questionnaire:
             confidence = float(said.rstrip("% "))
         except ValueError:
             return named, None
-        # A number below 1 is a share, although the prompt asks for per cent.
-        confidence /= 1 if confidence < 1 and "%" not in said else 100
+        # A number up to 1 is a share, although the prompt asks for per cent.
+        confidence /= 1 if confidence <= 1 and "%" not in said else 100
         return named, confidence if 0 <= confidence <= 1 else None
 
 

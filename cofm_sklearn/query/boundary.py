@@ -26,6 +26,8 @@ __all__ = [
 class _RankingQuery(BaseQueryStrategy):
     """Base class of strategies that rank labelled and pool samples."""
 
+    _embeds = False
+
     def _select(self, view, n_instances, rng):
         n_pool = view.X_pool.shape[0]
         if view.proba is None or view.proba_labeled is None or len(view.classes) < 2:

@@ -66,6 +66,8 @@ class PriorALQuery(BaseQueryStrategy):
     (9,)
     """
 
+    _embeds = False
+
     def __init__(
         self, prior=None, noise_share=0.9, n_instances=1, *, random_state=None
     ):

@@ -283,8 +283,6 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             curve = self.learning_curve_.to_dict("records")
             done = self.labeled_indices_
             learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
-            # Its parameters may be new, whether or not there is a round to come.
-            self.estimator_ = learner.estimator
             # As it was given, since a missing seed differs in every fit.
             if vars(self).get("_stopping") == repr(self.stopping):
                 stopping = self.stopping_
@@ -333,6 +331,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     self._labelled = _digest(X, y, self.labeled_indices_)
                     set_features(self, seen)
                     progress.update(len(picked))
+                # With warm_start, its parameters may be new without a new round.
+                self.estimator_ = learner.estimator
             except KeyboardInterrupt:
                 if not curve:
                     raise

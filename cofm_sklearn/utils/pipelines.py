@@ -13,6 +13,7 @@ from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
 __all__ = [
     "can_freeze",
     "check_takes",
+    "encodes_categories",
     "fit_without_labels",
     "needs_labels",
     "pipeline_example",
@@ -82,6 +83,38 @@ def resamples(estimator):
     bool
     """
     return any(hasattr(step, "fit_resample") for step in _unfold(estimator)[0])
+
+
+def encodes_categories(estimator):
+    """Tell whether an estimator, or a part of it, takes numbers for categories.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any estimator with parameters.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from cofm_sklearn.utils.pipelines import encodes_categories
+    >>> encodes_categories(make_pipeline(OneHotEncoder(), LogisticRegression()))
+    True
+    >>> encodes_categories(LogisticRegression())
+    False
+    """
+    for name, value in estimator.get_params(deep=True).items():
+        last = name.split("__")[-1]
+        # Boosting takes categories of a frame, or the given columns.
+        given = value is not None and not isinstance(value, str)
+        if last == "categories" or (last == "categorical_features" and given):
+            return True
+    return False
 
 
 def needs_labels(step):

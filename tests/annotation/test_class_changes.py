@@ -519,3 +519,5 @@ def test_weights_of_classes_after_changes():
     found = recast(model, CLASSES, events)
     assert found.class_weight == {"zeta": 1, "beta": 3, "new": 1}
     assert model.class_weight == WEIGHTS
+    other = LogisticRegression(class_weight={0: 2, 1: 3})
+    assert recast(other, CLASSES, events).class_weight == {0: 2, 1: 3}

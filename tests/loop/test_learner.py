@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from cofm_sklearn import (
     CoDecisionClassifier,
@@ -20,6 +21,7 @@ from cofm_sklearn import (
     PrecomputedPrior,
 )
 from cofm_sklearn.models.small_model import is_constant
+from cofm_sklearn.query import UncertaintyQuery
 
 X, Y = make_blobs([60, 30, 8], n_features=4, random_state=0)
 NAMES = np.array(["a", "b", "c"])[Y]
@@ -159,6 +161,12 @@ def test_minus_one_is_refused_unless_it_is_a_class(classes):
         with pytest.raises(ValueError, match=r"y contains -1.*labelled samples only"):
             learner.teach(data[:20], labels)
         assert learner.y_training is None
+
+
+def test_minus_one_is_left_to_models_that_learn_without_labels():
+    learner = Learner(SelfTrainingClassifier(LogisticRegression()), UncertaintyQuery())
+    learner.teach(X[:20], np.where(np.arange(20) % 3, Y[:20], -1))
+    assert len(learner.query(X[20:], 3)) == 3
 
 
 def test_frames_of_other_columns_are_refused():

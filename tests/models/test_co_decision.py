@@ -642,19 +642,36 @@ def test_a_prior_without_classes_is_named(data, fit):
         co_decision(prior=prior).fit(X, y)
 
 
-def test_integers_of_a_frame_stay_values_that_occur(data):
+@pytest.mark.parametrize("form", ["integers", "floats", "array"])
+def test_codes_of_categories_are_not_averaged(data, form):
     X, y = data
-    frame = pd.DataFrame(X, columns=list("abcde"))
-    frame["code"] = np.arange(len(y)) % 3 * 10
+    codes = np.arange(len(y)) % 3 * 10
+    X = np.column_stack([X, codes])
+    if form != "array":
+        X = pd.DataFrame(X, columns=list("abcdef"))
+    if form == "integers":
+        X["f"] = codes
+    columns = ["f"] if form != "array" else [2]
     encode = make_column_transformer(
-        (OneHotEncoder(categories=[[0, 10, 20]]), ["code"]), remainder="passthrough"
+        (OneHotEncoder(categories=[[0, 10, 20]]), columns), remainder="passthrough"
     )
-    prior = PrecomputedPrior(LABELS, columns=list("abc"))
-    model = fit_to_pool(
-        co_decision(make_pipeline(encode, LogisticRegression()), prior=prior), frame
-    )
-    model.fit(frame[:20], y[:20])
-    assert (model.predict(frame) == y).mean() > 0.9
+    model = fit_to_pool(co_decision(make_pipeline(encode, LogisticRegression())), X)
+    take = X.iloc[:20] if form != "array" else X[:20]
+    model.fit(take, y[:20])
+    assert (model.predict(X) == y).mean() > 0.9
+
+
+def test_counts_give_the_same_model_as_floats(data):
+    X, y = data
+    counts = np.random.RandomState(0).poisson(np.eye(3)[np.searchsorted(LABELS, y)])
+    frame = pd.DataFrame(X[:, :3], columns=list("abc"))
+    frame[["x", "y", "z"]] = counts
+    proba = []
+    for kind in (int, float):
+        pool = frame.astype(dict.fromkeys("xyz", kind))
+        model = fit_to_pool(co_decision(), pool).fit(pool[:20], y[:20])
+        proba.append(model.predict_proba(pool))
+    assert_allclose(proba[0], proba[1])
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,11 @@ def test_names_may_be_numbers():
     proba = model.fit(frame[::2], y[::2]).predict_proba(frame)
     assert_allclose(proba, expected.predict_proba(TABLE))
     assert_allclose(model.prior_proba(frame), PROBA)
+
+
+def test_made_up_names_are_positions():
+    frame = pd.DataFrame(TABLE)
+    for columns in ([-7, -6, -5], np.arange(7) < 3):
+        prior = PrecomputedPrior([0, 1, 2], columns=columns)
+        model = CoDecisionClassifier(LogisticRegression(), prior, random_state=0)
+        assert_allclose(model.fit(frame, y).prior_proba(frame), PROBA)

@@ -130,6 +130,7 @@ def test_tokens_of_names_are_not_those_of_codes(answer_to, labels, listed, wante
         ('{"class": "A", "confidence": 5}', [1 / 3] * 3),
         ('{"class": "D", "confidence": 80}', [1 / 3] * 3),
         ('{"class": "B", "confidence": 0.8}', [0.1, 0.8, 0.1]),
+        ('{"class": "A", "confidence": 1.0}', [0.99, 0.005, 0.005]),
         ('{"class": "B", "confidence": "80 %"}', [0.1, 0.8, 0.1]),
         ('{"class": "B", "confidence": "0.8%"}', [1 / 3] * 3),
         # A class without a usable number is a vote.

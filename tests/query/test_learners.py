@@ -28,6 +28,7 @@ from cofm_sklearn.query import (
     DirectQuery,
     GalaxyQuery,
     ModALQuery,
+    PriorALQuery,
     RandomQuery,
     UncertaintyHerdingQuery,
     UncertaintyQuery,
@@ -276,7 +277,9 @@ def test_encoders_of_the_small_model_serve_while_labels_are_of_one_class(
     assert len(set(picked.tolist())) == 5
 
 
-@pytest.mark.parametrize("strategy", [RandomQuery, UncertaintyQuery])
+@pytest.mark.parametrize(
+    "strategy", [RandomQuery, UncertaintyQuery, GalaxyQuery, DirectQuery, PriorALQuery]
+)
 def test_strategies_that_compare_no_samples_need_no_embeddings(strategy):
     model = HistGradientBoostingClassifier(categorical_features="from_dtype")
     loop = ActiveLearningClassifier(

@@ -513,6 +513,17 @@ def test_warm_start_on_other_data_is_refused(change):
     assert len(loop.fit(X.copy(), y.tolist()).queried_indices_) == 12
 
 
+def test_a_failed_warm_start_keeps_the_model(blobs):
+    X, y = blobs
+    loop = make_loop(budget=10, warm_start=True).fit(X, y)
+    loop.set_params(
+        budget=20, estimator__C=1e-4, query_strategy=lambda *args, **kwargs: [-5]
+    )
+    with pytest.raises(ValueError, match="lambda"):
+        loop.fit(X, y)
+    assert loop.estimator_.C == 1.0
+
+
 def test_warm_start_trains_with_the_parameters_of_today(blobs):
     X, y = blobs
     loop = make_loop(warm_start=True).fit(X, y)
