@@ -124,6 +124,16 @@ def test_descriptions_from_csv(folder, tmp_path):
     assert any("'x'" in note for note in corpus.notes)
 
 
+def test_descriptions_from_csv_by_name_and_in_several_rows(folder, tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text(
+        "description,label\nwaves,fft\nmatrices,linalg\nBessel,special\nspectra,fft\n"
+    )
+    corpus = load_corpus(folder / "docs.csv", classes=path)
+    assert corpus.descriptions["fft"] == ["waves", "spectra"]
+    assert corpus.descriptions["linalg"] == "matrices"
+
+
 def test_repeated_texts_are_left_out(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("text,label\none,NA\ntwo,NA\none,b\nthree,b\nfour,b\n")

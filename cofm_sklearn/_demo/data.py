@@ -118,8 +118,9 @@ def read_descriptions(path, encoding=None):
     Parameters
     ----------
     path : Path
-        JSON with an object label -> description or list of descriptions, or CSV
-        whose first two columns are label and description.
+        JSON with an object label -> description or list of descriptions, or CSV with
+        the columns label and description, or these as its first two; a class with
+        several descriptions has several rows.
 
     encoding : str or None, default=None
         Encoding of a CSV file; None detects it.
@@ -137,7 +138,11 @@ def read_descriptions(path, encoding=None):
         table = _read_table(path, (), encoding)
         if table.shape[1] < 2:
             raise InputError(f"{path} needs two columns, label and description.")
-        described = dict(zip(table.iloc[:, 0], table.iloc[:, 1]))
+        names = ["label", "description"]
+        if not set(names) <= set(table.columns):
+            names = table.columns[:2].tolist()
+        texts = table.groupby(names[0], sort=False)[names[1]].agg(list)
+        described = {k: said if len(said) > 1 else said[0] for k, said in texts.items()}
     else:
         try:
             described = json.loads(path.read_bytes())

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cofm_sklearn.utils.optional import import_optional, start_plot
+from cofm_sklearn.utils.texts import verbatim
 
 __all__ = ["PoolMapDisplay"]
 
@@ -100,7 +101,7 @@ class PoolMapDisplay:
                 **look,
                 ec="black",
                 lw=0.8,
-                label=name,
+                label=verbatim(name),
             )
         unknown = frame[~labelled & frame["predicted"].isna()]
         ax.scatter(unknown["x"], unknown["y"], s=7, color="0.6", alpha=0.5, lw=0)

@@ -223,6 +223,8 @@ def flip_labels(
     check_option("kind", kind, ("symmetric", "asymmetric"))
     classes, codes = check_classes(classes, labels)
     n_classes = len(classes)
+    if n_classes < 2 and noise == 0:
+        return labels.copy()
     if n_classes < 2:
         raise ValueError(
             "y has one class only, so no label can be wrong; name all with classes=."

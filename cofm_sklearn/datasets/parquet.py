@@ -77,6 +77,8 @@ class ParquetEmbeddings:
         return self.shape[0]
 
     def __getitem__(self, rows):
+        if isinstance(rows, tuple) and rows[1:] in ((...,), (slice(None),)):
+            rows = rows[0]  # scikit-learn asks for rows of all columns
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:
@@ -198,7 +200,8 @@ class ParquetEmbeddings:
         """Convert a batch to rows of numbers."""
         columns = []
         for column in batch.columns:
-            if column.null_count:
+            inner = column.flatten() if hasattr(column, "flatten") else column
+            if column.null_count or inner.null_count:
                 self._forget()
                 raise ValueError(f"{self.path} has missing values in {self._columns}.")
             if hasattr(column, "flatten"):
@@ -208,7 +211,7 @@ class ParquetEmbeddings:
                         f"{self.path} has lists of different lengths in "
                         f"{self._columns[0]!r}; all embeddings must have one width."
                     )
-                values = column.flatten().to_numpy(zero_copy_only=False)
+                values = inner.to_numpy(zero_copy_only=False)
                 columns.append(values.reshape(len(column), -1))
             else:
                 columns.append(column.to_numpy(zero_copy_only=False)[:, None])

@@ -1,6 +1,7 @@
 """A model with its labels and a query strategy."""
 
-from copy import copy
+from contextlib import suppress
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -326,8 +327,10 @@ class Learner:
 
 
 def with_seeds(thing, seed):
-    """Clone, and set missing seeds; functions are returned unchanged."""
+    """Copy, and set missing seeds; what cannot be copied is returned unchanged."""
     if not hasattr(thing, "get_params"):
+        with suppress(TypeError):  # for example a lock
+            return deepcopy(thing)
         return thing
     thing = clone(thing)
     return thing.set_params(**dict.fromkeys(missing_seeds(thing), seed))

@@ -143,6 +143,18 @@ def ask(oracle, picked, asked):
     -------
     ndarray of shape (n_picked,)
         Answers.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer.
     """
     n_before = [asked.count(position) for position in picked]
-    return oracle.answer(picked, n_before) if any(n_before) else oracle.answer(picked)
+    said = oracle.answer(picked, n_before) if any(n_before) else oracle.answer(picked)
+    said = np.asarray(said)
+    if said.shape != (len(picked),):
+        raise ValueError(
+            f"oracle={oracle!r} must give one answer for each of the {len(picked)} "
+            f"samples, got {said!r}."
+        )
+    return said

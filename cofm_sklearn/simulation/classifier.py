@@ -155,8 +155,9 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     Notes
     -----
-    An interruption (Ctrl-C) ends the loop after the last complete round, with a
-    warning; `warm_start` continues from there. As long as all labels are of one class,
+    An interruption (Ctrl-C) keeps all complete rounds. With `warm_start`, the loop ends
+    with a warning, and the next `fit` continues; else KeyboardInterrupt is raised,
+    which ends a search as well. As long as all labels are of one class,
     an estimator that cannot be trained on one class is replaced by a constant
     prediction, and strategies of other packages by random sampling.
 
@@ -259,7 +260,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         seed = draw_seed(self.random_state)
         strategy = with_seeds(self.query_strategy, seed)
         estimator = fit_to_pool(seed_model(self.estimator, seed), X)
-        oracle = with_seeds(self.oracle or ExactOracle(), seed + 2)
+        oracle = ExactOracle() if self.oracle is None else self.oracle
+        oracle = with_seeds(oracle, seed + 2)
         oracle.fit(y, X=X if is_numeric(X) else None, votes=votes)
         check_prior_knows(estimator, y)
         if votes is not None:
@@ -326,21 +328,24 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     curve = [*curve, row]
                     # Keep only complete rounds, whatever ends the loop.
                     self._publish(
-                        learner, oracle, stopping, y, asked, answers, curve, dtype
+                        learner, oracle, stopping, X, y, asked, answers, curve, dtype
                     )
-                    self._labelled = _digest(X, y, self.labeled_indices_)
                     set_features(self, seen)
                     progress.update(len(picked))
                 # With warm_start, its parameters may be new without a new round.
                 self.estimator_ = learner.estimator
-            except KeyboardInterrupt:
+                self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
+            except KeyboardInterrupt as error:
                 if not curve:
                     raise
-                warnings.warn(
-                    f"Interrupted: {len(self.queried_indices_)} of {budget} "
-                    "labels. Set warm_start=True and call fit again to continue.",
-                    stacklevel=2,
-                )
+                n = len(self.queried_indices_)
+                said = f"Interrupted: {n} of {budget} labels are kept."
+                if not self.warm_start:
+                    # A search must not take half a loop for a whole one.
+                    cure = "Set warm_start=True and call fit again to continue."
+                    error.add_note(f"{said} {cure}")
+                    raise
+                warnings.warn(f"{said} Call fit again to continue.", stacklevel=2)
         return self
 
     def get_metadata_routing(self):
@@ -360,17 +365,22 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return fit_params
         return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
 
-    def _publish(self, learner, oracle, stopping, y, asked, answers, curve, dtype):
-        self.estimator_ = learner.estimator
-        self.oracle_ = oracle
-        self.stopping_ = stopping
-        self._stopping = repr(self.stopping)
-        self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
-        self.queried_indices_ = np.array(asked, dtype=np.int64)
-        self.answers_ = np.array(answers, dtype=dtype)
-        self.labeled_indices_ = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
-        self.labels_ = learner.y_training
-        self.learning_curve_ = pd.DataFrame(curve)
+    def _publish(self, learner, oracle, stopping, X, y, asked, answers, curve, dtype):
+        known = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
+        # At once, as an interruption may come at any time.
+        self.__dict__.update(
+            estimator_=learner.estimator,
+            oracle_=oracle,
+            stopping_=stopping,
+            _stopping=repr(self.stopping),
+            classes_=np.union1d(np.unique(y), learner.estimator.classes_),
+            queried_indices_=np.array(asked, dtype=np.int64),
+            answers_=np.array(answers, dtype=dtype),
+            labeled_indices_=known,
+            labels_=learner.y_training,
+            learning_curve_=pd.DataFrame(curve),
+            _labelled=_digest(X, y, known),
+        )
 
     def predict(self, X):
         """Predict with the estimator trained on the queried labels.

@@ -242,13 +242,8 @@ def _run(about, model, strategy, X_pool, y_pool, held_out, options):
         **options,
     )
     # The matrices are small: BLAS threads would mostly wait for each other.
-    with threadpool_limits(1), warnings.catch_warnings():
-        # The loop keeps its progress, but a comparison cannot use half a curve.
-        warnings.filterwarnings("error", message="Interrupted: ")
-        try:
-            loop.fit(X_pool, y_pool, eval_set=held_out)
-        except UserWarning as warning:
-            raise KeyboardInterrupt from warning
+    with threadpool_limits(1):
+        loop.fit(X_pool, y_pool, eval_set=held_out)
     curve = loop.learning_curve_.drop(columns=["strategy", "seed"])
     for place, (column, value) in enumerate(about.items()):
         curve.insert(place, column, value)

@@ -16,6 +16,7 @@ from cofm_sklearn.simulation.savings import (
 )
 from cofm_sklearn.utils.labels import check_classes, check_labels
 from cofm_sklearn.utils.optional import import_optional, start_plot
+from cofm_sklearn.utils.texts import verbatim
 from cofm_sklearn.utils.validation import check_option
 
 __all__ = [
@@ -192,7 +193,7 @@ class LearningCurveDisplay:
             (self.lines_[name],) = ax.plot(
                 counts,
                 scores.mean(axis=0),
-                label=str(name),
+                label=verbatim(name),
                 color=color,
                 linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
                 marker=_MARKERS[i % len(_MARKERS)],

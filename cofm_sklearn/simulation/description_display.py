@@ -7,6 +7,7 @@ import pandas as pd
 
 from cofm_sklearn.models import review_descriptions
 from cofm_sklearn.utils import import_optional
+from cofm_sklearn.utils.texts import verbatim
 
 __all__ = ["DescriptionsDisplay"]
 
@@ -80,7 +81,8 @@ class DescriptionsDisplay:
         self.axes_ = axes[0]
         rows = np.arange(len(table))
         names = [
-            f"{label}: {_wrapped(text)}" for label, text in table["description"].items()
+            verbatim(f"{label}: {_wrapped(text)}")
+            for label, text in table["description"].items()
         ]
         left = self.axes_[0]
         left.barh(rows, table["share"], color="#4c72b0", height=0.6)
@@ -114,7 +116,7 @@ class DescriptionsDisplay:
             words = f"{row.n_right} of {row.n_labels} right"
             if pd.notna(row.taken_for):
                 words += f", else {row.taken_for}"
-            ax.text(0.02, i, words, va="center", fontsize=7)
+            ax.text(0.02, i, verbatim(words), va="center", fontsize=7)
         ax.set(xlim=(0, 1), xlabel="according to the labels, it")
         ax.legend(
             loc="lower center",

@@ -7,7 +7,7 @@ import numpy as np
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.optional import start_plot
 from cofm_sklearn.utils.pipelines import resamples, split_pipeline
-from cofm_sklearn.utils.texts import is_text
+from cofm_sklearn.utils.texts import check_texts, is_text, verbatim
 from cofm_sklearn.utils.validation import (
     check_integer,
     n_rows,
@@ -117,14 +117,16 @@ class SuspectsDisplay:
             row.append(_short(quality))
         self.cells_ = [
             [
-                ax.text(j, i, _cut(text, 22), ha="center", va="center", fontsize=9)
+                ax.text(j, i, _shown(text, 22), ha="center", va="center", fontsize=9)
                 for j, text in enumerate(row)
             ]
             for i, row in enumerate(texts)
         ]
-        ax.set_xticks(range(len(names) + 2), ["given", *names, "quality"])
+        ax.set_xticks(
+            range(len(names) + 2), ["given", *map(verbatim, names), "quality"]
+        )
         ax.xaxis.tick_top()
-        shown = [_cut(str(sample), _MAX_TEXT) for sample in self.samples]
+        shown = [_shown(str(sample), _MAX_TEXT) for sample in self.samples]
         ax.set_yticks(range(n_suspects), shown)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
@@ -177,6 +179,7 @@ class SuspectsDisplay:
             `n_suspects` is below 1.
         """
         check_integer("n_suspects", n_suspects, 1)
+        X = check_texts(X) if is_text(X) else X
         if samples is None:
             samples = X if is_text(X) else [f"row {i}" for i in range(n_rows(X))]
         elif len(samples) != n_rows(X):
@@ -304,7 +307,7 @@ class NoiseMatrixDisplay:
                 self.text_[i, j] = ax.text(
                     j, i, _short(value), ha="center", va="center", color=color
                 )
-        names = [_cut(str(name), 18) for name in self.classes]
+        names = [_shown(str(name), 18) for name in self.classes]
         rotation = 0 if sum(map(len, names)) < 24 else 60
         ha = "right" if rotation else "center"
         ax.set_xticks(
@@ -445,6 +448,6 @@ def _short(value):
     return f"{value:.2f}".removeprefix("0")
 
 
-def _cut(text, width):
-    """Shorten a text to one line."""
-    return textwrap.shorten(text, width, placeholder="...") or text[:width]
+def _shown(text, width):
+    """Shorten a text to one line, to be drawn as it is."""
+    return verbatim(textwrap.shorten(text, width, placeholder="...") or text[:width])

@@ -79,7 +79,13 @@ def read_csv(path, columns=(), *, encoding=None, separator=None):
         )
     if separator is None:
         separator = _separator_of(text, set(columns))
-    return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    table = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # the surplus became its names
+        raise ValueError(
+            f"its rows have more cells than its header, {list(table.columns)}. Put "
+            f"cells that contain {separator!r} in quotes."
+        )
+    return table
 
 
 def _separator_of(text, columns):

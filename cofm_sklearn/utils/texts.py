@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 from scipy import sparse
 
-__all__ = ["check_texts", "first_column", "is_frame", "is_missing", "is_text"]
+__all__ = [
+    "check_texts",
+    "first_column",
+    "is_frame",
+    "is_missing",
+    "is_text",
+    "verbatim",
+]
 
 _ACCEPTED = (
     "a list, tuple or array of str, a Series of str, or a data frame with one column"
@@ -196,3 +203,8 @@ def is_missing(value):
         return bool(np.isnan(value))
     # pandas.NA and NaT, without importing pandas; both are singletons of such classes.
     return type(value).__name__ in {"NAType", "NaTType"}
+
+
+def verbatim(text):
+    """Return a text that Matplotlib draws as it is, not as a formula."""
+    return str(text).replace("$", r"\$")

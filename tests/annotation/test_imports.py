@@ -269,6 +269,16 @@ def test_sheets_of_spreadsheets_are_read(tmp_path, encoding, separator):
             session.import_labels(path)
 
 
+def test_commas_without_quotes_are_no_further_column(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("sample,label\nred,green,x\n")
+    with (
+        open_session(["red,green", "green"]) as session,
+        pytest.raises(ValueError, match=r"more cells than its header.*in quotes"),
+    ):
+        session.import_labels(path)
+
+
 @pytest.mark.parametrize("content", ["", "x" * 200_000, '"' * 199_999])
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_files_that_are_no_tables_are_clear_errors(tmp_path, content, ending):

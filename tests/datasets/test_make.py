@@ -215,6 +215,13 @@ def test_dtype_is_kept_and_labels_stay_known(y):
     assert (noisy != np.asarray(y)).any()
 
 
+def test_one_class_without_noise_stays():
+    y = np.array(["a"] * 5)
+    noisy = flip_labels(y, noise=0)
+    assert noisy.tolist() == y.tolist()
+    assert noisy is not y
+
+
 def test_a_class_without_samples_can_be_an_answer():
     noisy = flip_labels([0] * 100, noise=0.5, classes=[0, 1], random_state=0)
     assert set(noisy.tolist()) == {0, 1}

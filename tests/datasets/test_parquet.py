@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
 from cofm_sklearn.datasets import ParquetEmbeddings
 from cofm_sklearn.datasets import parquet as module
@@ -66,6 +68,16 @@ def test_rows_by_position(tmp_path_factory, rows):
     np.testing.assert_array_equal(pool[rows], Z[rows])
 
 
+def test_searches_of_scikit_learn_take_rows(pool):
+    rows = np.array([3, 1, 499])
+    np.testing.assert_array_equal(pool[rows, ...], Z[rows])
+    np.testing.assert_array_equal(pool[rows, :], Z[rows])
+    with pytest.raises(IndexError, match="Rows must be"):
+        pool[rows, 0]
+    scores = cross_val_score(LogisticRegression(), pool, np.arange(500) % 2, cv=3)
+    assert scores.shape == (3,)
+
+
 def test_it_is_an_array_to_others(pool):
     np.testing.assert_array_equal(np.asarray(pool), Z)
     np.testing.assert_array_equal(pool[7], Z[7])
@@ -95,6 +107,10 @@ def test_bad_files_are_named(tmp_path):
         ParquetEmbeddings(path)
     with pytest.raises(ValueError, match="'vector' is not in"):
         ParquetEmbeddings(path, column="vector")
+    table = pa.table({"e": pa.array([[1.0, 2.0], [None, 1.0]])})
+    pq.write_table(table, path)
+    with pytest.raises(ValueError, match="missing values"):
+        ParquetEmbeddings(path)[:]
     pd.DataFrame({"e": [[1.0, 2.0], [1.0]]}).to_parquet(path)
     with pytest.raises(ValueError, match="different lengths"):
         ParquetEmbeddings(path)[:]

@@ -12,7 +12,7 @@ from sklearn.datasets import make_blobs
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_html_repr
@@ -185,6 +185,16 @@ def test_interruption_keeps_complete_rounds_and_goes_on(blobs):
     pd.testing.assert_frame_equal(loop.learning_curve_, whole.learning_curve_)
 
 
+def test_an_interrupted_search_ends(blobs):
+    loop = make_loop(_Fragile(12, KeyboardInterrupt), scoring=[])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        loop.fit(*blobs)
+    assert "10 of 20 labels are kept. Set warm_start" in caught.value.__notes__[0]
+    assert len(loop.queried_indices_) == 10
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(clone(loop), *blobs, cv=3)
+
+
 def test_a_failed_round_leaves_the_rounds_before(blobs):
     X, y = blobs
     loop = make_loop(_Fragile(12))
@@ -317,6 +327,24 @@ def test_an_answer_that_is_no_class_names_the_oracle(blobs, answer):
         message = rf"an answer of oracle=Answers\(.*\) holds .* {answer!r}"
         with pytest.raises(ValueError, match=message):
             make_loop(oracle=Answers(answer)).fit(X, labels)
+
+
+class Short(BaseOracle):
+    """Gives one answer too few, and has a length."""
+
+    def __len__(self):
+        return 0
+
+    def _draw_answers(self, y, X, votes, classes):
+        return y
+
+    def answer(self, indices, n_before=None):
+        return ["common"] * (len(indices) - 1)
+
+
+def test_an_answer_that_is_missing_names_the_oracle(blobs):
+    with pytest.raises(ValueError, match=r"oracle=Short\(\) must give one answer"):
+        make_loop(oracle=Short()).fit(*blobs)
 
 
 def test_an_answer_may_be_a_longer_class_of_the_prior(blobs):
@@ -534,3 +562,11 @@ def test_warm_start_trains_with_the_parameters_of_today(blobs):
     expected = clone(loop.estimator_).fit(X[known], y[known])
     np.testing.assert_allclose(loop.predict_proba(X), expected.predict_proba(X))
     pd.testing.assert_frame_equal(loop.learning_curve_, curve)
+    proba = np.full((len(X), 4), 0.25)
+    prior = PrecomputedPrior(["a", "common", "rare", "second"], columns=[0, 1, 2, 3])
+    X = np.column_stack([proba, X])
+    loop = make_loop(warm_start=True).fit(X, y)
+    loop.set_params(estimator=CoDecisionClassifier(LogisticRegression(), prior))
+    loop.fit(X, y)
+    assert loop.classes_.tolist() == ["a", "common", "rare", "second"]
+    assert loop.predict_proba(X).shape == (len(X), 4)

@@ -189,6 +189,33 @@ def test_an_interruption_keeps_complete_runs(data):
         compare_strategies({"late": _Interrupts()}, *data, **options)
 
 
+class _Counts:
+    """A strategy without parameters, which draws from a stream of its own."""
+
+    def __init__(self):
+        self.rng = np.random.RandomState(0)
+
+    def __call__(self, learner, X_pool, n_instances=1):
+        return self.rng.choice(len(X_pool), n_instances, replace=False)
+
+
+def test_strategies_with_a_state_of_their_own_are_copied(data):
+    options = {"estimator": SMALL, "seeds": 2, "budget": 30}
+    alone = compare_strategies({"own": _Counts()}, *data, **options, n_jobs=1)
+    assert_frame_equal(
+        alone, compare_strategies({"own": _Counts()}, *data, **options, n_jobs=2)
+    )
+
+
+def test_warnings_as_errors_are_no_interruption(data):
+    class Warns(RandomQuery):
+        def _select_for(self, learner, X_pool, n_instances):
+            raise UserWarning("of a strategy")
+
+    with pytest.raises(UserWarning, match="of a strategy"):
+        compare_strategies({"w": Warns()}, *data, estimator=SMALL, seeds=1, budget=20)
+
+
 def test_a_class_that_a_prior_lacks_is_named_before_the_first_run(data):
     class Fails(RandomQuery):
         def _select_for(self, learner, X_pool, n_instances):

@@ -1,8 +1,12 @@
 """Displays of wrong labels match the models."""
 
+from io import BytesIO
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,7 +18,12 @@ from cofm_sklearn import (
     PrecomputedPrior,
 )
 from cofm_sklearn.datasets import flip_labels
-from cofm_sklearn.simulation import NoiseMatrixDisplay, NoisyOracle, SuspectsDisplay
+from cofm_sklearn.simulation import (
+    LearningCurveDisplay,
+    NoiseMatrixDisplay,
+    NoisyOracle,
+    SuspectsDisplay,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -201,3 +210,32 @@ def test_bad_noise_matrices_are_named(matrix, message):
 def test_labels_of_different_length_are_refused():
     with pytest.raises(ValueError, match="y_true has 1 labels and y_given 2"):
         NoiseMatrixDisplay.from_labels(["ham"], ["ham", "spam"])
+
+
+def test_dollars_are_drawn_as_they_are(data, model):
+    X, _, given = data
+    texts = np.array(["get $^$ now, or $50", *["win $1000 or $50 cash"] * 179])
+    display = SuspectsDisplay.from_estimator(model, X, given, samples=texts)
+    shown = display.ax_.get_yticklabels()[0]
+    assert not shown.get_text().replace(r"\$", "").count("$")
+    display.figure_.savefig(BytesIO())
+    matrix = NoiseMatrixDisplay(np.eye(2), classes=["$x$", "a$^$"]).plot()
+    matrix.figure_.savefig(BytesIO())
+    records = pd.DataFrame(
+        {"strategy": "$^$", "seed": 0, "n_labels": [5, 10], "balanced_accuracy": 0.5}
+    )
+    curves = LearningCurveDisplay(records).plot()
+    curves.ax_.legend()
+    curves.figure_.savefig(BytesIO())
+
+
+def test_suspects_of_a_frame_of_texts():
+    texts = [f"{word} number {i}" for i in range(20) for word in ("match", "bank")]
+    frame = pd.DataFrame({"text": texts})
+    y = np.array(["sport", "money"] * 20)
+    pipeline = make_pipeline(
+        TfidfVectorizer(), CoDecisionClassifier(LogisticRegression(), random_state=0)
+    ).fit(texts, y)
+    display = SuspectsDisplay.from_estimator(pipeline, frame, y, n_suspects=2)
+    shown = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert set(shown) <= set(texts)
