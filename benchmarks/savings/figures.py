@@ -194,14 +194,19 @@ def draw_savings(table):
         .pivot(index="dataset", columns="noise", values="saving")
         .shape
     )
+    # One row per comparison, one column per task.
+    n_rows = -(-len(found) // len(TASKS))
     figure, axes = plt.subplots(
-        1,
-        len(found),
-        figsize=(1.5 + (0.9 * shape[1] + 1.2) * len(found), 1.6 + 0.55 * shape[0]),
+        n_rows,
+        len(TASKS),
+        figsize=(
+            1.5 + (0.9 * shape[1] + 1.2) * len(TASKS),
+            0.6 + (1.0 + 0.5 * shape[0]) * n_rows,
+        ),
         squeeze=False,
         layout="constrained",
     )
-    for ax, (name, rows) in zip(axes[0], found.items()):
+    for ax, (name, rows) in zip(axes.flat, found.items()):
         grid = rows.pivot(index="dataset", columns="noise", values="saving")
         image = ax.imshow(grid, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
         ax.set_xticks(range(grid.shape[1]), grid.columns, rotation=30, ha="right")
@@ -212,7 +217,7 @@ def draw_savings(table):
                 color = "white" if abs(saving) > 0.6 else "black"
                 text = f"{100 * saving:.0f} %"
                 ax.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
-    figure.colorbar(image, ax=axes[0].tolist(), label="Labels saved")
+    figure.colorbar(image, ax=axes, label="Labels saved", shrink=0.5)
     figure.suptitle(f"Against the best of {n_baselines(table)} baselines of each cell")
     return figure
 
