@@ -20,7 +20,7 @@ from cofm_sklearn.priors.base import (
     features_for_small_model,
     is_package_prior,
 )
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import params_named, split_pipeline
 from cofm_sklearn.utils.validation import is_fitted
 
 __all__ = [
@@ -227,20 +227,16 @@ def recast(estimator, classes, changes):
 def _listed(estimator, classes, parts):
     """Return the parameters outside the prior that list classes, after changes."""
     found: dict[str, Any] = {}
-    for name, value in estimator.get_params(deep=True).items():
-        *path, last = name.split("__")
-        if "prior" in path:
-            continue
-        if last == "classes" and is_list_like(value) and len(value) == len(classes):
-            if all(name in list(value) for name in classes):
-                found[name] = sorted(parts)
-        elif last == "class_weight" and isinstance(value, dict):
-            if not {*value} <= {*classes}:
-                continue  # it is about other labels
+    for name, value in params_named(estimator, "classes").items():
+        listed = list(value) if is_list_like(value) else []
+        if len(listed) == len(classes) and all(label in listed for label in classes):
+            found[name] = sorted(parts)
+    for name, value in params_named(estimator, "class_weight").items():
+        if isinstance(value, dict) and {*value} <= {*classes}:
             # The weight of a merged class is the mean; that of a new one is 1.
             old = {k: [value.get(classes[i], 1.0) for i in parts[k]] for k in parts}
             found[name] = {k: float(np.mean(some or [1.0])) for k, some in old.items()}
-    return found
+    return {k: value for k, value in found.items() if "prior" not in k.split("__")}
 
 
 def _fold(prior, classes, changes):

@@ -200,19 +200,17 @@ class ParquetEmbeddings:
         """Convert a batch to rows of numbers."""
         columns = []
         for column in batch.columns:
-            inner = column.flatten() if hasattr(column, "flatten") else column
-            if column.null_count or inner.null_count:
+            is_list = hasattr(column, "flatten")
+            numbers = column.flatten() if is_list else column
+            if column.null_count or numbers.null_count:
                 self._forget()
                 raise ValueError(f"{self.path} has missing values in {self._columns}.")
-            if hasattr(column, "flatten"):
-                if len(column.value_lengths().unique()) > 1:
-                    self._forget()
-                    raise ValueError(
-                        f"{self.path} has lists of different lengths in "
-                        f"{self._columns[0]!r}; all embeddings must have one width."
-                    )
-                values = inner.to_numpy(zero_copy_only=False)
-                columns.append(values.reshape(len(column), -1))
-            else:
-                columns.append(column.to_numpy(zero_copy_only=False)[:, None])
+            if is_list and len(column.value_lengths().unique()) > 1:
+                self._forget()
+                raise ValueError(
+                    f"{self.path} has lists of different lengths in "
+                    f"{self._columns[0]!r}; all embeddings must have one width."
+                )
+            values = numbers.to_numpy(zero_copy_only=False)
+            columns.append(values.reshape(len(column), -1))
         return np.concatenate(columns, axis=1).astype(np.float32, copy=False)

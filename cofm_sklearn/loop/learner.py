@@ -24,7 +24,12 @@ from cofm_sklearn.query.base import (
 )
 from cofm_sklearn.query.co_decision import CoDecisionQuery
 from cofm_sklearn.utils.labels import check_targets
-from cofm_sklearn.utils.pipelines import check_takes, needs_labels, split_pipeline
+from cofm_sklearn.utils.pipelines import (
+    check_takes,
+    needs_labels,
+    params_named,
+    split_pipeline,
+)
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     check_n_instances,
@@ -340,11 +345,8 @@ def missing_seeds(thing):
     """Return the names of the seeds, also of nested parts, that are None."""
     if not hasattr(thing, "get_params"):
         return []
-    return [
-        name
-        for name, value in thing.get_params(deep=True).items()
-        if value is None and name.split("__")[-1] == "random_state"
-    ]
+    seeds = params_named(thing, "random_state")
+    return [name for name, seed in seeds.items() if seed is None]
 
 
 def _untrained_copy(estimator):

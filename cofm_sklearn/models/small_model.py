@@ -19,6 +19,7 @@ from cofm_sklearn.noise.estimate import centre_logits
 from cofm_sklearn.utils.labels import align_proba
 from cofm_sklearn.utils.pipelines import (
     fit_without_labels,
+    params_named,
     pipeline_example,
     resamples,
     split_pipeline,
@@ -271,10 +272,8 @@ def reflects_shares(estimator):
     >>> reflects_shares(LogisticRegression(class_weight="balanced"))
     False
     """
-    weighs = any(
-        name.split("__")[-1] == "class_weight" and value is not None
-        for name, value in estimator.get_params(deep=True).items()
-    )
+    weights = params_named(estimator, "class_weight").values()
+    weighs = any(weight is not None for weight in weights)
     return (
         hasattr(estimator, "predict_proba") and not weighs and not resamples(estimator)
     )

@@ -333,8 +333,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                     set_features(self, seen)
                     progress.update(len(picked))
                 # With warm_start, its parameters may be new without a new round.
-                self.estimator_ = learner.estimator
-                self.classes_ = np.union1d(np.unique(y), self.estimator_.classes_)
+                self.__dict__.update(_model_of(learner, y))
             except KeyboardInterrupt as error:
                 if not curve:
                     raise
@@ -369,11 +368,10 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         known = np.array(list(dict.fromkeys(asked)), dtype=np.int64)
         # At once, as an interruption may come at any time.
         self.__dict__.update(
-            estimator_=learner.estimator,
+            _model_of(learner, y),
             oracle_=oracle,
             stopping_=stopping,
             _stopping=repr(self.stopping),
-            classes_=np.union1d(np.unique(y), learner.estimator.classes_),
             queried_indices_=np.array(asked, dtype=np.int64),
             answers_=np.array(answers, dtype=dtype),
             labeled_indices_=known,
@@ -522,6 +520,12 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.string = True
         tags.input_tags.allow_nan = allows_nan(self.estimator)
         return tags
+
+
+def _model_of(learner, y):
+    """Return the attributes of a loop that depend on its model."""
+    model = learner.estimator
+    return {"estimator_": model, "classes_": np.union1d(np.unique(y), model.classes_)}
 
 
 def draw_seed(random_state):

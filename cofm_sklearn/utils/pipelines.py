@@ -16,6 +16,7 @@ __all__ = [
     "encodes_categories",
     "fit_without_labels",
     "needs_labels",
+    "params_named",
     "pipeline_example",
     "resamples",
     "split_pipeline",
@@ -85,6 +86,34 @@ def resamples(estimator):
     return any(hasattr(step, "fit_resample") for step in _unfold(estimator)[0])
 
 
+def params_named(estimator, name):
+    """Return the parameters of an estimator and its parts that have a name.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any estimator with parameters.
+
+    name : str
+        The last part of their names.
+
+    Returns
+    -------
+    dict of str to object
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from cofm_sklearn.utils.pipelines import params_named
+    >>> params_named(make_pipeline(StandardScaler(), LogisticRegression()), "C")
+    {'logisticregression__C': 1.0}
+    """
+    found = estimator.get_params(deep=True).items()
+    return {path: value for path, value in found if path.split("__")[-1] == name}
+
+
 def encodes_categories(estimator):
     """Tell whether an estimator, or a part of it, takes numbers for categories.
 
@@ -108,13 +137,11 @@ def encodes_categories(estimator):
     >>> encodes_categories(LogisticRegression())
     False
     """
-    for name, value in estimator.get_params(deep=True).items():
-        last = name.split("__")[-1]
-        # Boosting takes categories of a frame, or the given columns.
-        given = value is not None and not isinstance(value, str)
-        if last == "categories" or (last == "categorical_features" and given):
-            return True
-    return False
+    # Boosting takes categories of a frame ("from_dtype"), or the given columns.
+    given = params_named(estimator, "categorical_features").values()
+    return bool(params_named(estimator, "categories")) or any(
+        value is not None and not isinstance(value, str) for value in given
+    )
 
 
 def needs_labels(step):
