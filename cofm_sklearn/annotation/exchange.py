@@ -13,7 +13,7 @@ import pandas as pd
 
 from cofm_sklearn.annotation.learning import label_of
 from cofm_sklearn.encoders.folders import sha256_of_file
-from cofm_sklearn.encoders.image_reading import MAX_PIXELS, open_picture
+from cofm_sklearn.encoders.image_reading import MAX_PIXELS, as_shown, open_picture
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.files import whole_file
 from cofm_sklearn.utils.tables import read_csv
@@ -314,14 +314,7 @@ def _decoded(value, where):
         raise ValueError(f"{where} has no image. Leave it out.")
     held = value["bytes"]
     file = Path(value["path"]) if held is None else io.BytesIO(held)
-    image = open_picture(file, where, MAX_PIXELS)
-    try:
-        image.load()
-    except (OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{where} cannot be read as an image ({error}). Leave it out."
-        ) from error
-    return image
+    return as_shown(open_picture(file, where, MAX_PIXELS), where)
 
 
 def _format_of(path, format):

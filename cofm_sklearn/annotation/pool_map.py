@@ -150,7 +150,20 @@ class PoolMapDisplay:
         return cls(session.pool_map(), classes=session.classes).plot(ax, cmap=cmap)
 
 
-def scaled(places):
-    """Return positions scaled to 0 to 1, with the same scale on both axes."""
+def drawn_map(frame, n_points):
+    """Return the part of a map to draw, with positions from 0 to 1.
+
+    All labelled samples, which come last to be on top, and as many of the others as
+    there is room for. Both axes have the same scale.
+    """
+    places = frame[["x", "y"]].to_numpy()
     low, high = np.min(places, axis=0), np.max(places, axis=0)
-    return (places - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5
+    size = max(float((high - low).max()), 1e-12)
+    places = (places - (low + high) / 2) / size + 0.5
+    frame = frame.assign(x=places[:, 0], y=places[:, 1])
+    given = np.flatnonzero(frame["label"].notna())
+    others = np.setdiff1d(np.arange(len(frame)), given)
+    room = max(n_points - len(given), 0)
+    if len(others) > room:
+        others = np.random.RandomState(0).choice(others, room, replace=False)
+    return frame.iloc[[*others, *given]]

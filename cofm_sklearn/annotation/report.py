@@ -4,10 +4,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from html import escape
 
-import numpy as np
-
 from cofm_sklearn.annotation.learning import label_of
-from cofm_sklearn.annotation.pool_map import scaled
+from cofm_sklearn.annotation.pool_map import drawn_map
 from cofm_sklearn.annotation.showing import as_jpeg, as_text, shows_image
 
 __all__ = ["report_html"]
@@ -158,27 +156,17 @@ def _map(session):
         frame = session.pool_map()
     except ValueError:
         return ""
-    rng = np.random.RandomState(0)
-    rows = np.arange(len(frame))
-    if len(rows) > _N_POINTS:
-        given = rows[frame["label"].notna()]
-        others = np.setdiff1d(rows, given)
-        n = max(_N_POINTS - len(given), 0)
-        rows = np.concatenate([rng.choice(others, min(n, len(others)), False), given])
-    n_given = int(frame["label"].notna().sum())
-    places = scaled(frame[["x", "y"]].to_numpy())
+    n_given = frame["label"].notna().sum()
     code = {name: k for k, name in enumerate(session.classes)}
     points = []
-    for row in sorted(rows, key=lambda row: frame["label"].notna().iloc[row]):
-        label, expected = frame["label"].iloc[row], frame["predicted"].iloc[row]
-        has = label in code
-        k = code.get(label if has else expected)
+    for one in drawn_map(frame, _N_POINTS).itertuples():
+        has = one.label in code
+        k = code.get(one.label if has else one.predicted)
         color = "#999" if k is None else _COLORS[k % len(_COLORS)]
-        x, y = 8 + 624 * places[row]
         style = "stroke='currentColor'" if has else "fill-opacity='.35'"
         points.append(
-            f"<circle cx='{x:.1f}' cy='{640 - y:.1f}' r='{5 if has else 2.5}' "
-            f"fill='{color}' {style}/>"
+            f"<circle cx='{8 + 624 * one.x:.1f}' cy='{632 - 624 * one.y:.1f}' "
+            f"r='{5 if has else 2.5}' fill='{color}' {style}/>"
         )
     return (
         "<h2>The pool</h2><p>Two principal components of the embeddings. Labelled "

@@ -449,25 +449,12 @@ class AnnotationSession(Changing, Finding, Results):
             return []
         quality = taught.learning.label_quality(taught)
         history = self._answers.refresh()
-        names = history.answers
         order = np.argsort(quality, kind="stable")
         seen = [self._ids[row] in history.reviewed for row in taught.rows[order]]
         order = order[~np.array(seen)][:n]
-        details = taught.learning.look_at(taught, taught.rows[order])
-        return [
-            make_question(
-                self.X,
-                int(taught.rows[i]),
-                sample,
-                one,
-                self.classes,
-                label=np.asarray(taught.labels[i]).item(),
-                label_quality=float(quality[i]),
-                annotator=", ".join(names.get(sample, ())),
-            )
-            for i, one in zip(order, details)
-            for sample in [self._ids[taught.rows[i]]]
-        ]
+        rows = taught.rows[order]
+        doubted = dict(zip(rows.tolist(), quality[order].tolist()))
+        return self._found(rows, history, doubted)
 
     def review_descriptions(self, candidates=None):
         """Review the prior's class descriptions with the labels so far.

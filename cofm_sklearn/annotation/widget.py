@@ -5,10 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from cofm_sklearn.annotation.pool_map import scaled
+from cofm_sklearn.annotation.pool_map import drawn_map
 from cofm_sklearn.annotation.session import AnnotationSession
 from cofm_sklearn.annotation.showing import as_jpeg, as_text, shows_image
 from cofm_sklearn.annotation.store import StoreError
@@ -205,36 +202,17 @@ class AnnotationWidget:
     def _do_map(self, message):
         session, classes = self.session, self.session.classes
         frame = session._background.run(session.pool_map)
-        given = frame["label"].notna()
-        others = frame.index[~given]
-        n_others = max(_N_POINTS - int(given.sum()), 0)
-        if len(others) > n_others:
-            drawn = np.random.RandomState(0).choice(
-                len(others), n_others, replace=False
-            )
-            others = others[np.sort(drawn)]
-        places = pd.DataFrame(scaled(frame[["x", "y"]].to_numpy()), frame.index)
-        frame = frame.loc[[*others, *frame.index[given]]]
+        drawn = drawn_map(frame, _N_POINTS)
         code = {name: k for k, name in enumerate(classes)}
-        return {
-            "map": [
-                [
-                    one.id,
-                    *(round(float(v), 4) for v in place),
-                    label,
-                    guess,
-                    bool(asked),
-                ]
-                for one, place, label, guess, asked in zip(
-                    frame.itertuples(),
-                    places.loc[frame.index].to_numpy(),
-                    [code.get(name) for name in frame["label"]],
-                    [code.get(name) for name in frame["predicted"]],
-                    frame["asked"],
-                )
-            ],
-            "n_pool": len(places),
-        }
+        points = zip(
+            drawn["id"],
+            drawn["x"].round(4),
+            drawn["y"].round(4),
+            map(code.get, drawn["label"]),
+            map(code.get, drawn["predicted"]),
+            map(bool, drawn["asked"]),
+        )
+        return {"map": [list(point) for point in points], "n_pool": len(frame)}
 
     def _do_classes(self, message):
         """Add, rename, merge or describe classes; names are given as text."""

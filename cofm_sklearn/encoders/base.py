@@ -8,11 +8,12 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache
 from cofm_sklearn.encoders.file import embed_to_file
 
-__all__ = ["BaseEncoder", "check_model", "unit_rows"]
+__all__ = ["BaseEncoder", "check_model", "longest_first", "unit_rows"]
 
 
 class BaseEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -148,6 +149,21 @@ def check_model(model_name, device, revision=None, *, kind="a model"):
         raise TypeError(f'device must be a str like "auto", got {device!r}.')
     if not isinstance(revision, str | None):
         raise TypeError(f"revision must be a str or None, got {revision!r}.")
+
+
+def longest_first(texts, positions, block_size, desc, verbose):
+    """Yield blocks of positions under a progress bar, those of the longest texts first.
+
+    So a batch that does not fit into memory fails early.
+    """
+    positions = sorted(positions, key=lambda i: -len(texts[i]))
+    with tqdm(
+        total=len(positions), desc=desc, unit="text", disable=verbose <= 0
+    ) as progress:
+        for start in range(0, len(positions), block_size):
+            block = positions[start : start + block_size]
+            yield block
+            progress.update(len(block))
 
 
 def unit_rows(Z):

@@ -1,9 +1,8 @@
 """Texts to embeddings with a frozen sentence-transformers model."""
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from cofm_sklearn.encoders.base import BaseEncoder, check_model
+from cofm_sklearn.encoders.base import BaseEncoder, check_model, longest_first
 from cofm_sklearn.encoders.cache import EmbeddingCache, content_key
 from cofm_sklearn.encoders.folders import folder_fingerprint
 from cofm_sklearn.encoders.weights import (
@@ -199,26 +198,16 @@ class SentenceTransformerEncoder(BaseEncoder):
             model_name=self.model_name,
             verbose=self.verbose,
         )
-        # Longest first, so that a batch that does not fit into memory fails early.
-        positions = sorted(positions, key=lambda i: -len(texts[i]))
         step = max(1, _BLOCK // self.batch_size) * self.batch_size
-        with tqdm(
-            total=len(positions),
-            desc="Embedding",
-            unit="text",
-            disable=self.verbose <= 0,
-        ) as progress:
-            for start in range(0, len(positions), step):
-                block = positions[start : start + step]
-                rows = model.encode(
-                    [texts[i] for i in block],
-                    batch_size=self.batch_size,
-                    convert_to_numpy=True,
-                    show_progress_bar=False,
-                ).astype(np.float32, copy=False)
-                self._check_finite(rows, "; download the model again")
-                progress.update(len(block))
-                yield block, rows
+        for block in longest_first(texts, positions, step, "Embedding", self.verbose):
+            rows = model.encode(
+                [texts[i] for i in block],
+                batch_size=self.batch_size,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            ).astype(np.float32, copy=False)
+            self._check_finite(rows, "; download the model again")
+            yield block, rows
 
     def _open(self):
         folder = find_folder(self.model_name, self.revision)

@@ -401,17 +401,17 @@ def _average(probas, y, grid, log_belief, label_noise, sample_weight):
     scaled, scales, w = _on_unit_scale(probas, sample_weight)
     hypotheses = list_hypotheses(label_noise, np.count_nonzero(w))
     penalty = np.array([hypothesis.penalty for hypothesis in hypotheses])
-    shape = (len(grid), len(SHARPNESS_GRID), len(hypotheses), len(y))
-    ll, rarity = np.empty(shape), np.empty(shape)
+    ll = np.empty((len(grid), len(SHARPNESS_GRID), len(hypotheses)))
     for i, weights in enumerate(grid):
         proba = _at_each_sharpness(np.tensordot(weights, scaled, axes=1))
         for h, hypothesis in enumerate(hypotheses):
-            ll[i, :, h], _, _, _, rarity[i, :, h] = fit_label_channels(
+            of_labels = fit_label_channels(
                 y, proba, hypothesis.rate, hypothesis.confusion, w
-            )
-    log_belief = log_belief[:, None, None] - penalty
-    rarity = np.tensordot(_normalised(ll @ w + log_belief), rarity, axes=3)
-    post = _normalised(ll @ _balanced(w, rarity) + log_belief)
+            )[0]
+            ll[i, :, h] = of_labels @ w
+    # Unlike trust, with equal weight for all labels: a rare label that is wrong must
+    # not choose between priors.
+    post = _normalised(ll + log_belief[:, None, None] - penalty)
     return post.sum(axis=(1, 2)), scales
 
 

@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
-from cofm_sklearn.encoders.base import check_model
+from cofm_sklearn.encoders.base import check_model, longest_first
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.encoders.folders import folder_fingerprint, read_json
 from cofm_sklearn.encoders.weights import find_folder, load_classifier
@@ -266,21 +265,12 @@ default="zero-shot-classification"
         else:
             options |= {"top_k": None, "truncation": True}
             columns = self._labels_of_model()
-        # Longest first, so that a batch that does not fit into memory fails early.
-        positions = sorted(positions, key=lambda i: -len(texts[i]))
-        with tqdm(
-            total=len(positions),
-            desc="Classifying",
-            unit="text",
-            disable=self.verbose <= 0,
-        ) as progress:
-            for start in range(0, len(positions), _BLOCK):
-                block = positions[start : start + _BLOCK]
-                # Pipelines reject empty texts.
-                answers = pipeline([texts[i] or " " for i in block], **options)
-                rows = [_scores(answer, columns) for answer in answers]
-                progress.update(len(block))
-                yield block, np.array(rows, dtype=np.float32)
+        blocks = longest_first(texts, positions, _BLOCK, "Classifying", self.verbose)
+        for block in blocks:
+            # Pipelines reject empty texts.
+            answers = pipeline([texts[i] or " " for i in block], **options)
+            rows = [_scores(answer, columns) for answer in answers]
+            yield block, np.array(rows, dtype=np.float32)
 
     def _folder(self):
         return find_folder(self.model_name, self.revision, owner=None)
