@@ -212,17 +212,22 @@ def report(table):
         "",
         f"Combined: {', '.join(SINGLES)}. Balanced accuracy of the co-decision, mean "
         "over seeds and rounds; the best single one is chosen in hindsight, cell by "
-        "cell.",
+        "cell. The last column is the standard error of the difference, over seeds.",
         "",
-        f"| data set | noise | {' | '.join(SINGLES)} | combined | minus the best |",
-        "|" + " --- |" * (len(SINGLES) + 4),
+        f"| data set | noise | {' | '.join(SINGLES)} | combined | minus the best | |",
+        "|" + " --- |" * (len(SINGLES) + 5),
     ]
     cells = scores.groupby(["dataset", "noise"], sort=False).mean()
     gain = cells["combined"] - cells[list(SINGLES)].max(axis=1)
+    measured = table[table["round"].isin(rounds)]
+    runs = measured.pivot_table(index=RUN, columns="prior", values="score")
     for (dataset, noise), row in cells.iterrows():
         values = " | ".join(f"{row[name]:.3f}" for name in (*SINGLES, "combined"))
+        run = runs.loc[dataset, noise]
+        error = (run["combined"] - run[row[list(SINGLES)].idxmax()]).sem()
         lines.append(
-            f"| {dataset} | {noise} | {values} | {gain[dataset, noise]:+.4f} |"
+            f"| {dataset} | {noise} | {values} | {gain[dataset, noise]:+.4f} | "
+            f"{error:.4f} |"
         )
     best = cells[list(SINGLES)].mean().max()
     lines += [
@@ -264,7 +269,7 @@ def main():
     parser.add_argument("--data", help="folder of the .npz files")
     parser.add_argument("--datasets", nargs="+")
     parser.add_argument("--noise", nargs="+", default=["0", "0.2", "0.4"])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", help="folder for embeddings")
     parser.add_argument("--results", type=Path, default=RESULTS / "priors.csv")

@@ -241,6 +241,18 @@ def test_images():
             assert agree(cell, value), prior
 
 
+def test_several_priors():
+    report = RESULTS / "priors.md"
+    _, *rows = table_under(report, "## Several priors")
+    lower = {tuple(row[:2]): row[7:9] for row in rows if number(row[7]) < 0}
+    assert {dataset for dataset, _ in lower} == {"sms"}
+    worst, error = (number(cell) for cell in lower["sms", "0.4"])
+    assert worst == min(number(row[7]) for row in rows)
+    gain = sum(number(row[7]) for row in rows) / len(rows)
+    figures = (f"{value:.3f}"[1:] for value in (gain, -worst, error))
+    quotes(DOCS / "prior.md", *figures, f"{len(rows)} data sets and noise rates")
+
+
 def raised():
     """Return the texts of all errors that the package raises, as patterns' targets."""
     found = []
