@@ -94,7 +94,7 @@ figure, (left, right) = plt.subplots(
     1, 2, figsize=(9.5, 4.8), layout="constrained", width_ratios=[1, 1.15]
 )
 shown = LearningCurveDisplay.from_records(records, metric="rare_class_recall", ax=right)
-right.set(title="Rare topics found among held-out texts", ylim=(0, 1))
+right.set(title="Rare topics found among held-out texts", ylim=(0, 1.2))
 right.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
 share = asked.div(pd.Series(y_pool).value_counts(), axis=0).reindex(sizes.index)
 for name in ["random", "margin", "co-decision"]:

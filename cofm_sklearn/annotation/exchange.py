@@ -148,6 +148,9 @@ def read_labels(labels, pool, annotator, by_text):
             f"annotator), got {type(labels).__name__}."
         )
     samples = pool.find(frame)
+    if isinstance(labels, pd.Series):
+        found = zip(frame["position"], labels.index, samples)
+        samples = [f"index {name!r}" if row < 0 else id for row, name, id in found]
     said = [_class_of(label, by_text) for label in frame["label"].tolist()]
     missing = [
         row

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from contextlib import suppress
-from numbers import Real
 from os import PathLike
 
 import numpy as np
@@ -147,12 +146,12 @@ class PoolNames:
         return self._at(frame["index"])
 
     def _at(self, positions):
-        n = len(self.ids)
+        numbers = pd.to_numeric(positions, errors="coerce")
+        numbers = numbers.to_numpy(float, na_value=np.nan)
+        is_row = (numbers % 1 == 0) & (numbers >= 0) & (numbers < len(self.ids))
         return [
-            self.ids[int(float(i))]
-            if isinstance(i, Real) and float(i).is_integer() and 0 <= float(i) < n
-            else f"position {i}"
-            for i in positions.tolist()
+            self.ids[int(number)] if good else f"position {i}"
+            for i, number, good in zip(positions, numbers, is_row)
         ]
 
     def _content(self, frame):

@@ -220,6 +220,9 @@ class MapPanel {
       if (label !== null) circle.classList.add("cofm-labelled");
       else if (asked) circle.classList.add("cofm-asked");
       circle.addEventListener("click", () => this.labeller.open(id));
+      const title = document.createElementNS(ns, "title");
+      title.textContent = this.labeller.classes[label === null ? guess : label] ?? "";
+      circle.append(title);
       return circle;
     });
     this.svg.replaceChildren(...this.circles);
@@ -235,7 +238,10 @@ class MapPanel {
       }),
     );
     this.note.textContent =
-      "With an outline: labelled. Others have the colour of their predicted class.";
+      "With an outline: labelled. Others have the colour of their predicted class." +
+      (this.labeller.classes.length > COLORS.length
+        ? " Some classes share a colour: point at a sample to see its class."
+        : "");
   }
 
   onKey(event) {

@@ -9,7 +9,7 @@ __all__ = ["PoolMapDisplay"]
 
 # Colours repeat after 10 classes, and marks after 8: no two of 40 classes look alike.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_MAX_LEGEND = 40
+_MAX_LEGEND, _MAX_NAME = 40, 26
 # Lines in one column of the legend.
 _LINES = 20
 
@@ -80,7 +80,10 @@ class PoolMapDisplay:
                 f"frame lacks the columns {sorted(missing)}; pass pool_map()."
             )
         n_columns = -(-(len(self.classes) + 2) // _LINES)
-        ax = start_plot(self, ax, figsize=(5.2 + 1.4 * n_columns, 5.2))
+        names = [verbatim(name, _MAX_NAME) for name in self.classes]
+        longest = max(map(len, [*names, "asked, without label"]))
+        width = 5.2 + (0.4 + 0.055 * longest) * n_columns
+        ax = start_plot(self, ax, figsize=(width, 5.2))
         colormaps = import_optional("matplotlib", needed_by="plot").colormaps
         colors = colormaps.get_cmap(cmap)
         frame, labelled = self.frame, self.frame["label"].notna()
@@ -101,7 +104,7 @@ class PoolMapDisplay:
                 **look,
                 ec="black",
                 lw=0.8,
-                label=verbatim(name),
+                label=names[k],
             )
         unknown = frame[~labelled & frame["predicted"].isna()]
         ax.scatter(unknown["x"], unknown["y"], s=7, color="0.6", alpha=0.5, lw=0)
@@ -117,7 +120,7 @@ class PoolMapDisplay:
         )
         ax.set_xticks([])
         ax.set_yticks([])
-        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_aspect("equal", anchor="W")
         if len(self.classes) <= _MAX_LEGEND:
             # Beside the map, where it hides no sample.
             beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)}

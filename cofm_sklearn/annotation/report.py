@@ -161,16 +161,20 @@ def _map(session):
     points = []
     for one in drawn_map(frame, _N_POINTS).itertuples():
         has = one.label in code
-        k = code.get(one.label if has else one.predicted)
+        name = one.label if has else one.predicted
+        k = code.get(name)
         color = "#999" if k is None else _COLORS[k % len(_COLORS)]
         style = "stroke='currentColor'" if has else "fill-opacity='.35'"
         points.append(
             f"<circle cx='{8 + 624 * one.x:.1f}' cy='{632 - 624 * one.y:.1f}' "
-            f"r='{5 if has else 2.5}' fill='{color}' {style}/>"
+            f"r='{5 if has else 2.5}' fill='{color}' {style}>"
+            f"<title>{escape(str(name))}</title></circle>"
         )
+    shared = " Some classes share a colour: point at a sample to see its class."
     return (
         "<h2>The pool</h2><p>Two principal components of the embeddings. Labelled "
-        "samples have an outline; others have the colour of the predicted class.</p>"
+        "samples have an outline; others have the colour of the predicted class."
+        f"{shared if len(code) > len(_COLORS) else ''}</p>"
         "<svg viewBox='0 0 640 640' width='640' role='img' "
         f"aria-label='Map of the pool, {n_given} of {len(frame)} samples labelled'>"
         + "".join(points)

@@ -155,12 +155,15 @@ def find_clip(model_name, pretrained, *, download=True):
         if path is not None and Path(path).expanduser().is_dir():
             return _from_folder(Path(path).expanduser(), parameter, fspath(path))
     # open_clip writes names with a dash where papers use a slash.
-    name = name.replace("/", "-")
+    given, name = name, name.replace("/", "-")
     known = clip.list_models()
     if name not in known:
+        cure = _near(name, known)
+        if Path(given).expanduser().is_file():
+            cure = "To load a checkpoint, name its architecture and set pretrained."
         raise ValueError(
-            f"model_name={name!r} is neither an architecture of open_clip nor a local "
-            f"folder. {_near(name, known)}"
+            f"model_name={given!r} is neither an architecture of open_clip nor a local "
+            f"folder. {cure}"
         )
     config = clip.get_model_config(name)
     width, tower = config["embed_dim"], config["text_cfg"].get("hf_model_name")

@@ -1,7 +1,5 @@
 """Plots of wrong labels: the suspects, and which classes get confused."""
 
-import textwrap
-
 import numpy as np
 
 from cofm_sklearn.utils.labels import encode_labels
@@ -107,8 +105,8 @@ class SuspectsDisplay:
         blank = np.full(n_suspects, np.nan)
         colors = np.column_stack([blank, doubts, blank])
         ax.imshow(colors, cmap=cmap, vmin=0, vmax=2, aspect="auto")
-        classes = np.asarray(self.classes)
-        texts = [[str(classes[code])] for code in codes]
+        classes = [verbatim(name, 18) for name in self.classes]
+        texts = [[classes[code]] for code in codes]
         for name in names:
             proba = np.asarray(self.opinions[name])
             for row, p in zip(texts, proba, strict=True):
@@ -117,7 +115,7 @@ class SuspectsDisplay:
             row.append(_short(quality))
         self.cells_ = [
             [
-                ax.text(j, i, _shown(text, 22), ha="center", va="center", fontsize=9)
+                ax.text(j, i, text, ha="center", va="center", fontsize=9)
                 for j, text in enumerate(row)
             ]
             for i, row in enumerate(texts)
@@ -126,7 +124,7 @@ class SuspectsDisplay:
             range(len(names) + 2), ["given", *map(verbatim, names), "quality"]
         )
         ax.xaxis.tick_top()
-        shown = [_shown(str(sample), _MAX_TEXT) for sample in self.samples]
+        shown = [verbatim(sample, _MAX_TEXT) for sample in self.samples]
         ax.set_yticks(range(n_suspects), shown)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
@@ -307,12 +305,15 @@ class NoiseMatrixDisplay:
                 self.text_[i, j] = ax.text(
                     j, i, _short(value), ha="center", va="center", color=color
                 )
-        names = [_shown(str(name), 18) for name in self.classes]
-        rotation = 0 if sum(map(len, names)) < 24 else 60
-        ha = "right" if rotation else "center"
-        ax.set_xticks(
-            range(n_classes), names, rotation=rotation, ha=ha, rotation_mode="anchor"
-        )
+        many = n_classes > _MAX_NUMBERS
+        names = [verbatim(name, 30 if many else 18) for name in self.classes]
+        rotation = 0 if sum(map(len, names)) < 24 else 90 if many else 60
+        turned = {"ha": "right", "rotation_mode": "anchor"} if rotation else {}
+        if many:
+            turned["va"] = "center"
+        # A line of text has 72 / 0.8 points in each inch of the axes.
+        ax.tick_params(labelsize=min(10, 50 * side / n_classes))
+        ax.set_xticks(range(n_classes), names, rotation=rotation, **turned)
         ax.set_yticks(range(n_classes), names)
         ax.set_xlabel("Given label")
         ax.set_ylabel("True class")
@@ -446,8 +447,3 @@ def _trained_on(estimator, X, y):
 def _short(value):
     """Format a share as .04."""
     return f"{value:.2f}".removeprefix("0")
-
-
-def _shown(text, width):
-    """Shorten a text to one line, to be drawn as it is."""
-    return verbatim(textwrap.shorten(text, width, placeholder="...") or text[:width])

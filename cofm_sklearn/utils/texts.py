@@ -205,6 +205,14 @@ def is_missing(value):
     return type(value).__name__ in {"NAType", "NaTType"}
 
 
-def verbatim(text):
-    """Return a text that Matplotlib draws as it is, not as a formula."""
-    return str(text).replace("$", r"\$")
+def verbatim(text, width=None):
+    """Return a text that Matplotlib draws as it is, not as a formula.
+
+    With a width, it is one line, cut to this number of characters.
+    """
+    text = str(text)
+    if width is not None:
+        text = " ".join(text.split())
+        text = text if len(text) <= width else f"{text[: width - 3]}..."
+    # A legend leaves out labels that begin with "_".
+    return (" " * text.startswith("_") + text).replace("$", r"\$")

@@ -230,6 +230,22 @@ def test_no_two_classes_of_a_map_look_alike_and_its_legend_hides_no_sample():
     plt.close(display.figure_)
 
 
+@pytest.mark.parametrize(
+    "classes", [["ham", "a" * 76], [f"{k} top up by bank transfer" for k in range(40)]]
+)
+def test_long_names_leave_room_for_the_map(classes):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"x": rng.rand(96), "y": rng.rand(96), "label": None})
+    frame = frame.assign(predicted=rng.choice(classes, 96), asked=False)
+    display = PoolMapDisplay(frame, classes=classes).plot()
+    display.figure_.canvas.draw()
+    inside = display.ax_.transData.transform(frame[["x", "y"]])
+    assert (np.ptp(inside, axis=0) > 3.5 * display.figure_.dpi).all()
+    plt.close(display.figure_)
+
+
 def test_the_model_predicts_without_the_session(labelled, tmp_path):
     joblib.dump(labelled.model_, tmp_path / "model.joblib")
     model = joblib.load(tmp_path / "model.joblib")
@@ -273,6 +289,8 @@ def test_the_report_holds_everything_and_runs_nothing(tmp_path):
     assert evil in unescape(page)
     assert "what <u>nobody</u> wants" in unescape(page)
     assert "1 labels were corrected" in page
+    assert "<title>&lt;b&gt;ham&lt;/b&gt;</title></circle>" in page
+    assert "share a colour" not in page
     assert f"{score.n} samples drawn at random" in page
     assert "http" not in page
 

@@ -113,6 +113,19 @@ def test_labels_find_the_text_that_they_are_about(labels):
     assert (found["label"] == [CLASSES[int(t[-1])] for t in found["sample"]]).all()
 
 
+def test_samples_that_are_not_found_have_the_names_that_were_given():
+    pool = pd.Series(["a a", "b b", "c c"], index=["r1", "r2", "r3"])
+    with open_session(pool) as session:
+        with pytest.raises(ValueError, match="index 'typo'"):
+            session.import_labels(pd.Series([CLASSES[0]], index=["typo"]))
+        texts = pd.DataFrame({"position": ["0", "2", "x"], "label": CLASSES[0]})
+        with pytest.warns(UserWarning, match="position x"):
+            assert session.import_labels(texts) == 2
+        numbers = pd.array([1, None], dtype="Int64")
+        with pytest.warns(UserWarning, match="position"):
+            session.import_labels(pd.DataFrame({"position": numbers, "label": "x"}))
+
+
 def test_an_index_that_may_mean_two_things_is_refused():
     df = dropped()
     with open_session(df["message"]) as session:

@@ -179,6 +179,9 @@ def test_map_by_arrows(new_page):
         page.press("m")
         assert page.page.locator(".cofm-map circle").count() == 60
         assert page.page.locator(".cofm-map circle.cofm-labelled").count() == 10
+        titles = page.page.locator(".cofm-map circle title").all_text_contents()
+        assert set(titles) == set(CLASSES)
+        assert len(titles) == 60
         described = page.page.locator(".cofm-map").get_attribute("aria-label")
         assert "60 of 60 samples, 10 labelled" in described
         colours = page.page.get_by_role("list", name="Colours of the classes")

@@ -29,6 +29,12 @@ def test_unknown_names_come_with_near_matches(model_name, pretrained, match):
         find_clip(model_name, pretrained)
 
 
+def test_a_checkpoint_instead_of_a_name_is_said_to_be_one(clip_folder):
+    (file,) = clip_folder.glob("*.safetensors")
+    with pytest.raises(ValueError, match=f"{file}.*set pretrained"):
+        find_clip(file, None)
+
+
 def test_tag_is_found_without_a_network():
     source = find_clip("ViT-B/32", "laion2b_s34b_b79k", download=False)
     assert (source.name, source.width, source.files) == ("ViT-B-32", 512, ())

@@ -82,5 +82,15 @@ def test_unseeded_draws_are_found(code):
     assert unseeded(code) == [code.split("(")[0]]
 
 
+def test_probabilities_of_a_model_come_with_its_order_of_classes(source):
+    for name, node in calls(source):
+        given = [ast.unparse(argument) for argument in node.args]
+        of_models = [text for text in given if text.endswith(".oof_proba_")]
+        classes = {one.arg: ast.unparse(one.value) for one in node.keywords}
+        for text in of_models:
+            model = text.removesuffix(".oof_proba_")
+            assert classes.get("classes") == f"{model}.classes_", name
+
+
 def test_no_path_of_a_machine_and_no_download(source):
     assert not re.search(r"https?://|fetch_|[\"']/(home|work|tmp|root)\b", source)

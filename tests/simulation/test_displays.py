@@ -1,6 +1,7 @@
 """Displays of wrong labels match the models."""
 
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,44 @@ def test_noise_matrix_of_an_estimator_is_near_the_true_one(data, model):
 def test_many_classes_get_no_numbers():
     display = NoiseMatrixDisplay(np.eye(30), classes=range(30)).plot()
     assert display.text_ is None
+
+
+def test_the_names_of_many_classes_lie_beside_each_other():
+    names = [f"name {i} of a class" for i in range(77)]
+    display = NoiseMatrixDisplay(np.eye(77), classes=names).plot()
+    display.figure_.canvas.draw()
+    for labels, side in (
+        (display.ax_.get_yticklabels(), "y"),
+        (display.ax_.get_xticklabels(), "x"),
+    ):
+        assert [label.get_text() for label in labels] == names
+        boxes = [label.get_window_extent() for label in labels]
+        ends = sorted((getattr(b, f"{side}0"), getattr(b, f"{side}1")) for b in boxes)
+        assert all(end <= start for (_, end), (start, _) in pairwise(ends))
+
+
+def test_names_without_spaces_are_cut_and_probabilities_stay():
+    long = ["card_payment_not_recognised", "top_up_by_bank_transfer"]
+    path = "photos/lesson_one/training/" + "0" * 30 + ".png"
+    opinions = {"small model": np.array([[0.2, 0.8]])}
+    display = SuspectsDisplay([path], long[:1], [0.04], opinions, classes=long).plot()
+    given, predicted, _ = (cell.get_text() for cell in display.cells_[0])
+    assert given == "card_payment_no..."
+    assert predicted == "top_up_by_bank_... .80"
+    (sample,) = (label.get_text() for label in display.ax_.get_yticklabels())
+    assert path.startswith(sample.removesuffix("..."))
+    assert len(sample) > 40
+    matrix = NoiseMatrixDisplay(np.eye(2), classes=long).plot()
+    shown = [label.get_text() for label in matrix.ax_.get_xticklabels()]
+    assert shown == ["card_payment_no...", "top_up_by_bank_..."]
+
+
+def test_legends_have_names_that_begin_with_an_underscore():
+    records = pd.DataFrame(
+        {"strategy": "_mine", "seed": 0, "n_labels": [5, 10], "balanced_accuracy": 0.5}
+    )
+    legend = LearningCurveDisplay.from_records(records).ax_.get_legend()
+    assert [text.get_text().strip() for text in legend.get_texts()] == ["_mine"]
 
 
 def test_own_axes(data, model):
