@@ -1,5 +1,7 @@
 """Embeddings in a Parquet file, read on demand."""
 
+import threading
+
 import numpy as np
 
 from cofm_sklearn.utils import import_optional
@@ -67,6 +69,7 @@ class ParquetEmbeddings:
         self._columns = self._choose_columns(column)
         metadata = self._file.metadata
         sizes = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
+        self._lock = threading.RLock()
         self._group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._forget()
         n_rows = metadata.num_rows
@@ -77,8 +80,11 @@ class ParquetEmbeddings:
         return self.shape[0]
 
     def __getitem__(self, rows):
-        if isinstance(rows, tuple) and rows[1:] in ((...,), (slice(None),)):
-            rows = rows[0]  # scikit-learn asks for rows of all columns
+        if isinstance(rows, tuple):
+            if len(rows) > 2:
+                raise IndexError(f"There are rows and columns only, got {rows!r}.")
+            # scikit-learn asks for all columns, Dask for blocks.
+            return self[rows[0]][..., *rows[1:]] if rows else self[:]
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:
@@ -171,6 +177,10 @@ class ParquetEmbeddings:
         """Continue where the last call ended, or start at a row group."""
         if start >= stop:
             return np.empty((0, self.shape[1]), dtype=np.float32)
+        with self._lock:
+            return self._continue(start, stop)
+
+    def _continue(self, start, stop):
         group = self._group_of(start)
         if start < self._at or group > self._group_of(self._at) or not self._batches:
             self._batches = self._file.iter_batches(

@@ -169,7 +169,7 @@ def _neighbors_of_pool(model, X):
         # Distances to missing values are unknown.
         if n_rows(X) < 3 or (is_numeric(X) and not is_finite(X)):
             return None
-        graph = NeighborGraph()
+        graph = NeighborGraph(random_state=model.random_state)
     if graph.encoder is None:
         # Set as an attribute, since set_params would clone a fitted prior.
         graph.encoder = _embedder(model, X)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["PROMPT", "Questionnaire", "combine_answers"]
+__all__ = ["PROMPT", "Questionnaire", "combine_answers", "words_of"]
 
 PROMPT = """\
 Which of these classes does a text belong to?
@@ -80,12 +81,16 @@ class Questionnaire:
             width += 1
         return codes
 
+    @cached_property
+    def _abouts(self):
+        return ["; ".join(texts) for texts in self.descriptions]
+
     def ask(self, text):
         """Return the prompt for a text, without examples of the same text."""
         codes = self.codes
         classes = [
-            f"{code}: {label}: {'; '.join(texts)}"
-            for code, label, texts in zip(codes, self.labels, self.descriptions)
+            f"{code}: {label}: {about}"
+            for code, label, about in zip(codes, self.labels, self._abouts)
         ]
         examples = [
             f"Text: {_quoted(example)}\nClass: {codes[k]}\n\n"
@@ -116,19 +121,21 @@ class Questionnaire:
             First 1 for probabilities or 0 for a vote, then one number per class, which
             sum to 1; all 0 if the answer names no class.
         """
-        content = (choice.message.content or "").rpartition("</think>")[2]
+        content = words_of(choice).rpartition("</think>")[2]
         k, confidence = self._read_stated(content) if self.stated else (content, None)
         k = self._class_named(k)
-        tokens = choice.logprobs.content if choice.logprobs is not None else None
+        tokens = proba = None
+        # Servers differ in what they send, and some send null.
+        with suppress(AttributeError, TypeError):
+            tokens = _tokens_of(choice)
+            if tokens and k is not None:
+                proba = token_proba(tokens, self.codes, k)
         row = np.zeros(1 + len(self.labels), dtype=np.float32)
         row[0] = float(self.stated or bool(tokens))
         if k is None:
             return row
-        proba = None
         if confidence is not None:
             proba = _spread(k, confidence, len(self.labels))
-        elif tokens:
-            proba = token_proba(tokens, self.codes, k)
         if proba is None:  # for example if the answer is not a code
             row[0] = 0.0
             proba = np.eye(len(self.labels))[k]
@@ -137,17 +144,22 @@ class Questionnaire:
 
     def _class_named(self, words):
         """Return the position of the only class that an answer can mean, else None."""
+        words = (words or "").strip()
         ways = [
-            (code, str(label), f"{code}: {label}")
-            for code, label in zip(self.codes, self.labels)
+            (code, str(label), f"{code}: {label}", f"{code}: {label}: {about}")
+            for code, label, about in zip(self.codes, self.labels, self._abouts)
         ]
-        # The strictest comparison first: names may differ in case or punctuation only.
-        for form in (str.strip, _folded, _bare):
-            said = form(words or "")
-            means = [k for k, way in enumerate(ways) if said in map(form, way)]
-            if said and len(means) == 1:
-                return means[0]
-        return None
+        # An explanation may follow on further lines. The strictest comparison first:
+        # names may differ in case or punctuation only.
+        for part in dict.fromkeys([words, *words.splitlines()[:1]]):
+            for form in (str.strip, _folded, _bare):
+                said = form(part)
+                means = [k for k, way in enumerate(ways) if said in map(form, way)]
+                if said and len(means) == 1:
+                    return means[0]
+        # JSON has no numbers with leading zeros.
+        number = words.zfill(len(self.codes[0]))
+        return self.codes.index(number) if number in self.codes else None
 
     @staticmethod
     def _read_stated(content):
@@ -242,6 +254,26 @@ def combine_answers(rows):
         return proba / proba.sum()
     votes = rows[:, 1:].astype(np.float64).sum(axis=0) + 1 / n_classes
     return votes / votes.sum()
+
+
+def words_of(choice):
+    """Return the text of an answer, which servers may send in parts."""
+    content = choice.message.content
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _tokens_of(choice):
+    """Return the tokens of an answer after its reasoning; empty without any."""
+    tokens = getattr(choice.logprobs, "content", None) or []
+    written, start = "", 0
+    for i, token in enumerate(tokens):
+        written += token.token
+        if "</think>" in written:
+            written, start = "", i + 1
+    return tokens[start:]
 
 
 def _begun(written, codes):

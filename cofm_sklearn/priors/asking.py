@@ -29,21 +29,23 @@ class Reply:
         Requests and tokens used, including retries and failures; those of an answer are
         estimated if the server does not count them.
 
+    outcome : {"answered", "refused", "failed", "unreachable", "forbidden"}
+        Whether the server answered, rejected this request, could not complete it,
+        could not be reached in time, or accepts no request at all.
+
     choice : openai.types.chat.chat_completion.Choice or None
         The answer, if there is one.
 
-    refusal : str
-        The server's message, if it refused this request.
-
-    failure : str
-        What happened, and the cure, if there is no answer for another reason.
+    words, cure : str
+        What happened, and what to do, if there is none.
     """
 
     n_requests: int
     n_tokens: int
+    outcome: str
     choice: Any = None
-    refusal: str = ""
-    failure: str = ""
+    words: str = ""
+    cure: str = ""
 
 
 def check_base_url(base_url):
@@ -73,16 +75,21 @@ def read_key(api_key_env, base_url):
     Raises
     ------
     ValueError
-        If the variable is not set.
+        If the variable is not set, or holds what no header of a request may hold.
     """
     if api_key_env is None and base_url is not None:
         return _NO_KEY
     name = api_key_env or "OPENAI_API_KEY"
-    key = os.environ.get(name)
+    key = os.environ.get(name, "").strip()
     if not key:
         raise ValueError(
             f"The environment variable {name} is not set. It must contain the key of "
             "the server; api_key_env can name another variable."
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(
+            f"The environment variable {name} contains a character that no key has, "
+            "such as a line break or a typographic dash. Set it again."
         )
     return key
 
@@ -129,8 +136,8 @@ class Endpoint:
             Arguments of the request.
 
         logprobs : int, default=0
-            How many tokens to list at each position; if the server refuses this, the
-            request is sent without it.
+            How many tokens to list at each position; if the server responds with an
+            error, the request is sent without it.
 
         Returns
         -------
@@ -139,7 +146,10 @@ class Endpoint:
         if logprobs and self._knows_logprobs:
             more = {"logprobs": True, "top_logprobs": logprobs}
             reply = self._send({**body, **more})
-            if not reply.refusal:
+            # OpenAI forbids them for some models, with status 403.
+            if reply.outcome not in ("refused", "failed") and (
+                "logprob" not in reply.words
+            ):
                 return reply
             without = self._send(body)
             if without.choice is not None:
@@ -160,19 +170,20 @@ class Endpoint:
                 raw = self._client.chat.completions.with_raw_response.create(**body)
             except self._library.OpenAIError as error:
                 n_requests += 1 + _n_retries(error)
-                if getattr(error, "status_code", None) in (400, 413, 422):
-                    return Reply(n_requests, n_tokens, refusal=self._hide_key(error))
-                return Reply(n_requests, n_tokens, failure=self._explain(error))
+                outcome = _outcome(error)
+                words = f"{type(error).__name__}: {self._hide_key(error)}"
+                cure = self._cure(error)
+                return Reply(n_requests, n_tokens, outcome, words=words, cure=cure)
             n_requests += 1 + raw.retries_taken
             choice, n_used = self._parse(raw, body)
             n_tokens += n_used
             if choice is not None:
-                return Reply(n_requests, n_tokens, choice)
+                return Reply(n_requests, n_tokens, "answered", choice)
         words = (
-            f"The server sent no complete answer in {n_requests} attempts. The last "
-            f"one begins with {self._hide_key(raw.text[:80])!r}."
+            f"no complete answer in {n_requests} attempts; the last one begins with "
+            f"{self._hide_key(raw.text[:80])!r}"
         )
-        return Reply(n_requests, n_tokens, failure=words)
+        return Reply(n_requests, n_tokens, "failed", words=words)
 
     def _parse(self, raw, body):
         """Return the choice, None if incomplete, and the number of tokens."""
@@ -191,25 +202,35 @@ class Endpoint:
             return choice, used
         return choice, 0 if choice is None else len(str(body["messages"])) // 4
 
-    def _explain(self, error):
-        words = self._hide_key(error)
+    def _cure(self, error):
         status = getattr(error, "status_code", None)
         if status in (401, 403):
-            cure = "Check the key in the environment variable that api_key_env names."
-        elif status == 404:
-            cure = "Check base_url, which often ends in /v1, and the name of the model."
-        elif isinstance(error, self._library.APITimeoutError):
-            cure = "Raise timeout or max_retries, or lower n_concurrent."
-        else:
-            cure = "Check that the server is running, and call again to continue."
-        return (
-            f"The language model did not answer ({type(error).__name__}: {words}). "
-            f"{cure} Answers so far are kept."
-        )
+            return "Check the key in the environment variable that api_key_env names."
+        if status == 404:
+            return "Check base_url, which often ends in /v1, and the name of the model."
+        if isinstance(error, self._library.APITimeoutError):
+            return "Raise timeout or max_retries, or lower n_concurrent."
+        if _outcome(error) == "refused":
+            return (
+                "If it does not know an argument, remove it with options={name: None}."
+            )
+        return "Check that the server is running, and call again to continue."
 
     def _hide_key(self, words):
         words = str(words)
         return words if self._key == _NO_KEY else words.replace(self._key, "***")
+
+
+def _outcome(error):
+    status = getattr(error, "status_code", None)
+    if status in (400, 413, 422):
+        return "refused"
+    if status in (401, 403, 404):
+        return "forbidden"
+    # Proxies in front of a server that is down respond with 502, 503 or 504.
+    if status is None or status < 500 or status in (502, 503, 504):
+        return "unreachable"
+    return "failed"
 
 
 def _n_retries(error):
@@ -243,31 +264,20 @@ def ask_all(
     Yields
     ------
     tuple of (position, Reply)
-        When a request fails, the running ones are finished first, so that no paid
-        answer is lost; then a RuntimeError is raised.
+        Running requests are finished when no more may start, so that no paid answer is
+        lost.
     """
     waiting = deque(questions.items())
     running: dict[Future, Any] = {}
-    failure: BaseException | None = None
     pool = ThreadPoolExecutor(n_concurrent, thread_name_prefix="asking")
     try:
         while True:
-            while failure is None and waiting and len(running) < n_concurrent:
-                if not may_start():
-                    break
+            while waiting and len(running) < n_concurrent and may_start():
                 position, question = waiting.popleft()
                 running[pool.submit(send, question)] = position
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                position = running.pop(future)
-                error = future.exception()
-                if error is None:
-                    reply = future.result()
-                    yield position, reply
-                    error = RuntimeError(reply.failure) if reply.failure else None
-                failure = failure or error
+                yield running.pop(future), future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    if failure is not None:
-        raise failure

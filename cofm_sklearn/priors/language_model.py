@@ -9,7 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
-from cofm_sklearn.priors.answers import PROMPT, Questionnaire, combine_answers
+from cofm_sklearn.priors.answers import (
+    PROMPT,
+    Questionnaire,
+    combine_answers,
+    words_of,
+)
 from cofm_sklearn.priors.asking import Endpoint, ask_all, check_base_url, read_key
 from cofm_sklearn.priors.base import (
     BasePrior,
@@ -30,8 +35,9 @@ __all__ = ["LanguageModelPrior"]
 _TOP_LOGPROBS = 20
 _MAX_TOKENS = 16
 _MAX_TOKENS_STATED = 64
-# Refusals before any answer after which the request itself must be wrong.
-_GIVE_UP = 5
+# Refusals before any answer after which the request itself must be wrong, and other
+# failures in a row after which the server must be.
+_GIVE_UP, _BROKEN = 5, 3
 
 
 class LanguageModelPrior(BasePrior):
@@ -288,8 +294,9 @@ class LanguageModelPrior(BasePrior):
             not set.
 
         RuntimeError
-            If the server does not answer, or refuses all requests and never answered
-            one with the same prompt. Answers are kept: call again to continue.
+            If the server does not answer several requests in a row, or refuses all
+            and never answered one with the same prompt. Answers are kept: call again
+            to continue. A single text without an answer counts as no opinion.
 
         ImportError
             If openai is not installed.
@@ -381,13 +388,17 @@ class LanguageModelPrior(BasePrior):
             body = {**self._body(), "messages": [{"role": "user", "content": prompt}]}
             return endpoint.send(body, _TOP_LOGPROBS if listed else 0)
 
+        def is_hopeless():
+            refuses_all = not answered and len(refused) >= _GIVE_UP
+            return "forbidden" in outcomes or in_a_row >= _BROKEN or refuses_all
+
         def may_start():
             # Counted before it is sent, since an interrupt may lose the reply.
-            hopeless = not answered and len(refused) >= _GIVE_UP
-            return not hopeless and self._count_request()
+            return not is_hopeless() and self._count_request()
 
         unclear: list[str] = []
-        n_read = 0
+        outcomes: set[str] = set()
+        n_read, in_a_row, last = 0, 0, None
         with (
             Endpoint(self.base_url, key, self.timeout, self.max_retries) as endpoint,
             tqdm(
@@ -401,18 +412,21 @@ class LanguageModelPrior(BasePrior):
                 self.n_requests_ += reply.n_requests - 1
                 self.n_tokens_ += reply.n_tokens
                 progress.update()
-                if reply.refusal:
+                outcomes.add(reply.outcome)
+                if reply.choice is None:
                     refused.append(i)
-                    words = reply.refusal
-                elif reply.choice is not None:
-                    row = self._questionnaire.read(reply.choice)
-                    n_read += 1
-                    if not row[1:].any():
-                        unclear.append(reply.choice.message.content or "")
-                    yield [i], row[None]
-                    if not answered:
-                        answered = True
-                        yield [n], mark
+                    last = reply
+                    in_a_row += reply.outcome != "refused"
+                    continue
+                row = self._questionnaire.read(reply.choice)
+                n_read += 1
+                in_a_row = 0
+                if not row[1:].any():
+                    unclear.append(words_of(reply.choice))
+                yield [i], row[None]
+                if not answered:
+                    answered = True
+                    yield [n], mark
         if 2 * len(unclear) > n_read:
             warnings.warn(
                 f"{len(unclear)} of {n_read} answers name no class and count as no "
@@ -420,17 +434,21 @@ class LanguageModelPrior(BasePrior):
                 "a larger model.",
                 stacklevel=2,
             )
-        if refused and not answered:
+        if not refused:
+            return
+        # An answer, now or before, tells that a failure is about its text only.
+        is_down = not n_read and (not answered or "unreachable" in outcomes)
+        if is_hopeless() or is_down:
+            what = "does not answer" if in_a_row else "refuses the request"
             raise RuntimeError(
-                f"The server refuses the request ({words}). If it does not "
-                "know an argument, remove it with options={name: None}."
+                f"The server {what} ({last.words}). {last.cure} Answers so far are "
+                "kept."
             )
-        if refused:
-            warnings.warn(
-                f"The server refused {len(refused)} of {len(asked)} requests "
-                f"({words}); their texts count as no opinion.",
-                stacklevel=2,
-            )
+        warnings.warn(
+            f"The server left {len(refused)} of {len(asked)} requests without an "
+            f"answer ({last.words}); their texts count as no opinion.",
+            stacklevel=2,
+        )
 
     def _count_request(self):
         """Count one more request, and return True, if the budget allows it."""

@@ -1,5 +1,7 @@
 """A prior from precomputed probabilities."""
 
+from collections.abc import Mapping, Set
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -76,6 +78,9 @@ class PrecomputedPrior(BasePrior):
         ValueError
             If a class is repeated, there are fewer than two classes, or X does not have
             one probability per class.
+
+        TypeError
+            If `columns` has no order.
         """
         classes = check_labels(self.classes, name="classes")
         if len(np.unique(classes)) != len(classes):
@@ -83,6 +88,11 @@ class PrecomputedPrior(BasePrior):
         if len(classes) < 2:
             raise ValueError(
                 f"classes must have at least 2 labels, got {self.classes!r}."
+            )
+        if isinstance(self.columns, Set | Mapping):
+            raise TypeError(
+                "columns must be in the order of classes, got "
+                f"{type(self.columns).__name__}. Give a list."
             )
         if X is not None:
             self._read(X, len(classes))

@@ -101,7 +101,8 @@ class Proxy:
     Attributes
     ----------
     faults : list
-        What happens to the next requests, one each: a status; "hang", nothing comes;
+        What happens to the next requests, one each: a status, or one and a message;
+        "hang", nothing comes;
         "half", the connection ends within the answer; "cut", the answer ends within its
         JSON; "page", a page of HTML; ("says", text), the model's words are replaced;
         "no tokens", probabilities of tokens are left out; a function changes the
@@ -164,8 +165,10 @@ class Proxy:
             fault = self.always(body)
         if isinstance(fault, int):
             key = handler.headers.get("Authorization", "")
-            error = {"error": {"message": f"fault {fault}, you sent {key}"}}
-            return self.reply(handler, json.dumps(error).encode(), fault)
+            fault = fault, f"fault {fault}, you sent {key}"
+        if isinstance(fault, tuple) and isinstance(fault[0], int):
+            error = {"error": {"message": fault[1]}}
+            return self.reply(handler, json.dumps(error).encode(), fault[0])
         if fault == "hang":
             self.over.wait(10)
             handler.close_connection = True

@@ -54,6 +54,12 @@ def answer_to(proxy):
         (["A or C", "B", "C"], "A", 0),
         (["B or C", "B", "C"], "B", 1),
         (["not_spam", "spam"], "A: not_spam", 0),
+        (["not_spam", "spam"], "B: spam: number 1", 1),
+        (["not_spam", "spam"], "B\n\nIt is about A.", 1),
+        (["not_spam", "spam"], "B or A\n\nB", None),
+        ([f"c{i:02}" for i in range(30)], "3", 2),
+        ([f"c{i:02}" for i in range(30)], "30", 29),
+        ([f"c{i:02}" for i in range(30)], "0", None),
     ],
 )
 def test_names_that_look_alike_are_told_apart(answer_to, labels, words, k):
@@ -100,6 +106,16 @@ def test_no_code_is_the_name_of_another_class(labels, codes):
         (["ham", "spam"], [{"spam": 0.9, "A": 0.1}], [0.25, 0.75]),
         (["ham", "spam"], [{"b": 0.7, "A": 0.3}], [0.25, 0.75]),
         (["ham", "spam"], [{"**": 0.6, "A": 0.2}, {"B": 1}, {"**": 1}], [0.25, 0.75]),
+        (
+            ["ham", "spam"],
+            [
+                {"A": 0.6, "B": 0.4},
+                {" spam?": 1},
+                {"</think>": 1},
+                {"A": 0.9, "B": 0.1},
+            ],
+            [0.9, 0.1],
+        ),
     ],
 )
 def test_tokens_of_names_are_not_those_of_codes(answer_to, labels, listed, wanted):

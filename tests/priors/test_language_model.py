@@ -169,10 +169,11 @@ def test_all_faults_at_once(make, proxy):
 
 def test_what_was_answered_before_an_error_is_kept(make, proxy, clean, tmp_path):
     proxy.always = lambda body: 500 if len(proxy.answered) >= 4 else None
-    prior = make(cache_dir=tmp_path, max_retries=0, n_concurrent=3)
+    prior = make(cache_dir=tmp_path, max_retries=0, n_concurrent=1)
     with pytest.raises(RuntimeError, match=r"500.*Answers so far are kept"):
         prior.predict_proba(TEXTS)
-    assert len(proxy.answered) >= 4
+    assert len(proxy.answered) == 4
+    assert len(proxy.seen) == 4 + 2 * 3  # with and without token probabilities
     proxy.always = None
     MEMORY.__init__()
     assert_allclose(prior.predict_proba(TEXTS), clean, atol=ATOL)
@@ -237,10 +238,11 @@ def test_votes_where_tokens_have_no_probabilities(make, proxy):
 def test_votes_are_kept_one_by_one(make, proxy):
     proxy.always = lambda body: 500 if len(proxy.seen) == 4 else ("says", "A")
     prior = make(probabilities="votes", n_concurrent=1, max_retries=0)
-    with pytest.raises(RuntimeError):
-        prior.predict_proba(["text"])
-    assert_allclose(prior.predict_proba(["text"]), [[5 / 6 + 1 / 18, 1 / 18, 1 / 18]])
-    assert len(proxy.seen) == 6
+    with pytest.warns(UserWarning, match="left 1 of 4"):
+        row = prior.predict_proba(["text"])
+    assert_allclose(row, [[4 / 5 + 1 / 15, 1 / 15, 1 / 15]])
+    assert_allclose(prior.predict_proba(["text"]), row)
+    assert len(proxy.seen) == 5
     assert not any("logprobs" in body for body in proxy.seen)
 
 
@@ -265,7 +267,7 @@ def test_a_refused_text_is_no_opinion(make, proxy, clean):
         400 if "prize" in body["messages"][0]["content"] else None
     )
     prior = make()
-    with pytest.warns(UserWarning, match=r"refused 1 of 8 requests \(.*fault 400"):
+    with pytest.warns(UserWarning, match=r"left 1 of 8 requests.*fault 400"):
         proba = prior.predict_proba(TEXTS)
     wanted = clean.copy()
     wanted[1] = 1 / 3
@@ -295,7 +297,7 @@ def test_new_texts_may_all_be_refused(make, proxy, clean, tmp_path):
         make(cache_dir=tmp_path).predict_proba(["bad"])
     prior = make(cache_dir=tmp_path)
     prior.predict_proba(TEXTS[:1])
-    with pytest.warns(UserWarning, match=r"refused 1 of 1 requests \(.*fault 400"):
+    with pytest.warns(UserWarning, match=r"left 1 of 1 requests.*fault 400"):
         proba = prior.predict_proba(["bad", TEXTS[0]])
     assert_allclose(proba, [[1 / 3] * 3, clean[0]], atol=ATOL)
     # Known by now, without another warning.
@@ -304,7 +306,7 @@ def test_new_texts_may_all_be_refused(make, proxy, clean, tmp_path):
     assert len(proxy.seen) == n_seen
     # In another process, the answer on disk tells that the request is right.
     MEMORY.__init__()
-    with pytest.warns(UserWarning, match="refused 1 of 1"):
+    with pytest.warns(UserWarning, match="left 1 of 1"):
         assert_allclose(clone(prior).fit().predict_proba(["bad"]), 1 / 3)
     # No answer to another prompt tells that.
     with pytest.raises(RuntimeError, match="refuses the request"):
@@ -322,11 +324,93 @@ def test_fast_refusals_do_not_hide_an_answer(make, proxy):
         return None
 
     proxy.always = answer_last
-    with pytest.warns(UserWarning, match="refused 7 of 8"):
+    with pytest.warns(UserWarning, match="left 7 of 8"):
         proba = make(n_concurrent=8).predict_proba(
             ["good", *(f"bad {i}" for i in range(7))]
         )
     assert (np.ptp(proba, axis=1) > 0).tolist() == [True] + [False] * 7
+
+
+def empty(answer):
+    answer["choices"] = []
+
+
+def is_about(body, word):
+    return word in body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("fault", [500, "half", empty, "hang"])
+def test_one_text_without_an_answer_does_not_stop_the_others(
+    make, proxy, clean, tmp_path, fault
+):
+    proxy.always = lambda body: fault if is_about(body, "prize") else None
+    options = {"max_retries": 0, "n_concurrent": 1, "cache_dir": tmp_path}
+    prior = make(timeout=1, **options)
+    with pytest.warns(UserWarning, match="left 1 of 8 requests"):
+        proba = prior.predict_proba(TEXTS)
+    wanted = clean.copy()
+    wanted[1] = 1 / 3
+    assert_allclose(proba, wanted, atol=ATOL)
+    MEMORY.__init__()  # in another process
+    if fault in (500, empty):
+        with pytest.warns(UserWarning, match="left 1 of 1 requests"):
+            assert_allclose(prior.predict_proba(TEXTS), wanted, atol=ATOL)
+    else:  # the server may be down
+        with pytest.raises(RuntimeError, match="does not answer"):
+            prior.predict_proba(TEXTS)
+    proxy.always = None
+    MEMORY.__init__()
+    assert_allclose(prior.predict_proba(TEXTS), clean, atol=ATOL)
+
+
+def test_a_model_that_forbids_token_probabilities_is_asked_without(make, proxy):
+    def forbid(body):
+        if "logprobs" in body:
+            return 403, "You are not allowed to request logprobs from this model"
+        return ("says", "B")
+
+    proxy.always = forbid
+    prior = make(n_votes=1, n_concurrent=1)
+    assert (prior.predict_proba(TEXTS[:2]).argmax(axis=1) == 1).all()
+    assert ["logprobs" in body for body in proxy.seen] == [True, False, False]
+
+
+def parts(answer):
+    (choice,) = answer["choices"]
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "A?"}]}
+    choice["message"]["content"] = [thought, {"type": "text", "text": "C"}]
+    choice["logprobs"] = None
+
+
+def nulls(answer):
+    (choice,) = answer["choices"]
+    choice["message"]["content"] = "C"
+    other = {"token": "B", "logprob": None}
+    one = {"token": "C", "logprob": -0.1, "top_logprobs": [other]}
+    choice["logprobs"] = {"content": [one]}
+
+
+def a_list(answer):
+    nulls(answer)
+    answer["choices"][0]["logprobs"] = []
+
+
+@pytest.mark.parametrize("change", [parts, nulls, a_list])
+def test_unusual_answers_are_votes(make, proxy, change):
+    proxy.always = lambda body: change
+    row = make(n_votes=1).predict_proba(["text"])[0]
+    assert_allclose(row, [1 / 6, 1 / 6, 2 / 3])
+
+
+@pytest.mark.parametrize("key", ["sk–a", "sk-a\nb", "sk-ä"])
+def test_a_key_that_no_request_can_carry_is_named(make, proxy, monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ValueError, match="MY_KEY contains a character") as caught:
+        make(api_key_env="MY_KEY").predict_proba(["text"])
+    assert key not in str(caught.value)
+    monkeypatch.setenv("MY_KEY", f"{KEY}\n")
+    make(api_key_env="MY_KEY").predict_proba(["text"])
+    assert proxy.headers[-1]["authorization"] == f"Bearer {KEY}"
 
 
 def test_the_budget_is_kept(make, proxy, clean):
@@ -356,10 +440,6 @@ def test_repeats_and_tokens_count(make, proxy):
         assert_allclose(nothing.predict_proba(TEXTS), 1 / 3)
 
 
-def empty(answer):
-    answer["choices"] = []
-
-
 def no_usage(answer):
     empty(answer)
     del answer["usage"]
@@ -374,7 +454,7 @@ def no_usage(answer):
         ([422], "refuses the request"),
         ([429, 422], "refuses the request"),
         (["hang"], "Raise timeout"),
-        (["half"], "did not answer"),
+        (["half"], "does not answer"),
         (["page"], "no complete answer"),
         (["cut"], "no complete answer"),
         ([empty], "no complete answer"),
@@ -395,14 +475,16 @@ def test_failed_requests_count(make, proxy, faults, message):
 
 def test_retries_of_a_session_end_with_the_budget(make, proxy):
     proxy.always = lambda body: 500
-    prior = make(request_budget=4, max_retries=0, n_concurrent=1)
-    for _ in range(4):
+    options = {"max_retries": 0, "n_concurrent": 1, "probabilities": "votes"}
+    prior = make(request_budget=4, **options)
+    for n_seen in (3, 4):
         with pytest.raises(RuntimeError, match="fault 500"):
             prior.predict_proba(TEXTS)
+        assert len(proxy.seen) == n_seen
     with pytest.warns(UserWarning, match=r"budget is spent \(4 requests"):
         prior.predict_proba(TEXTS)
     proxy.always = lambda body: empty
-    prior = make(token_budget=1, max_retries=0, n_concurrent=1)
+    prior = make(token_budget=1, **options)
     with pytest.raises(RuntimeError, match="no complete answer"):
         prior.predict_proba(TEXTS)
     with pytest.warns(UserWarning, match=r"budget is spent \(1 requests"):
@@ -423,7 +505,7 @@ def test_the_key_is_in_nothing_that_lasts(make, proxy, monkeypatch, caplog, tmp_
     refusing = clone(prior).set_params(examples=[("hi", "ham")]).fit()
     for asked, status, text in (
         (prior, 401, "x"),
-        (prior, 500, "y"),
+        (refusing, 500, "y"),
         (refusing, 422, "z"),
     ):
         proxy.always = lambda body, status=status: status
