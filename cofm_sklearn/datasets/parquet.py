@@ -1,6 +1,7 @@
 """Embeddings in a Parquet file, read on demand."""
 
 import threading
+from types import EllipsisType
 
 import numpy as np
 
@@ -81,10 +82,12 @@ class ParquetEmbeddings:
 
     def __getitem__(self, rows):
         if isinstance(rows, tuple):
-            if len(rows) > 2:
-                raise IndexError(f"There are rows and columns only, got {rows!r}.")
             # scikit-learn asks for all columns, Dask for blocks.
-            return self[rows[0]][..., *rows[1:]] if rows else self[:]
+            rows, columns = (*rows, ...)[:2] if len(rows) in (1, 2) else (None, None)
+            if not isinstance(columns, int | np.integer | slice | EllipsisType):
+                raise IndexError("Columns must be one position or a slice.")
+            found = self[rows]
+            return found if columns is ... else found[..., columns]
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.precision import (
+    agree_beyond_chance,
     count_precision,
     fit_precision,
     pool_scores,
@@ -175,10 +176,11 @@ def label_pool(
     judged_scores = pool_scores(oof_proba, shares, judged)
     checked = labeled[is_check]
     n_classes = max(len(classes), 2)
+    guessed = np.concatenate([judged, codes[checked]])
+    told = np.concatenate([answers[~is_check], answers[is_check]])
     precision = fit_precision(
         np.concatenate([judged_scores, scores[checked]]),
-        np.concatenate([judged, codes[checked]])
-        == np.concatenate([answers[~is_check], answers[is_check]]),
+        guessed == told,
         np.concatenate([score_weights(judged_scores, scores), np.ones(len(checked))]),
         noise_rate,
         n_classes,
@@ -186,7 +188,7 @@ def label_pool(
     confidence = precision.proba(scores)
     free = np.ones(n_pool, dtype=bool)
     free[labeled] = False
-    enough = len(labeled) >= _ENOUGH and len(np.unique(answers)) > 1
+    enough = len(labeled) >= _ENOUGH and agree_beyond_chance(guessed, told)
     accepted = confidence >= 0.5
     if target_precision is not None:
         accepted = np.zeros(n_pool, dtype=bool)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import binomtest
 
 __all__ = [
     "Precision",
+    "agree_beyond_chance",
     "count_precision",
     "fit_precision",
     "pool_scores",
@@ -32,6 +33,7 @@ _OFFSET_SPREAD, _SLOPE_SPREAD = 0.8, 0.25
 # differ somewhat from the others.
 _CHOSEN = 0.5
 _BINS = 10
+_SIGNIFICANT = ndtri(0.95)  # standard errors
 _SHARES = np.linspace(0, 1, 1001)
 
 
@@ -285,6 +287,45 @@ class Precision:
         mean = np.cumsum(proba * counts, axis=1) / total
         within = np.cumsum(proba * (1 - proba) * counts, axis=1) / total
         return -values, mean, np.sqrt(within / total + 1e-12)
+
+
+def agree_beyond_chance(guessed, told):
+    """Tell whether a model and answers agree more often than unrelated labels would.
+
+    Otherwise it cannot be known which of them are wrong.
+
+    Parameters
+    ----------
+    guessed, told : ndarray of shape (n_answers,), dtype int
+        Classes by the model, which has not seen these answers, and the answers.
+
+    Returns
+    -------
+    bool
+        Whether unrelated labels would agree as often with a probability below .05, in
+        the normal approximation.
+
+    References
+    ----------
+    Fleiss, J. L., Cohen, J., Everitt, B. S. (1969). Large Sample Standard Errors of
+    Kappa and Weighted Kappa. Psychological Bulletin 72(5).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.precision import agree_beyond_chance
+    >>> told = np.arange(60) % 2
+    >>> agree_beyond_chance(told, told), agree_beyond_chance(told // 2, told)
+    (True, False)
+    """
+    n_classes = 1 + max(guessed.max(initial=0), told.max(initial=0))
+    p, q = (np.bincount(codes, minlength=n_classes) for codes in (guessed, told))
+    n = max(len(told), 1)
+    p, q = p / n, q / n
+    chance = p @ q
+    variance = max(chance + chance**2 - (p * q) @ (p + q), 0) / n
+    agreement = np.sum(guessed == told) / n
+    return bool(agreement - chance > _SIGNIFICANT * np.sqrt(variance) + 1e-9)
 
 
 def count_precision(n_right, n_checked, noise_rates, n_classes, confidence=0.95):

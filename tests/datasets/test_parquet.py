@@ -1,7 +1,9 @@
 """Embeddings that stay in a Parquet file."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -47,6 +49,30 @@ def test_any_sequence_of_reads_gives_the_rows(pool):
         np.testing.assert_array_equal(pool[start : start + 77], Z[start : start + 77])
 
 
+def test_threads_read_the_same_file(pool):
+    starts = np.random.RandomState(0).randint(0, 440, size=400)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda start: pool[start : start + 60], starts))
+    for start, rows in zip(starts, found):
+        np.testing.assert_array_equal(rows, Z[start : start + 60])
+
+
+def test_columns_are_those_of_an_array(pool):
+    for rows, columns in (
+        (3, 1),
+        (slice(2, 70), 1),
+        (slice(None), slice(0, 2)),
+        ([5, 2], slice(1, None)),
+        (7, ...),
+    ):
+        np.testing.assert_array_equal(pool[rows, columns], Z[rows, columns])
+    blocks = da.from_array(pool, chunks=(90, 2))
+    np.testing.assert_array_equal(blocks.compute(scheduler="threads"), Z)
+    for wrong in ((0, 0, 0), (), ([0, 1], [0, 1])):
+        with pytest.raises(IndexError, match="Columns must be"):
+            pool[wrong]
+
+
 @pytest.mark.parametrize(
     "index", [pd.Index(np.arange(500)[::-1]), pd.Index(map(str, range(500)), name="id")]
 )
@@ -72,8 +98,7 @@ def test_searches_of_scikit_learn_take_rows(pool):
     rows = np.array([3, 1, 499])
     np.testing.assert_array_equal(pool[rows, ...], Z[rows])
     np.testing.assert_array_equal(pool[rows, :], Z[rows])
-    with pytest.raises(IndexError, match="Rows must be"):
-        pool[rows, 0]
+    np.testing.assert_array_equal(pool[rows, 0], Z[rows, 0])
     scores = cross_val_score(LogisticRegression(), pool, np.arange(500) % 2, cv=3)
     assert scores.shape == (3,)
 

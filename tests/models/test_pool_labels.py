@@ -170,6 +170,19 @@ def test_answers_of_one_class_leave_nothing_to_the_model(data):
     assert table.attrs["coverage"] == 0
 
 
+@pytest.mark.parametrize("seed", [0, 1, 3, 7])
+@pytest.mark.parametrize("n_check", [0, 100])
+def test_a_model_that_knows_nothing_keeps_nothing(seed, n_check):
+    # Right answers to what cannot be predicted look like wrong ones.
+    rng = np.random.RandomState(seed)
+    X, y = rng.normal(size=(600, 4)), rng.choice(2, size=600)
+    check, asked = np.split(rng.permutation(600)[: n_check + 90], [n_check])
+    model = CoDecisionClassifier(SMALL, random_state=0).fit(X[asked], y[asked])
+    rows = np.concatenate([asked, check])
+    table = label_pool(model, X, y[rows], rows, check=check, target_precision=0.9)
+    assert table.attrs["coverage"] == 0
+
+
 def test_pipelines_frames_and_other_models(data, model):
     X, y, asked, _ = data
     scaled = StandardScaler().fit(X)

@@ -9,6 +9,7 @@ from scipy.stats import binom, norm
 
 from cofm_sklearn.models.precision import (
     Precision,
+    agree_beyond_chance,
     count_precision,
     fit_precision,
     pool_scores,
@@ -108,6 +109,20 @@ def test_weights_give_answers_the_spread_of_the_pool():
     # Half of the effective number, which unequal weights make smaller.
     assert weight.sum() < 1000
     assert score_weights(pool, pool).sum() == pytest.approx(2500, rel=0.01)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.9, 0.1], [0.6, 0.3, 0.1]])
+def test_unrelated_labels_seldom_agree_beyond_chance(shares):
+    rng = np.random.RandomState(0)
+    pairs = [rng.choice(len(shares), (2, 200), p=shares) for _ in range(1000)]
+    beyond = np.mean([agree_beyond_chance(*pair) for pair in pairs])
+    assert 0.02 < beyond < 0.08
+    told = rng.choice(len(shares), 200, p=shares)
+    assert agree_beyond_chance(told, told)
+    assert not agree_beyond_chance(np.zeros_like(told), told)
+    assert not agree_beyond_chance(told, np.zeros_like(told))
+    better = np.where(rng.rand(200) < 0.5, told, rng.permutation(told))
+    assert agree_beyond_chance(better, told)
 
 
 def test_interval_of_a_check_is_where_such_a_count_is_not_rare():

@@ -111,6 +111,13 @@ def test_bad_input_is_named(classes, columns, X, message):
         PrecomputedPrior(classes, columns).fit(X)
 
 
+@pytest.mark.parametrize("columns", [{"p", "q", "r"}, {"p": 0, "q": 1, "r": 2}])
+def test_columns_without_an_order_are_refused(columns):
+    frame = pd.DataFrame(P, columns=["p", "q", "r"])
+    with pytest.raises(TypeError, match=f"got {type(columns).__name__}. Give a list"):
+        PrecomputedPrior(LABELS, columns).fit(frame)
+
+
 def test_a_failed_fit_changes_nothing():
     prior = PrecomputedPrior(LABELS).fit()
     with pytest.raises(ValueError, match="row 0"):

@@ -29,6 +29,7 @@ from cofm_sklearn import (
     CoDecisionQuery,
     PrecomputedPrior,
 )
+from cofm_sklearn.pool import neighbors
 from cofm_sklearn.query import ModALQuery
 from cofm_sklearn.simulation import BaseOracle, NoisyOracle, RecordedVotesOracle
 
@@ -109,6 +110,15 @@ def test_same_seed_same_answers(blobs):
     assert (first.answers_ != y[first.queried_indices_]).any()
     other = clone(loop).set_params(random_state=1).fit(X, y)
     assert (first.queried_indices_ != other.queried_indices_).any()
+
+
+def test_the_neighbours_of_a_large_pool_have_the_seed_of_the_loop(blobs, monkeypatch):
+    monkeypatch.setattr(neighbors, "_WHOLE_POOL", 50)
+    monkeypatch.setattr(neighbors, "_DRAWN", 30)
+    X, y = blobs
+    loop = make_loop(CoDecisionClassifier(LogisticRegression()), CoDecisionQuery())
+    found = [clone(loop).fit(X, y).predict_proba(X) for _ in range(2)]
+    np.testing.assert_array_equal(*found)
 
 
 def test_global_random_state_is_left_alone(blobs):
