@@ -187,8 +187,8 @@ def main(arguments=None):
             f"stale, {len(changed)} files changed since" if changed else "current, of"
         )
         print(f"{patterns[0]}: {state} {commit} (figures of {made[1]})")
-        if options.files:
-            print("\n".join(f"    {name}" for name in changed))
+        for name in changed if options.files else ():
+            print(f"    {name}")
 
 
 if __name__ == "__main__":
