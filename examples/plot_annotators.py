@@ -179,8 +179,8 @@ print("doubtful texts:", n_doubtful)
 # The picture
 # -----------
 # Left: the model recognises who is careful. The estimates are pulled towards the mean
-# of all people. The careful ones are a little better than estimated, and the careless
-# ones a little worse.
+# of all people: all but Eve are a little better than estimated, and Eve is a little
+# worse.
 #
 # Right: nearly all of the gain comes from adding the model to the people. It leaves
 # four to eight of the 200 labels in doubt. Third opinions help little here, on these
@@ -196,7 +196,8 @@ left.plot(np.tile(position, (5, 1)), skills, "o", color="#0072B2", alpha=0.5)
 left.plot([], [], "_", color="black", ms=14, mew=2, label="true")
 left.plot([], [], "o", color="#0072B2", alpha=0.5, label="estimated")
 left.set_xticks(position, people)
-left.set(title="Who is careful", ylabel="share of right answers", ylim=(0, 1))
+left.set(title="Who is careful", ylabel="share of right answers")
+left.set(xlim=(-0.5, 4.5), ylim=(0, 1))
 left.legend(frameon=False, loc="lower left")
 for i, name in enumerate(labels_right):
     right.plot([i] * 5, labels_right[name], "o", color="#0072B2", alpha=0.5)

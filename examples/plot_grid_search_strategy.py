@@ -12,7 +12,7 @@ a sentence transformer. The label is the topic, and some topics are rarer than o
 """
 
 # %%
-# Five topics, the rarest with a few dozen docstrings. Each text is embedded once.
+# Five topics, the rarest with 16 docstrings. Each text is embedded once.
 
 import matplotlib.pyplot as plt
 import numpy as np

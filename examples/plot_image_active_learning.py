@@ -7,13 +7,13 @@ for every image. These predictions and the labels so far decide together which i
 person should look at next. One answer in five is wrong.
 
 The images are the handwritten digits of scikit-learn. To run without a network, the
-example trains its own CLIP model on other digits, with captions of which a third is
+example trains its own CLIP model on other digits, with captions of which 30 % are
 wrong. For your own images, use a model from the hub instead:
 ``OpenCLIPEncoder("ViT-B-32", pretrained="laion2b_s34b_b79k")``.
 """
 
 # %%
-# The pool has few nines and many zeros, as real pools do. The other images are used for
+# The pool has few sevens and many ones, as real pools do. The other images are used for
 # pretraining and never shown again.
 
 import json

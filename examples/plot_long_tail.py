@@ -41,8 +41,8 @@ sizes = pd.Series(y).value_counts()
 print(sizes.to_dict())
 
 # %%
-# Three ways to ask
-# -----------------
+# Four ways to ask
+# ----------------
 # The co-decision, its query without the prior, and random and margin sampling.
 
 small_model = LogisticRegression(class_weight="balanced", max_iter=1000)
@@ -111,7 +111,11 @@ left.set_yticks(
     np.arange(len(share)), [f"{topic} ({sizes[topic]})" for topic in share.index]
 )
 left.invert_yaxis()
-left.set(title="Who was asked", xlabel="share of the topic's texts in the pool", xlim=0)
+left.set(
+    title="What was asked about",
+    xlabel="share of the topic's texts in the pool",
+    xlim=0,
+)
 left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 left.grid(axis="y", alpha=0.3)
 plt.show()

@@ -6,7 +6,7 @@ Thousands of texts have no label, but they still carry information: the foundati
 recognises which of them belong together. With a `NeighborGraph` of the pool, the few
 labels spread to similar texts.
 
-In this example, the class descriptions are useless, and every topic has three labels.
+In this example, there are no class descriptions, and every topic has three labels.
 That is too little for the small model alone.
 """
 
@@ -67,7 +67,8 @@ print(f"The neighbours' weight is {models['with neighbours'].neighbor_weight_:.2
 # One neighbourhood
 # -----------------
 # We take the topic that gained most, and one of its texts that only the neighbours
-# classify correctly. Which texts are its neighbours, and which of them have labels?
+# classify correctly. Which texts are its neighbours? None of them has a label here:
+# labels spread in steps, from neighbour to neighbour.
 
 classes = models["without"].classes_
 recall = pd.DataFrame(

@@ -42,8 +42,8 @@ print(pd.Series(y).value_counts().to_dict())
 # %%
 # Why SMOTE needs help
 # --------------------
-# Twenty random labels, as in a first round. SMOTE refuses all of them because one class
-# has a single label. ``SafeSampler`` leaves out only that class.
+# Twenty random labels, as in a first round. SMOTE refuses all of them, because some
+# classes have too few. ``SafeSampler`` leaves out only classes with a single label.
 
 rng = np.random.RandomState(0)
 first = rng.choice(len(y), 20, replace=False)

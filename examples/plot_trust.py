@@ -90,7 +90,7 @@ print(curves.mean().round(2))
 # The picture
 # -----------
 # Above: the first 20 labels already show that the prior helps. Trust is about one
-# quarter and stays there: the small model has learned most of the prior from the
+# quarter from 60 labels on: the small model has learned most of the prior from the
 # descriptions, which must not count twice, and it improves with every label. Both
 # curves are estimated from scratch in every round, so a single round can change them.
 #

@@ -127,7 +127,7 @@ figure, panels = plt.subplots(
 truth = panels[0, 0]
 draw_samples(truth, np.arange(len(y)), y, s=12, linewidths=0)
 truth.set_title("The truth", fontsize=10)
-truth.legend(fontsize=8, loc="upper left", handletextpad=0.1, borderpad=0.3)
+truth.legend(fontsize=8, loc="upper right", handletextpad=0.1, borderpad=0.3)
 truth.set(aspect="equal", xlim=x_axis[[0, -1]], ylim=y_axis[[0, -1]])
 draw_regions(panels[0, 1], "Prior", model.prior_proba)
 draw_regions(panels[1, 0], "Small model", lambda X: alone.predict_proba(X[:, :3]))
@@ -141,8 +141,8 @@ plt.show()
 # ------------------------
 # Every strategy gives each sample without a label a utility, and picks a batch of ten:
 # the orange circles. Crosses are labels. Margin sampling takes the ten highest
-# utilities, and these samples lie close together: the small model is uncertain about
-# all of them for the same reason. In ``CoDecisionQuery``, labels and earlier picks
+# utilities, and these samples lie close together: the model is uncertain about all of
+# them for the same reason. In ``CoDecisionQuery``, labels and earlier picks
 # cover the samples around them, so the next pick lies elsewhere. Before the first label
 # it does not know which samples are uncertain, and spreads over the pool. Its batches
 # contain no sample of the rare class here: one label in the middle of it covers most of

@@ -105,8 +105,8 @@ for score in scoring:
 # no worse than that of the loop without a prior; here it is even above it.
 #
 # Below: trust. This caution also affects the right descriptions: trust in them falls as
-# well, and recovers when the labels have confirmed them. Meanwhile they help as
-# training samples of the small model. Bands are standard errors over the splits.
+# well, and later rises again to one quarter. Meanwhile they help as training samples of
+# the small model. Bands are standard errors over the splits.
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(7, 6.4), sharex=True, layout="constrained", height_ratios=[3, 2]

@@ -107,9 +107,9 @@ place = TSNE(init="pca", perplexity=30, random_state=0).fit_transform(Z)
 # about which prior and small model together are certain.
 #
 # The last map shows the true topics, and where the two models disagree. This is mostly
-# inside the largest topic, part of which the prior takes for another one. The query
-# does not look for disagreement: it asks where both together are uncertain and nothing
-# near is labelled.
+# inside the largest topic, part of which the prior takes for others. The query does not
+# look for disagreement: it asks where both together are uncertain and nothing near is
+# labelled.
 
 markers = dict(zip(topics, "osD^v"))
 colours = dict(zip(topics, ["#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#009E73"]))

@@ -69,8 +69,8 @@ print(f"{wrong.sum()} of {len(given)} labels are wrong")
 # ``label_quality_`` is the probability that a label is right. Whether there are wrong
 # labels at all is decided for all labels together, from the predictions of both models.
 # This only works if the small model can be certain. With the default ``C=1``, its
-# probabilities on these embeddings are so similar that for this draw all labels count
-# as right.
+# probabilities on these embeddings are so similar that for this draw no label is
+# suspected.
 
 small_model = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
 prior = ZeroShotPrior(descriptions).fit(Z[pool])

@@ -183,7 +183,8 @@ class Endpoint:
             f"no complete answer in {n_requests} attempts; the last one begins with "
             f"{self._hide_key(raw.text[:80])!r}"
         )
-        return Reply(n_requests, n_tokens, "failed", words=words)
+        cure = "Check base_url, and call again to continue."
+        return Reply(n_requests, n_tokens, "failed", words=words, cure=cure)
 
     def _parse(self, raw, body):
         """Return the choice, None if incomplete, and the number of tokens."""
