@@ -188,7 +188,7 @@ def label_pool(
     confidence = precision.proba(scores)
     free = np.ones(n_pool, dtype=bool)
     free[labeled] = False
-    enough = len(labeled) >= _ENOUGH and agree_beyond_chance(guessed, told)
+    enough = len(labeled) >= _ENOUGH and agree_beyond_chance(guessed, told, n_classes)
     accepted = confidence >= 0.5
     if target_precision is not None:
         accepted = np.zeros(n_pool, dtype=bool)

@@ -289,7 +289,7 @@ class Precision:
         return -values, mean, np.sqrt(within / total + 1e-12)
 
 
-def agree_beyond_chance(guessed, told):
+def agree_beyond_chance(guessed, told, n_classes):
     """Tell whether a model and answers agree more often than unrelated labels would.
 
     Otherwise it cannot be known which of them are wrong.
@@ -298,6 +298,9 @@ def agree_beyond_chance(guessed, told):
     ----------
     guessed, told : ndarray of shape (n_answers,), dtype int
         Classes by the model, which has not seen these answers, and the answers.
+
+    n_classes : int
+        Number of classes.
 
     Returns
     -------
@@ -315,15 +318,14 @@ def agree_beyond_chance(guessed, told):
     >>> import numpy as np
     >>> from cofm_sklearn.models.precision import agree_beyond_chance
     >>> told = np.arange(60) % 2
-    >>> agree_beyond_chance(told, told), agree_beyond_chance(told // 2, told)
+    >>> agree_beyond_chance(told, told, 2), agree_beyond_chance(1 - told, told, 2)
     (True, False)
     """
-    n_classes = 1 + max(guessed.max(initial=0), told.max(initial=0))
-    p, q = (np.bincount(codes, minlength=n_classes) for codes in (guessed, told))
     n = max(len(told), 1)
-    p, q = p / n, q / n
+    p = np.bincount(guessed, minlength=n_classes) / n
+    q = np.bincount(told, minlength=n_classes) / n
     chance = p @ q
-    variance = max(chance + chance**2 - (p * q) @ (p + q), 0) / n
+    variance = np.maximum(chance + chance**2 - (p * q) @ (p + q), 0) / n
     agreement = np.sum(guessed == told) / n
     return bool(agreement - chance > _SIGNIFICANT * np.sqrt(variance) + 1e-9)
 

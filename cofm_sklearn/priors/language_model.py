@@ -15,7 +15,13 @@ from cofm_sklearn.priors.answers import (
     combine_answers,
     words_of,
 )
-from cofm_sklearn.priors.asking import Endpoint, ask_all, check_base_url, read_key
+from cofm_sklearn.priors.asking import (
+    Endpoint,
+    Reply,
+    ask_all,
+    check_base_url,
+    read_key,
+)
 from cofm_sklearn.priors.base import (
     BasePrior,
     check_descriptions,
@@ -398,7 +404,7 @@ class LanguageModelPrior(BasePrior):
 
         unclear: list[str] = []
         outcomes: set[str] = set()
-        n_read, in_a_row, last = 0, 0, None
+        n_read, in_a_row, last = 0, 0, Reply(0, 0, "answered")
         with (
             Endpoint(self.base_url, key, self.timeout, self.max_retries) as endpoint,
             tqdm(

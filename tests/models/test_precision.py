@@ -115,14 +115,14 @@ def test_weights_give_answers_the_spread_of_the_pool():
 def test_unrelated_labels_seldom_agree_beyond_chance(shares):
     rng = np.random.RandomState(0)
     pairs = [rng.choice(len(shares), (2, 200), p=shares) for _ in range(1000)]
-    beyond = np.mean([agree_beyond_chance(*pair) for pair in pairs])
+    beyond = np.mean([agree_beyond_chance(*pair, len(shares)) for pair in pairs])
     assert 0.02 < beyond < 0.08
     told = rng.choice(len(shares), 200, p=shares)
-    assert agree_beyond_chance(told, told)
-    assert not agree_beyond_chance(np.zeros_like(told), told)
-    assert not agree_beyond_chance(told, np.zeros_like(told))
+    assert agree_beyond_chance(told, told, len(shares))
+    assert not agree_beyond_chance(np.zeros_like(told), told, len(shares))
+    assert not agree_beyond_chance(told, np.zeros_like(told), len(shares))
     better = np.where(rng.rand(200) < 0.5, told, rng.permutation(told))
-    assert agree_beyond_chance(better, told)
+    assert agree_beyond_chance(better, told, len(shares))
 
 
 def test_interval_of_a_check_is_where_such_a_count_is_not_rare():
