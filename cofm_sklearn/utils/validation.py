@@ -81,10 +81,19 @@ def stack_rows(first, second):
         return sparse.vstack([first, second], format="csr")
     second = table_like(first, second)
     if isinstance(first, pd.DataFrame):
-        both = pd.concat([first, second], ignore_index=True)
+        parts = first.copy(deep=False), second.copy(deep=False)
+        united = {}
         for k, dtype in enumerate(first.dtypes):
-            if isinstance(dtype, pd.CategoricalDtype) and both.dtypes.iloc[k] != dtype:
-                both.isetitem(k, _unite(first.iloc[:, k], second.iloc[:, k]))
+            if (
+                isinstance(dtype, pd.CategoricalDtype)
+                and second.dtypes.iloc[k] != dtype
+            ):
+                united[k] = _unite(first.iloc[:, k], second.iloc[:, k])
+                for part in parts:  # pandas 2 warns about others without any value
+                    part.isetitem(k, part.iloc[:, k].astype(object))
+        both = pd.concat(parts, ignore_index=True)
+        for k, column in united.items():
+            both.isetitem(k, column)
         return both
     return np.concatenate([first, second])
 

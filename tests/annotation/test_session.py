@@ -567,14 +567,15 @@ def test_a_strategy_with_wrong_picks_is_named(picks):
 @pytest.mark.parametrize("background", [False, True])
 def test_training_follows_the_settings_of_scikit_learn(background):
     frame = pd.DataFrame(BLOBS, columns=list("wxyz"))
-    frame[NAMES] = 0.8 * np.eye(3)[CODES] + 0.2 / 3
+    names = NAMES.tolist()
+    frame[names] = 0.8 * np.eye(3)[CODES] + 0.2 / 3
     # Only with `transform_output="pandas"` do the columns keep their names.
     keep = make_column_transformer(
         (StandardScaler(), list("wxyz")),
-        ("passthrough", NAMES),
+        ("passthrough", names),
         verbose_feature_names_out=False,
     )
-    prior = PrecomputedPrior(NAMES, columns=list(NAMES))
+    prior = PrecomputedPrior(names, columns=names)
     model = make_pipeline(keep, CoDecisionClassifier(LogisticRegression(), prior))
     with (
         config_context(transform_output="pandas"),
