@@ -81,13 +81,14 @@ def stack_rows(first, second):
         return sparse.vstack([first, second], format="csr")
     second = table_like(first, second)
     if isinstance(first, pd.DataFrame):
+        if first.columns.is_unique and {*first.columns} == {*second.columns}:
+            second = second[first.columns]
+        alike = first.columns.equals(second.columns)
         parts = first.copy(deep=False), second.copy(deep=False)
         united = {}
-        for k, dtype in enumerate(first.dtypes):
-            if (
-                isinstance(dtype, pd.CategoricalDtype)
-                and second.dtypes.iloc[k] != dtype
-            ):
+        for k, dtype in enumerate(first.dtypes if alike else ()):
+            other = second.dtypes.iloc[k]
+            if isinstance(dtype, pd.CategoricalDtype) and other != dtype:
                 united[k] = _unite(first.iloc[:, k], second.iloc[:, k])
                 for part in parts:  # pandas 2 warns about others without any value
                     part.isetitem(k, part.iloc[:, k].astype(object))

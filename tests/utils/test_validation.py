@@ -79,7 +79,9 @@ def as_column(values, dtype="category"):
     ],
 )
 def test_categories_of_frames_are_united(below):
-    both = stack_rows(as_column(["red", "blue"]), below)
+    red = as_column(["red", "blue"])
+    both = stack_rows(red, below)
+    pd.testing.assert_frame_equal(stack_rows(red, below[["colour", "n"]]), both)
     assert isinstance(both["colour"].dtype, pd.CategoricalDtype)
     given = below["colour"].dropna().tolist()
     assert {*both["colour"].cat.categories} == {"red", "blue", *given}
