@@ -11,9 +11,11 @@ from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy, check_strat
 from cofm_sklearn.query.view import may_have_gaps
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.labels import encode_labels
+from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import (
     check_pool,
+    is_fitted,
     is_mixed_frame,
     n_rows,
     take_rows,
@@ -81,7 +83,12 @@ class ModALQuery(BaseQueryStrategy):
                 n_instances,
                 **(self.arguments or {}),
             )
-        except NotFittedError:
+        except (NotFittedError, AttributeError) as error:
+            # Pipelines of scikit-learn before 1.8 call their steps without a fit.
+            estimator = getattr(learner, "estimator", learner)
+            untrained = not is_fitted(split_pipeline(estimator)[1])
+            if not (untrained or isinstance(error, NotFittedError)):
+                raise
             picked, worth = np.arange(n_instances), None
         picked = order[picked]
         if worth is None or np.size(worth) != len(picked):
