@@ -148,7 +148,8 @@ class PoolNames:
     def _at(self, positions):
         numbers = pd.to_numeric(positions, errors="coerce")
         numbers = numbers.to_numpy(float, na_value=np.nan)
-        is_row = (numbers % 1 == 0) & (numbers >= 0) & (numbers < len(self.ids))
+        whole = numbers == np.floor(numbers)
+        is_row = whole & (numbers >= 0) & (numbers < len(self.ids))
         return [
             self.ids[int(number)] if good else f"position {i}"
             for i, number, good in zip(positions, numbers, is_row)
