@@ -168,7 +168,7 @@ def _map(session):
         points.append(
             f"<circle cx='{8 + 624 * one.x:.1f}' cy='{632 - 624 * one.y:.1f}' "
             f"r='{5 if has else 2.5}' fill='{color}' {style}>"
-            f"<title>{escape(str(name))}</title></circle>"
+            f"<title>{'' if k is None else escape(str(name))}</title></circle>"
         )
     shared = " Some classes share a colour: point at a sample to see its class."
     return (

@@ -82,16 +82,27 @@ class Questionnaire:
         return codes
 
     @cached_property
-    def _abouts(self):
-        return ["; ".join(texts) for texts in self.descriptions]
+    def _lines(self):
+        """A line of the prompt for each class."""
+        parts = zip(self.codes, self.labels, self.descriptions)
+        return [f"{code}: {label}: {'; '.join(texts)}" for code, label, texts in parts]
+
+    @cached_property
+    def _ways(self):
+        """What an answer may say for each class, in forms from strict to lenient."""
+        ways = [
+            (code, str(label), f"{code}: {label}", line)
+            for code, label, line in zip(self.codes, self.labels, self._lines)
+        ]
+        # Names may differ in case or punctuation only, so the strictest comes first.
+        return [
+            (form, [{form(said) for said in way} for way in ways])
+            for form in (str.strip, _folded, _bare)
+        ]
 
     def ask(self, text):
         """Return the prompt for a text, without examples of the same text."""
         codes = self.codes
-        classes = [
-            f"{code}: {label}: {about}"
-            for code, label, about in zip(codes, self.labels, self._abouts)
-        ]
         examples = [
             f"Text: {_quoted(example)}\nClass: {codes[k]}\n\n"
             for example, k in self.examples
@@ -99,7 +110,7 @@ class Questionnaire:
         ]
         answer = _ANSWER_STATED if self.stated else _ANSWER_CODE
         fields = {
-            "classes": "\n".join(classes),
+            "classes": "\n".join(self._lines),
             "examples": "".join(examples),
             "text": _quoted(text),
             "answer": answer.format(first=codes[0], last=codes[-1]),
@@ -145,16 +156,11 @@ class Questionnaire:
     def _class_named(self, words):
         """Return the position of the only class that an answer can mean, else None."""
         words = (words or "").strip()
-        ways = [
-            (code, str(label), f"{code}: {label}", f"{code}: {label}: {about}")
-            for code, label, about in zip(self.codes, self.labels, self._abouts)
-        ]
-        # An explanation may follow on further lines. The strictest comparison first:
-        # names may differ in case or punctuation only.
+        # An explanation may follow on further lines.
         for part in dict.fromkeys([words, *words.splitlines()[:1]]):
-            for form in (str.strip, _folded, _bare):
+            for form, ways in self._ways:
                 said = form(part)
-                means = [k for k, way in enumerate(ways) if said in map(form, way)]
+                means = [k for k, way in enumerate(ways) if said in way]
                 if said and len(means) == 1:
                     return means[0]
         # JSON has no numbers with leading zeros.

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.query.base import BaseQueryStrategy, ask_strategy, check_strategy
-from cofm_sklearn.query.view import may_have_gaps
+from cofm_sklearn.query.view import may_have_gaps, parts_of
 from cofm_sklearn.utils import import_optional
 from cofm_sklearn.utils.labels import encode_labels
 from cofm_sklearn.utils.pipelines import split_pipeline
@@ -85,8 +85,7 @@ class ModALQuery(BaseQueryStrategy):
             )
         except (NotFittedError, AttributeError) as error:
             # Pipelines of scikit-learn before 1.8 call their steps without a fit.
-            estimator = getattr(learner, "estimator", learner)
-            untrained = not is_fitted(split_pipeline(estimator)[1])
+            untrained = not is_fitted(split_pipeline(parts_of(learner)[-1])[1])
             if not (untrained or isinstance(error, NotFittedError)):
                 raise
             picked, worth = np.arange(n_instances), None

@@ -39,6 +39,7 @@ __all__ = [
     "LearnerView",
     "count_labels",
     "may_have_gaps",
+    "parts_of",
     "view_learner",
 ]
 
@@ -132,7 +133,7 @@ class LearnerReader:
     """
 
     def __init__(self, learner, X_sample, prior=None, *, embeds=True):
-        X_train, y_train, members, estimator = _parts_of(learner)
+        X_train, y_train, members, estimator = parts_of(learner)
         check_takes(estimator, X_sample, "X_pool")
         steps, self._final = split_pipeline(estimator)
         self._steps, Z_sample = _fit_steps(steps, X_sample, is_fitted(self._final))
@@ -315,17 +316,17 @@ def view_learner(learner, X_pool, prior=None, *, embeds=True):
 
 def may_have_gaps(learner):
     """Tell whether the first step of a learner accepts NaN."""
-    steps, model = split_pipeline(_parts_of(learner)[3])
+    steps, model = split_pipeline(parts_of(learner)[3])
     return allows_nan(steps[0] if steps else model)
 
 
 def count_labels(learner):
     """Return the number of labels that a learner has."""
-    _, y_train, _, _ = _parts_of(learner)
+    _, y_train, _, _ = parts_of(learner)
     return 0 if y_train is None else len(y_train)
 
 
-def _parts_of(learner):
+def parts_of(learner):
     """Return training samples, labels, members of a committee, and the estimator."""
     members = getattr(learner, "learner_list", None)
     if members:

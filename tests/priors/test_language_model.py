@@ -345,7 +345,7 @@ def test_one_text_without_an_answer_does_not_stop_the_others(
 ):
     proxy.always = lambda body: fault if is_about(body, "prize") else None
     options = {"max_retries": 0, "n_concurrent": 1, "cache_dir": tmp_path}
-    prior = make(timeout=1, **options)
+    prior = make(timeout=4, **options)  # a hanging server takes 10 s
     with pytest.warns(UserWarning, match="left 1 of 8 requests"):
         proba = prior.predict_proba(TEXTS)
     wanted = clean.copy()

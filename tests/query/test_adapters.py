@@ -246,6 +246,18 @@ def test_modal_function_starts_without_labels(blobs):
     assert search.best_params_["query_strategy__function"] in functions.popitem()[1]
 
 
+def test_an_error_of_a_function_is_no_cold_start(blobs):
+    X, y = blobs
+
+    def wrong(learner, X_pool, n_instances=1):
+        return X_pool.nothing
+
+    # Its small model is never trained itself.
+    model = CoDecisionClassifier(LogisticRegression()).fit(X[:30], y[:30])
+    with pytest.raises(AttributeError, match="nothing"):
+        ModALQuery(wrong)(model, X, n_instances=2)
+
+
 def test_modal_committee_and_learner_take_the_adapter(blobs):
     X, y = blobs
     known = np.arange(0, 125, 4)
