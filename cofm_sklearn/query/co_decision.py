@@ -108,8 +108,11 @@ class CoDecisionQuery(BaseQueryStrategy):
     Classifier to New a Priori Probabilities. Neural Computation 14(1). (class shares
     of the pool)
 
+    Duffield, N., Lund, C., Thorup, M. (2007). Priority Sampling for Estimation of
+    Arbitrary Subset Sums. Journal of the ACM 54(6). (draw of candidates)
+
     Efraimidis, P. S., Spirakis, P. G. (2006). Weighted Random Sampling with a
-    Reservoir. Information Processing Letters 97(5). (draw of candidates)
+    Reservoir. Information Processing Letters 97(5). (draw for the kernel width)
 
     Examples
     --------
