@@ -131,3 +131,13 @@ def test_formulas_become_mathml():
     with pytest.raises(Exception) as caught:
         to_mathml("a_b_c", "inline")
     assert "'a_b_c'" in caught.value.__notes__[0]
+
+
+def test_no_line_of_a_page_is_lost_as_a_comment():
+    # MyST reads a line that begins with a percent sign as a comment.
+    pages = [*DOCS.glob("*.md"), *(ROOT / "benchmarks" / "results").glob("*.md")]
+    pages += ROOT.glob("*.md")
+    assert len(pages) > 40
+    lost = re.compile(r"^\s*%.*", re.MULTILINE)
+    found = {p.name: lost.findall(p.read_text(encoding="utf-8")) for p in pages}
+    assert {page: lines for page, lines in found.items() if lines} == {}
