@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cofm_sklearn.annotation.identity import are_paths
 from cofm_sklearn.annotation.learning import label_of
 from cofm_sklearn.encoders.folders import sha256_of_file
 from cofm_sklearn.encoders.image_reading import MAX_PIXELS, as_shown, open_picture
@@ -23,6 +25,8 @@ __all__ = ["labels_frame", "read_labels", "samples_from_dataset", "write_frame"]
 
 # Start of a formula in a spreadsheet, perhaps already prefixed with marks.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# End of a time with its offset from UTC.
+_OFFSET = r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".pq": "parquet"}
 
 
@@ -37,9 +41,14 @@ def labels_frame(history, rows, X):
     frame = pd.DataFrame(records, columns=columns)
     frame["index"] = frame["index"].astype("Int64")
     frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
-    if is_text(X) and getattr(X, "ndim", 1) == 1:
-        frame["sample"] = [None if pd.isna(i) else str(X[i]) for i in frame["index"]]
+    if are_paths(X) or (is_text(X) and getattr(X, "ndim", 1) == 1):
+        frame["sample"] = [None if pd.isna(i) else _name(X[i]) for i in frame["index"]]
     return frame
+
+
+def _name(sample):
+    # File names that are not UTF-8 have characters that cannot be written.
+    return os.fsdecode(sample).encode("utf-8", "replace").decode("utf-8")
 
 
 def write_frame(frame, path, format=None, checksum=False):
@@ -242,7 +251,7 @@ def _restore(frame, pool):
 def _text_of(cell, pool):
     """Remove the mark of an escaped text, unless the pool has the text as it is."""
     written = _as_written(cell)
-    return cell if written == cell or pool.id_of(cell) in pool.rows else written
+    return cell if written == cell or pool.id_of_text(cell) in pool.rows else written
 
 
 def _values_of(texts, column):
@@ -250,6 +259,12 @@ def _values_of(texts, column):
     if column.dtype.kind in "iuf":
         numbers = pd.to_numeric(texts, errors="coerce")
         return numbers.astype(column.dtype) if column.dtype.kind == "f" else numbers
+    if column.dtype.kind == "M" and column.dt.tz is not None:
+        # Without its offset, a time could be taken for that of another row.
+        texts = texts.where(texts.str.contains(_OFFSET))
+        # pandas 2 writes fractions of a second only where there are some.
+        times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        return times.dt.tz_convert(column.dt.tz)
     if column.dtype.kind == "M":
         return pd.to_datetime(texts, errors="coerce")
     # An empty cell is a missing value, unless the column has the empty text.

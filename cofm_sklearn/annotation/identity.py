@@ -4,6 +4,7 @@ import hashlib
 import os
 from contextlib import suppress
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from cofm_sklearn.encoders.image_reading import as_shown
 from cofm_sklearn.utils.texts import is_missing, is_text
 from cofm_sklearn.utils.validation import n_rows
 
-__all__ = ["PoolNames", "ids_of_file", "sample_ids"]
+__all__ = ["PoolNames", "are_paths", "ids_of_file", "sample_ids"]
 
 # Column names of `export` and imported labels; all other columns are content.
 _COLUMNS = {"id", "index", "position", "label", "annotator", "time"}
@@ -57,7 +58,8 @@ class PoolNames:
         self.index = X.index if is_pandas else None
         self.table = checked if isinstance(checked, pd.DataFrame) else None
         self._text = None  # name of the only column; "" if it has none
-        if self.table is None and is_text(checked):
+        self._are_paths = are_paths(checked)
+        if self._are_paths or (self.table is None and is_text(checked)):
             name = X.columns[0] if hasattr(X, "columns") else getattr(X, "name", None)
             self._text = name if isinstance(name, str) else ""
         self.ids, self._as_said = ids_of_file(checked, set(said))
@@ -74,7 +76,11 @@ class PoolNames:
 
     def id_of(self, sample):
         """Return the id of a sample, in the pool or not, as in the file."""
-        return self.known(sample_ids([sample])[0])
+        return self.known(_id_of(sample))
+
+    def id_of_text(self, text):
+        """Return the id of the sample that a text in a file stands for."""
+        return self.id_of(Path(text) if self._are_paths else text)
 
     def aligned(self, labels):
         """Return the row of each label of a Series; -1 if there is none.
@@ -116,8 +122,8 @@ class PoolNames:
             content is not None or {"id", "position", "index"} & set(frame.columns)
         ):
             raise ValueError(
-                'labels must have the columns "label" and "id", "sample" (the text), '
-                'or "position" (the row of X, from 0); it has '
+                'labels must have the columns "label" and "id", "sample" (the text '
+                'or path), or "position" (the row of X, from 0); it has '
                 f"{list(frame.columns)}."
             )
         # The pool may have a column of this name, which is then part of the content.
@@ -165,15 +171,26 @@ class PoolNames:
         others = [c for c in frame.columns if c not in _COLUMNS]
         if self._text is None or not others:
             return None
-        names = [c for c in ("sample", self._text, "text") if c in others]
+        # Beside paths, other columns of text are notes or captions.
+        known = ["sample", self._text] + ["text"] * (not self._are_paths)
+        names = [c for c in known if c in others]
+        if not names and self._are_paths:
+            return None
         if not names:
             names = [c for c in others if is_text(frame[c])]
             if len(names) != 1:
                 return None
-        texts = frame[names[0]].tolist()
+        kinds = str | PathLike if self._are_paths else str
         return [
-            self.id_of(text) if isinstance(text, str) else repr(text) for text in texts
+            self.id_of_text(text) if isinstance(text, kinds) else repr(text)
+            for text in frame[names[0]].tolist()
         ]
+
+
+def are_paths(X):
+    """Tell whether a pool, as returned by `check_pool`, has only path objects."""
+    is_array = isinstance(X, np.ndarray) and X.dtype == object
+    return is_array and all(isinstance(value, PathLike) for value in X)
 
 
 def sample_ids(X):
@@ -219,7 +236,7 @@ def sample_ids(X):
         return [_digest(*_numbers(row)) for row in _rows(table)]
     if hasattr(X, "iloc"):
         X = X.tolist()
-    return [_id_of(X[i]) for i in range(n_rows(X))]
+    return [_id_of(X[i], f"X[{i}]") for i in range(n_rows(X))]
 
 
 def ids_of_file(X, known):
@@ -325,10 +342,13 @@ def _rows(table):
     if isinstance(table, np.ndarray):
         yield from table
         return
+    if sparse.issparse(table):
+        # Fewer wide rows at a time, as 1,024 of them may take gigabytes when dense.
+        n = max(1, _BLOCK * _WIDE // max(_WIDE, table.shape[1]))
+        for start in range(0, table.shape[0], n):
+            yield from table[start : start + n].toarray()
+        return
     for start in range(0, table.shape[0], _BLOCK):
-        if sparse.issparse(table):
-            yield from table[start : start + _BLOCK].toarray()
-            continue
         block = table.iloc[start : start + _BLOCK]
         values = block.to_numpy(dtype=np.float64, na_value=np.nan)
         for i, row in enumerate(values):
@@ -373,19 +393,19 @@ def _exact(value):
     return number + 0.0 if number == value or number != number else value
 
 
-def _id_of(value):
+def _id_of(value, where="an image"):
     if sparse.issparse(value):
         return _digest(*_numbers(value.toarray().ravel()))
     if hasattr(value, "to_frame"):  # a row of a frame
         return sample_ids(value.to_frame().T.infer_objects())[0]
-    return _digest(*_described(value))
+    return _digest(*_described(value, where))
 
 
 def _is_pil(value):
     return hasattr(value, "tobytes") and hasattr(value, "mode")
 
 
-def _described(value):
+def _described(value, where="an image"):
     """Return type and content of one sample, as bytes."""
     if isinstance(value, str):
         return b"text", _text(value)
@@ -396,7 +416,7 @@ def _described(value):
         if value.ndim == 1 and value.dtype.kind in "biuf":
             return _numbers(value)
         if value.size == 1 and value.dtype.kind in "OU":
-            return _described(value.ravel()[0])
+            return _described(value.ravel()[0], where)
         shape = repr(value.shape).encode()
         if value.dtype.kind == "O":
             return b"value", _content(value.tolist())
@@ -405,7 +425,7 @@ def _described(value):
         value = value.astype(value.dtype.newbyteorder("<"))
         return b"array", shape, value.dtype.str.encode(), value.tobytes()
     if _is_pil(value):
-        value = as_shown(value, "an image")
+        value = as_shown(value, where)
         return b"image", value.mode.encode(), repr(value.size).encode(), value.tobytes()
     return b"value", _content(value)
 

@@ -11,6 +11,7 @@ import numpy as np
 from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
+from sklearn.model_selection import KFold
 
 from cofm_sklearn.annotation.class_changes import classes_after, prior_of, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
@@ -30,6 +31,8 @@ __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 
 # With fewer labels, accuracy is not reported.
 _ENOUGH_LABELS = 10
+# Folds of that accuracy; at most _ENOUGH_LABELS.
+_N_FOLDS = 5
 
 
 @dataclass
@@ -336,8 +339,7 @@ class Learning:
         if n >= _ENOUGH_LABELS and hasattr(self.estimator, "predict_proba"):
             codes = encode_labels(taught.labels, self.classes)
             with self._lock:
-                proba = self._out_of_fold(taught.rows, codes)
-            hits = int((proba.argmax(axis=1) == codes).sum())
+                hits = int(self._right_out_of_fold(taught, codes).sum())
             low, high = binomtest(hits, n).proportion_ci(method="wilson")
             found["accuracy"], found["interval"] = hits / n, [float(low), float(high)]
         return found
@@ -441,7 +443,23 @@ class Learning:
 
     def _out_of_fold(self, rows, codes):
         X = take_rows(self.X, rows)
-        return out_of_fold_proba(self.estimator, X, self.classes, codes, 5, self.seed)
+        return out_of_fold_proba(
+            self.estimator, X, self.classes, codes, _N_FOLDS, self.seed
+        )
+
+    def _right_out_of_fold(self, taught, codes):
+        """Tell for each training label whether a model without it predicts it."""
+        X, labels = take_rows(self.X, taught.rows), taught.labels
+        right = self._out_of_fold(taught.rows, codes).argmax(axis=1) == codes
+        # Above, a fold with training labels of one class has no opinion, but its model
+        # predicts that class, or what the prior says.
+        folds = KFold(_N_FOLDS, shuffle=True, random_state=self.seed)
+        for train, test in folds.split(codes):
+            if len(set(codes[train])) == 1:
+                learner = Learner(self.estimator, self.strategy)
+                learner.fit(take_rows(X, train), labels[train])
+                right[test] = learner.predict(take_rows(X, test)) == labels[test]
+        return right
 
     def aligned(self, model, proba):
         """Align probabilities with the classes."""

@@ -105,6 +105,7 @@ class Progress:
     accuracy : float or None
         Out-of-fold accuracy on the labels. Queries select hard samples, so it is
         usually too low for the pool; `check` estimates the pool. None below 10 labels.
+        With ``background=False``, it is measured when the next questions are chosen.
 
     accuracy_interval : tuple of (float, float) or None
         Wilson's interval of the accuracy, at 95 %.

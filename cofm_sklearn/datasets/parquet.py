@@ -25,8 +25,9 @@ class ParquetEmbeddings:
         The file.
 
     column : str or None, default=None
-        A column of lists of numbers, all of one length. None takes the only column of
-        lists, or else all columns but a pandas index, which must be numbers then.
+        A column of lists of numbers, all of one length, or of numbers. None takes the
+        only column of lists of numbers, or else all columns but a pandas index, which
+        must be numbers then.
 
     Attributes
     ----------
@@ -39,9 +40,9 @@ class ParquetEmbeddings:
     Raises
     ------
     ValueError
-        If the file is missing or not Parquet, has no such column, or has a column
-        that is neither numbers nor lists of numbers; when rows are read, if lists
-        differ in length or a value is missing.
+        If the file is missing or not Parquet, has no such column, or the column is
+        neither numbers nor lists of numbers; when rows are read, if lists differ in
+        length or a value is missing.
 
     ImportError
         If pyarrow is not installed.
@@ -74,8 +75,9 @@ class ParquetEmbeddings:
         self._group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._forget()
         n_rows = metadata.num_rows
-        width = self._read(0, 1).shape[1] if n_rows else len(self._columns)
-        self.shape = (n_rows, width)
+        self._width = None  # any, until the first batch tells
+        self._width = self._read(0, 1).shape[1] if n_rows else len(self._columns)
+        self.shape = (n_rows, self._width)
 
     def __len__(self):
         return self.shape[0]
@@ -140,12 +142,17 @@ class ParquetEmbeddings:
     def _choose_columns(self, column):
         schema, types = self._file.schema_arrow, self._arrow.types
 
+        def is_number(kind):
+            tests = types.is_floating, types.is_integer, types.is_decimal
+            return any(test(kind) for test in tests)
+
         def is_list(kind):
-            return (
-                types.is_list(kind)
-                or types.is_large_list(kind)
-                or types.is_fixed_size_list(kind)
+            kind = getattr(kind, "storage_type", kind)  # a tensor is stored as a list
+            tests = (
+                *(types.is_list, types.is_large_list, types.is_fixed_size_list),
+                *(types.is_list_view, types.is_large_list_view),
             )
+            return any(test(kind) for test in tests) and is_number(kind.value_type)
 
         lists = [field.name for field in schema if is_list(field.type)]
         if column is not None:
@@ -156,6 +163,12 @@ class ParquetEmbeddings:
                     f"column={column!r} is not in {self.path}, which has "
                     f"{schema.names}."
                 )
+            kind = schema.types[schema.names.index(column)]
+            if not (is_number(kind) or column in lists):
+                raise ValueError(
+                    f"column={column!r} of {self.path} has the type {kind}; it must be "
+                    "numbers or lists of numbers. Convert it, or name another column."
+                )
             return [column]
         if len(lists) == 1:
             return lists
@@ -163,7 +176,7 @@ class ParquetEmbeddings:
         index = (schema.pandas_metadata or {}).get("index_columns", ())
         fields = [field for field in schema if field.name not in index]
         for field in fields:
-            if not (types.is_floating(field.type) or types.is_integer(field.type)):
+            if not is_number(field.type):
                 raise ValueError(
                     f"{self.path} has the column {field.name!r} of type {field.type}. "
                     "Name the column of embeddings with column=."
@@ -213,17 +226,24 @@ class ParquetEmbeddings:
         """Convert a batch to rows of numbers."""
         columns = []
         for column in batch.columns:
+            column = getattr(column, "storage", column)
             is_list = hasattr(column, "flatten")
             numbers = column.flatten() if is_list else column
             if column.null_count or numbers.null_count:
                 self._forget()
                 raise ValueError(f"{self.path} has missing values in {self._columns}.")
-            if is_list and len(column.value_lengths().unique()) > 1:
+            widths = {1}
+            if is_list:
+                widths = {*column.value_lengths().unique().to_pylist()}
+                if self._width is not None:
+                    # Lists of one length may differ from those of other batches.
+                    widths.add(self._width)
+            if len(widths) > 1:
                 self._forget()
                 raise ValueError(
                     f"{self.path} has lists of different lengths in "
                     f"{self._columns[0]!r}; all embeddings must have one width."
                 )
             values = numbers.to_numpy(zero_copy_only=False)
-            columns.append(values.reshape(len(column), -1))
+            columns.append(values.reshape(len(column), *widths))
         return np.concatenate(columns, axis=1).astype(np.float32, copy=False)

@@ -21,9 +21,9 @@ class BaseEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     An encoder has the parameters `normalize`, `cache`, `cache_dir` and `verbose`, and
     defines ``_check_samples(X)``, which returns samples that can be sliced;
-    ``_content_keys(X)``, bytes per sample; ``_open()``, which returns the source of the
-    model and its cache (`_cache`); and ``_run_model(source, fingerprint, samples,
-    positions)``, which yields positions and their rows.
+    ``_content_keys(samples, positions)``, bytes per position; ``_open()``, which
+    returns the source of the model and its cache (`_cache`); and ``_run_model(source,
+    fingerprint, samples, positions)``, which yields positions and their rows.
     """
 
     def transform_to_file(self, X, path, *, dtype="float32", block_size=8192):
@@ -97,12 +97,17 @@ class BaseEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         self._open()[1].clear()
 
-    def _embed(self, samples):
-        keys = self._content_keys(samples)
+    def _embed(self, samples, wanted=None):
+        # Samples are not sliced: errors name positions in the caller's X.
+        wanted = range(len(samples)) if wanted is None else wanted
+        keys = self._content_keys(samples, wanted)
         source, cache = self._open()
 
-        def compute(positions):
-            return self._run_model(source, cache.namespace, samples, positions)
+        def compute(missing):
+            positions = [wanted[k] for k in missing]
+            found = self._run_model(source, cache.namespace, samples, positions)
+            for part, rows in found:
+                yield [wanted.index(i) for i in part], rows
 
         return self._fetch(cache, keys, compute)
 

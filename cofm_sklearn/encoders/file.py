@@ -13,11 +13,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from cofm_sklearn.utils.files import check_path, whole_file
-from cofm_sklearn.utils.validation import (
-    check_integer,
-    check_option,
-    take_rows,
-)
+from cofm_sklearn.utils.validation import check_integer, check_option
 
 __all__ = ["embed_to_file"]
 
@@ -31,20 +27,21 @@ def embed_to_file(encoder, X, path, *, dtype, block_size):
     check_option("dtype", dtype, _DTYPES)
     check_integer("block_size", block_size, 1)
     blocks = [
-        slice(start, min(start + int(block_size), len(samples)))
+        range(start, min(start + int(block_size), len(samples)))
         for start in range(0, len(samples), int(block_size))
     ]
     digest = hashlib.blake2b(digest_size=16)
     for block in blocks:
-        for key in encoder._content_keys(take_rows(samples, block)):
+        for key in encoder._content_keys(samples, block):
             digest.update(key)
     made_of = {
         "encoder": encoder._identity(),
         "dtype": dtype,
         "samples": digest.hexdigest(),
     }
+    own_store = Path(f"{path}.cache")
     if not _is_made_of(path, made_of):
-        store = encoder.cache_dir or f"{path}.cache"
+        store = encoder.cache_dir or own_store
         caching = clone(encoder).set_params(verbose=0, cache_dir=store)
         progress = tqdm(
             total=len(samples),
@@ -55,15 +52,16 @@ def embed_to_file(encoder, X, path, *, dtype, block_size):
         with progress, _partial_file(path) as file:
             # Another process may have written it since.
             for block in [] if _is_made_of(path, made_of) else blocks:
-                rows = caching.transform(take_rows(samples, block)).astype(dtype)
+                rows = caching._embed(samples, block).astype(dtype)
                 if block.start == 0:
                     _begin(file, (len(samples), rows.shape[1]), dtype)
                 file.write(rows.tobytes())
                 progress.update(len(rows))
             if file.tell():
                 _finish(file, path, made_of)
-        if encoder.cache_dir is None:
-            _remove_store(Path(store))
+    if encoder.cache_dir is None:
+        # Also after a process that died when it had completed the file.
+        _remove_store(own_store)
     return np.load(path, mmap_mode="r")
 
 
@@ -145,9 +143,10 @@ def _lock(file, path):
 
 def _remove_store(folder):
     """Remove the rows cached for one file, and no other files."""
-    for path in folder.glob("embeddings-*.sqlite*"):
-        path.unlink(missing_ok=True)
-    with suppress(OSError):  # it holds other files
+    # It may hold other files or be read-only. The embeddings are complete without it.
+    with suppress(OSError):
+        for path in folder.glob("embeddings-*.sqlite*"):
+            path.unlink(missing_ok=True)
         folder.rmdir()
 
 

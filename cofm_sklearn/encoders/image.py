@@ -293,12 +293,12 @@ class OpenCLIPEncoder(BaseEncoder):
         self._check_parameters()
         return images
 
-    def _content_keys(self, images):
+    def _content_keys(self, images, positions):
         def key(i):
             return picture_key(images[i], picture_name(images[i], i), self.max_pixels)
 
         with self._threads() as run:
-            return list(run(key, range(len(images))))
+            return list(run(key, positions))
 
     def _read(self, images, i):
         return read_rgb(images[i], picture_name(images[i], i), self.max_pixels)

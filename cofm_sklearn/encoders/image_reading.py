@@ -240,9 +240,11 @@ def _as_8_bit(pixels, where):
     if pixels.dtype == np.uint16:
         return _scale_16_bit(pixels)
     if pixels.dtype.kind != "f":
+        # Without the factor, True would be as dark as False.
+        factor = " * 255" if pixels.dtype.kind == "b" else ""
         raise TypeError(
             f"{where} has pixels of dtype {pixels.dtype}; they must be uint8, uint16, "
-            "or floats from 0 to 1. Convert them with X.astype(np.uint8)."
+            f"or floats from 0 to 1. Convert them with X.astype(np.uint8){factor}."
         )
     # NaN fails this comparison, too.
     if not (pixels.min() >= 0 and pixels.max() <= 1):

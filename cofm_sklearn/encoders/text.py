@@ -187,8 +187,8 @@ class SentenceTransformerEncoder(BaseEncoder):
         check_integer("batch_size", self.batch_size, 1)
         return check_texts(X, name=name)
 
-    def _content_keys(self, texts):
-        return [content_key(text.encode()) for text in texts]
+    def _content_keys(self, texts, positions):
+        return [content_key(texts[i].encode()) for i in positions]
 
     def _run_model(self, folder, fingerprint, texts, positions):
         model = load_sentence_transformer(

@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -415,17 +414,16 @@ class CoDecisionClassifier(BasePriorClassifier):
         """
         prior = self.prior_
         described = prior.description_rows(X) if is_package_prior(prior) else None
-        if prior is None or nodes is None or issparse(nodes) or not is_numeric(nodes):
+        if prior is None or nodes is None or not is_numeric(nodes):
             return described, 1, None  # raw samples cannot be averaged
         if encodes_categories(self.estimator):
             return described, 1, None  # codes of categories cannot, either
         proba = prior_proba_of(prior, nodes, self.classes_)
         features = features_for_small_model(prior, nodes)
-        seen = np.asarray(table_like(proba, features))
-        rows, weight = typical_rows(seen, proba)
+        rows, weight = typical_rows(table_like(proba, features), proba)
         if described is not None:
             rows = (described + rows) / 2
-        some = np.unique(np.linspace(0, len(seen) - 1, _ENOUGH_NODES, dtype=int))
+        some = np.unique(np.linspace(0, len(proba) - 1, _ENOUGH_NODES, dtype=int))
         return rows, weight, (take_rows(features, some), proba[some])
 
     def _fit_prior_alone(self, X):

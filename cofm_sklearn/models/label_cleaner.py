@@ -10,8 +10,9 @@ from cofm_sklearn.models.resampling import BaseLabelSampler
 from cofm_sklearn.noise.suspects import check_cleaning, find_suspects
 from cofm_sklearn.utils.pipelines import split_pipeline
 from cofm_sklearn.utils.validation import (
+    allows_nan,
     check_option,
-    is_numeric,
+    check_samples,
     take_rows,
 )
 
@@ -108,12 +109,9 @@ class LabelCleaner(BaseLabelSampler):
     def _check(self, X, y):
         check_option("action", self.action, ("drop", "thin"))
         check_cleaning(self.threshold, self.min_per_class)
-        return super()._check(X, y)
-
-    def _how_to_check(self, X):
-        # A pipeline may handle missing or non-numeric values.
-        raw = not is_numeric(X) or hasattr(self.estimator, "steps")
-        return {"accept_sparse": "csr", "skip_check_array": raw}
+        X, y = super()._check(X, y)
+        check_samples(self, X, reset=True, allow_nan=allows_nan(self._judge(0)))
+        return X, y
 
     def _fit_resample(self, X, y):
         rng = check_random_state(self.random_state)

@@ -15,7 +15,7 @@ from cofm_sklearn.models.precision import (
 )
 from cofm_sklearn.noise.annotators import out_of_fold_proba
 from cofm_sklearn.noise.estimate import estimate_noise
-from cofm_sklearn.utils.labels import encode_labels
+from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import resamples, split_pipeline
 from cofm_sklearn.utils.validation import (
     check_number,
@@ -141,7 +141,9 @@ def label_pool(
     y, labeled, is_check = _check_answers(y, labeled, check, n_pool)
     transformers, final = split_pipeline(model)
     check_is_fitted(final)
-    classes = np.asarray(final.classes_)
+    own = classes = np.asarray(final.classes_)
+    if not np.isin(y[is_check], own).all():  # the model has not seen these answers
+        classes = np.union1d(own, y[is_check])
     answers = encode_labels(y, classes, cure="Fit the model with all classes.")
     taught = labeled[~is_check]
     codes = encode_labels(model.predict(X_pool), classes)
@@ -149,7 +151,8 @@ def label_pool(
         Z = X_pool
         for step in transformers:
             Z = step.transform(Z)
-        proba, oof_proba = final.proba_without_neighbors(Z), final.oof_proba_
+        proba = align_proba(final.proba_without_neighbors(Z), own, classes)
+        oof_proba = align_proba(final.oof_proba_, own, classes)
         noise_rate, taught_quality = final.noise_rate_, final.label_quality_
         noise_rates = final.noise_rate_interval_
         if not np.array_equal(final.y_train_, classes[answers[~is_check]]):
@@ -162,7 +165,7 @@ def label_pool(
         oof_proba = out_of_fold_proba(
             model, take_rows(X_pool, taught), classes, answers[~is_check], _N_FOLDS, 0
         )
-        proba = model.predict_proba(X_pool)
+        proba = align_proba(model.predict_proba(X_pool), own, classes)
         noise_rate, taught_quality = 0.0, np.ones(len(taught))
         noise_rates = (0.0, 1.0)
         if len(taught) and len(classes) > 1:

@@ -107,12 +107,8 @@ class BaseLabelSampler(BaseSampler):
         X = np.asarray(X) if isinstance(X, list | tuple) else X
         y = check_targets(X, y)
         set_features(self)
-        validate_data(self, X, **self._how_to_check(X))
+        validate_data(self, X, skip_check_array=True)
         return X, y
-
-    def _how_to_check(self, X):
-        """Return the options for scikit-learn's `validate_data`."""
-        return {"skip_check_array": True}
 
 
 def _labels_like(given, y, index):

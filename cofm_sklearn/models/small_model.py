@@ -27,6 +27,7 @@ from cofm_sklearn.utils.pipelines import (
 from cofm_sklearn.utils.quiet import few_labels_per_class
 from cofm_sklearn.utils.validation import (
     check_weights,
+    is_mixed_frame,
     is_numeric,
     n_rows,
     take_rows,
@@ -39,9 +40,9 @@ __all__ = [
     "cross_fit_proba",
     "fit_constant_model",
     "fit_small_model",
+    "is_balanced",
     "is_constant",
     "learned_share",
-    "reflects_shares",
 ]
 
 
@@ -49,6 +50,8 @@ __all__ = [
 _ABOUT_OWN_SPLITS = re.compile(
     "n_splits|-fold|members in each class|least populated class|test_size"
 )
+# What libraries say about columns that are not numbers.
+_ABOUT_TYPES = re.compile("convert|dtype|string", re.IGNORECASE)
 
 
 def learned_share(estimator, data, X, prior_proba):
@@ -95,6 +98,11 @@ class ConstantModel(DummyClassifier):
 
     It has a class of its own, so that a user's `DummyClassifier` is not taken for it.
     """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
 
 def fit_constant_model(estimator, X, y):
@@ -217,11 +225,17 @@ def naming_the_cure(estimator, X):
         ]
         name = type(split_pipeline(estimator)[1]).__name__
         said = str(error).rstrip(".")
-        if not is_numeric(X) and not isinstance(estimator, Pipeline):
+        unreadable = not is_mixed_frame(X) or _ABOUT_TYPES.search(said)
+        if not is_numeric(X) and unreadable and not isinstance(estimator, Pipeline):
             raise ValueError(
                 f"{name} cannot be trained on these samples, which are not numbers: "
                 f"{said}. Put an encoder before it or before the co-decision, for "
                 f"example {pipeline_example(X, f'{name}()')}."
+            ) from error
+        if "Invalid classes inferred" in said:  # by XGBoost
+            raise ValueError(
+                f"{name} takes only labels from 0 to K-1, and all of them in every "
+                f"round and fold: {said}. OneVsRestClassifier({name}()) takes any."
             ) from error
         if bare and is_about_sizes(error):
             raise ValueError(
@@ -249,8 +263,11 @@ def naming_the_cure(estimator, X):
         raise
 
 
-def reflects_shares(estimator):
-    """Tell whether probabilities of a classifier contain its training class shares.
+def is_balanced(estimator):
+    """Tell whether a classifier certainly treats all classes as equally frequent.
+
+    Class weights and samplers balance linear models and nets. Trees whose leaves are
+    pure, and calibration, bring the class shares back.
 
     Parameters
     ----------
@@ -260,23 +277,25 @@ def reflects_shares(estimator):
     Returns
     -------
     bool
-        False with class weights or a sampler, which balance the classes, and for scores
-        that are not probabilities.
+        True also for scores that are not probabilities.
 
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from cofm_sklearn.models.small_model import reflects_shares
-    >>> reflects_shares(LogisticRegression())
-    True
-    >>> reflects_shares(LogisticRegression(class_weight="balanced"))
+    >>> from cofm_sklearn.models.small_model import is_balanced
+    >>> is_balanced(LogisticRegression())
     False
+    >>> is_balanced(LogisticRegression(class_weight="balanced"))
+    True
     """
+    if not hasattr(estimator, "predict_proba"):
+        return True
+    final = split_pipeline(estimator)[1]
+    is_linear = type(final).__module__.startswith("sklearn.linear_model")
+    if not is_linear and _skorch_step(estimator) is None:
+        return False
     weights = params_named(estimator, "class_weight").values()
-    weighs = any(weight is not None for weight in weights)
-    return (
-        hasattr(estimator, "predict_proba") and not weighs and not resamples(estimator)
-    )
+    return resamples(estimator) or any(weight is not None for weight in weights)
 
 
 def class_proba(model, X, classes):

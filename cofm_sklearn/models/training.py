@@ -20,10 +20,14 @@ from cofm_sklearn.models.small_model import (
     class_proba,
     cross_fit_proba,
     fit_small_model,
+    is_balanced,
     learned_share,
-    reflects_shares,
 )
-from cofm_sklearn.models.training_set import net_weight, without_shares
+from cofm_sklearn.models.training_set import (
+    learned_shares,
+    net_weight,
+    without_shares,
+)
 from cofm_sklearn.noise.estimate import explain_labels
 from cofm_sklearn.priors import CombinedPrior
 
@@ -202,14 +206,16 @@ def train_co_decision(
 
 
 def _train(estimator, data, prior_proba, trust, pool, fusing, folds):
-    reflects = reflects_shares(estimator)
+    balanced = is_balanced(estimator)
 
     def cross_fit(training):
         proba, counts = cross_fit_proba(estimator, training, **folds)
         smooth = smooth_by_fold(proba, counts)
-        if not reflects:
+        if balanced:
             return _Unseen(smooth, smooth)
-        proba = without_shares(proba, training.class_shares())
+        weight = training.weight * training.quality
+        shares = learned_shares(proba, training.codes, weight)
+        proba = without_shares(proba, shares)
         return _Unseen(smooth, smooth_by_fold(proba, counts))
 
     def train(trust, training, unseen=None):

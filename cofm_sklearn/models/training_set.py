@@ -3,10 +3,18 @@
 from copy import copy
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import norm as sparse_norm
 
 from cofm_sklearn.utils.validation import stack_rows, take_rows
 
-__all__ = ["TrainingSet", "net_weight", "typical_rows", "without_shares"]
+__all__ = [
+    "TrainingSet",
+    "learned_shares",
+    "net_weight",
+    "typical_rows",
+    "without_shares",
+]
 
 # Models without sample weights are not trained on labels whose quality is below this
 # share of the mean: nearest neighbours do better with a farther neighbour once this one
@@ -24,7 +32,7 @@ def typical_rows(X, proba):
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or CSR of shape (n_samples, n_features)
         Samples.
 
     proba : ndarray of shape (n_samples, n_classes)
@@ -53,15 +61,16 @@ def typical_rows(X, proba):
     5
     """
     # An eighth of a class of average size; a quarter if that is no more than ten.
-    average = len(X) / proba.shape[1]
+    average = len(proba) / proba.shape[1]
     weight = int(np.clip(average / 4, 1, _TYPICAL))
     n_typical = max(weight, int(average / 8))
     # Neither the last digits nor the order may decide between samples.
     proba = proba.round(6)
-    last = len(X) - n_typical
+    last = len(proba) - n_typical
     typical = proba >= np.partition(proba, last, axis=0)[last]
     rows = (typical / typical.sum(axis=0)).T @ X
-    length = np.linalg.norm(X, axis=1).mean()
+    norm = sparse_norm if sparse.issparse(X) else np.linalg.norm
+    length = norm(X, axis=1).mean()
     own = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows * (length / np.where(own > 0, own, 1.0)), weight
 
@@ -193,12 +202,64 @@ class TrainingSet:
         counts = np.bincount(used, minlength=len(self.classes))
         return counts + (self.extra is not None)
 
-    def class_shares(self):
-        """Return the share of each class by weight, with half a label more of each."""
-        weight = self.weight * self.quality
-        shares = 0.5 + np.bincount(self.codes, weight, minlength=len(self.classes))
-        shares += self.extra_weight * (self.extra is not None)
-        return shares / shares.sum()
+
+def learned_shares(proba, codes, weight, n_iter=100):
+    """Estimate the class shares that the probabilities of a model contain.
+
+    They are those of its training set, or equal ones if it is balanced, or something
+    between. Probabilities that contain the shares of the labels agree with these on
+    average; which shares must be exchanged for them is found step by step, as by
+    Saerens et al. (2002) the other way round.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities.
+
+    codes : ndarray of shape (n_samples,), dtype int
+        Labels as positions of columns.
+
+    weight : ndarray of shape (n_samples,)
+        Sample weights, at least 0.
+
+    n_iter : int, default=100
+        Maximal number of steps.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+        Positive, with the sum 1.
+
+    References
+    ----------
+    Saerens, M., Latinne, P., Decaestecker, C. (2002). Adjusting the Outputs of a
+    Classifier to New a Priori Probabilities. Neural Computation 14(1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cofm_sklearn.models.training_set import learned_shares, without_shares
+    >>> codes = np.repeat([0, 1], [800, 200])
+    >>> found = np.repeat([0, 1, 0, 1], [720, 80, 20, 180])  # nine in ten are right
+    >>> balanced = np.array([[0.9, 0.1], [0.1, 0.9]])[found]
+    >>> learned_shares(balanced, codes, np.ones(1000)).round(2)
+    array([0.5, 0.5])
+    >>> with_shares = without_shares(balanced, [1 / 0.8, 1 / 0.2])
+    >>> learned_shares(with_shares, codes, np.ones(1000)).round(2)
+    array([0.8, 0.2])
+    """
+    counts = 0.5 + np.bincount(codes, weight, minlength=proba.shape[1])
+    of_labels = counts / counts.sum()
+    proba = np.maximum(proba, 1e-6)
+    shares = of_labels
+    for _ in range(n_iter):
+        found = weight @ without_shares(proba, shares / of_labels) / weight.sum()
+        new = np.maximum(shares * found / of_labels, 0.5 / counts.sum())
+        new /= new.sum()
+        moved, shares = np.abs(new - shares).max(), new
+        if moved < 1e-4:
+            break
+    return shares
 
 
 def without_shares(proba, shares):
@@ -209,8 +270,8 @@ def without_shares(proba, shares):
     proba : ndarray of shape (n_samples, n_classes)
         Probabilities of a model.
 
-    shares : ndarray of shape (n_classes,) or None
-        Class shares of its training set, above 0; None leaves `proba` as it is.
+    shares : array-like of shape (n_classes,)
+        The class shares that they contain, above 0.
 
     Returns
     -------
@@ -224,9 +285,7 @@ def without_shares(proba, shares):
     array([[0.5, 0.5],
            [0.1, 0.9]])
     """
-    if shares is None:
-        return proba
-    proba = proba / shares
+    proba = proba / np.asarray(shares)
     return proba / proba.sum(axis=1, keepdims=True)
 
 

@@ -1,6 +1,7 @@
 """Pools on Dask: blocks are read by the workers, which return only candidates."""
 
 import numpy as np
+from scipy import sparse
 
 from cofm_sklearn.pool.blocks import BlockPool
 from cofm_sklearn.pool.reservoir import merge_reservoirs
@@ -57,7 +58,10 @@ class DaskPool:
             for block, start, first, last in self._blocks(rows)
             if last > first
         ]
-        return check_pool(np.concatenate(self._dask.compute(*parts)), self._name)
+        found = self._dask.compute(*parts)
+        if sparse.issparse(found[0]):
+            return check_pool(sparse.vstack(found, format="csr"), self._name)
+        return check_pool(np.concatenate(found), self._name)
 
     def scan(self, scanner, *, verbose=0):
         """Return a scanner's result over all blocks; see `PoolScanner`.
@@ -95,7 +99,8 @@ class DaskPool:
 
 
 def _take(block, rows):
-    return np.asarray(block[rows])
+    taken = block[rows]
+    return taken if sparse.issparse(taken) else np.asarray(taken)
 
 
 def _scan(block, name, scanner, start):

@@ -13,6 +13,7 @@ from cofm_sklearn.utils.validation import is_fitted
 __all__ = [
     "BasePrior",
     "check_descriptions",
+    "check_raw_texts",
     "closeness",
     "features_for_small_model",
     "first_descriptions",
@@ -143,6 +144,24 @@ def _fit_without_labels(prior, X):
             "clone loses its fit. Or use ZeroShotPrior or PrecomputedPrior."
         )
     return clone(prior).fit(X)
+
+
+def check_raw_texts(prior, X):
+    """Check that a prior which reads texts gets texts; return them as an array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_texts`, or if X holds numbers.
+    """
+    if getattr(getattr(X, "dtype", None), "kind", "O") in "fiub":
+        name = type(prior).__name__
+        raise TypeError(
+            f"{name} reads texts, but X holds numbers. Put the encoder before the "
+            "small model only: CoDecisionClassifier(make_pipeline("
+            f"SentenceTransformerEncoder(), LogisticRegression()), {name}(...))."
+        )
+    return check_texts(X)
 
 
 def check_descriptions(class_descriptions):

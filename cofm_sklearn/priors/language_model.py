@@ -25,6 +25,7 @@ from cofm_sklearn.priors.asking import (
 from cofm_sklearn.priors.base import (
     BasePrior,
     check_descriptions,
+    check_raw_texts,
     first_descriptions,
 )
 from cofm_sklearn.utils.labels import encode_labels
@@ -244,7 +245,7 @@ class LanguageModelPrior(BasePrior):
         self._check_parameters()
         examples = self._check_examples(classes)
         if X is not None:
-            check_texts(X)
+            check_raw_texts(self, X)
         self._questionnaire = Questionnaire(
             classes.tolist(),
             texts,
@@ -314,7 +315,7 @@ class LanguageModelPrior(BasePrior):
             answers name no class.
         """
         check_is_fitted(self, "classes_")
-        prompts = [self._questionnaire.ask(text) for text in check_texts(X)]
+        prompts = [self._questionnaire.ask(text) for text in check_raw_texts(self, X)]
         unique = list(dict.fromkeys(prompts))
         answers = self._answers([(prompt, 0) for prompt in unique])[:, None]
         votes = np.flatnonzero(answers[:, 0, 0] == 0)

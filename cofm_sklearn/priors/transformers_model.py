@@ -9,8 +9,12 @@ from cofm_sklearn.encoders.base import check_model, longest_first
 from cofm_sklearn.encoders.cache import MEMORY, EmbeddingCache, content_key
 from cofm_sklearn.encoders.folders import folder_fingerprint, read_json
 from cofm_sklearn.encoders.weights import find_folder, load_classifier
-from cofm_sklearn.priors.base import BasePrior, check_descriptions, first_descriptions
-from cofm_sklearn.utils.texts import check_texts
+from cofm_sklearn.priors.base import (
+    BasePrior,
+    check_descriptions,
+    check_raw_texts,
+    first_descriptions,
+)
 from cofm_sklearn.utils.validation import check_integer, check_option
 
 __all__ = ["TransformersPrior"]
@@ -151,7 +155,7 @@ default="zero-shot-classification"
         labels, texts = check_descriptions(self.class_descriptions)
         self._check_parameters()
         if X is not None:
-            check_texts(X)
+            check_raw_texts(self, X)
         own = self._labels_of_model()
         if self.task == _ZERO_SHOT:
             if not any(label.lower().startswith("entail") for label in own):
@@ -199,7 +203,7 @@ default="zero-shot-classification"
             If transformers is not installed.
         """
         check_is_fitted(self, "classes_")
-        texts = check_texts(X)
+        texts = check_raw_texts(self, X)
         folder = self._folder()
         fingerprint = folder_fingerprint(folder)
         names = [name for names in self.descriptions_ for name in names]

@@ -18,10 +18,13 @@ from cofm_sklearn.utils.validation import (
     check_unit_embeddings,
     is_numeric,
     n_rows,
+    take_rows,
 )
 
 __all__ = ["ZeroShotPrior"]
 
+# Rows of embeddings that are read at a time.
+_BLOCK = 2**15
 # The mean of few samples says little about the pool, so the default centre counts as
 # this many extra samples.
 _CENTER_SAMPLES = 10
@@ -148,9 +151,9 @@ default=None
         if _is_of_images(self.encoder_):
             center = np.zeros_like(center)
         if X is not None:
-            Z = self.embed(X)
-            weight = _CENTER_SAMPLES / (len(Z) + _CENTER_SAMPLES)
-            center = (1 - weight) * Z.mean(axis=0, dtype=np.float64) + weight * center
+            n_samples = n_rows(X)
+            weight = _CENTER_SAMPLES / (n_samples + _CENTER_SAMPLES)
+            center = (1 - weight) * self._mean(X, n_samples) + weight * center
         self.center_ = center.astype(np.float32)
         return self
 
@@ -252,6 +255,15 @@ default=None
             return None
         D = self.description_embeddings_
         return D - D.mean(axis=0) + self.center_
+
+    def _mean(self, X, n_samples):
+        """Return the mean embedding; numbers are read in blocks."""
+        size = _BLOCK if is_numeric(X) else max(n_samples, 1)
+        total = 0.0
+        for start in range(0, max(n_samples, 1), size):
+            Z = self.embed(take_rows(X, slice(start, start + size)))
+            total = total + Z.sum(axis=0, dtype=np.float64)
+        return total / n_samples
 
     def _embed_descriptions(self):
         """Average the prompts and descriptions of each class; rows have unit norm."""

@@ -336,6 +336,11 @@ class CoDecisionQuery(BaseQueryStrategy):
         return n_pool if most is None else min(n_pool, max(most, n_instances))
 
     def _check_parameters(self):
+        if not any((self.prior is None, hasattr(self.prior, "predict_proba"))):
+            raise TypeError(
+                f"prior must be a prior or None, got {self.prior!r}. The number of "
+                "samples to ask about is n_instances."
+            )
         check_option("uncertainty", self.uncertainty, UNCERTAINTIES)
         for name in ("sharpness", "balance"):
             check_number(name, getattr(self, name), closed="left")

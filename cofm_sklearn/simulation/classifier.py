@@ -274,7 +274,8 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         asked, answers, curve = [], [], []
         learner = Learner(estimator, strategy, random_state=seed)
         if self.warm_start and hasattr(self, "queried_indices_"):
-            if vars(self).get("_labelled") != _digest(X, y, self.labeled_indices_):
+            done = self.labeled_indices_
+            if vars(self).get("_labelled") != (_digest(X, done), _digest(y, done)):
                 raise ValueError(
                     "warm_start=True continues with the labels of the last fit, but X "
                     "and y differ now, or are in another order. Give the same, or set "
@@ -283,7 +284,6 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             asked = list(self.queried_indices_)
             answers = list(self.answers_)
             curve = self.learning_curve_.to_dict("records")
-            done = self.labeled_indices_
             learner.fit(take_rows(X, done), self.labels_, **_take(fit_params, done))
             # As it was given, since a missing seed differs in every fit.
             if vars(self).get("_stopping") == repr(self.stopping):
@@ -377,7 +377,7 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             labeled_indices_=known,
             labels_=learner.y_training,
             learning_curve_=pd.DataFrame(curve),
-            _labelled=_digest(X, y, known),
+            _labelled=(_digest(X, known), _digest(y, known)),
         )
 
     def predict(self, X):
@@ -447,15 +447,18 @@ class ActiveLearningClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Before `fit`.
 
         ValueError
-            If X is shorter than that pool, or the target is not in (0, 1).
+            If X is not that pool, in the same order, or the target is not in (0, 1).
         """
         check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        if self._labelled[0] != _digest(X, self.labeled_indices_):
+            raise ValueError(
+                "X must be the pool of fit, in the same order: the rows that were "
+                "asked about hold other samples now. For other samples, use predict."
+            )
+        answers = self.labels_, self.labeled_indices_
         return label_pool(
-            self.estimator_,
-            self._check_X(X, reset=False),
-            self.labels_,
-            self.labeled_indices_,
-            target_precision=target_precision,
+            self.estimator_, X, *answers, target_precision=target_precision
         )
 
     def _pick(self, learner, X, pool, n, n_initial, seed):
@@ -567,11 +570,11 @@ def _possible_answers(y, oracle, estimator):
     return list(known), dtype
 
 
-def _digest(X, y, rows):
-    """Return a digest of the labelled samples and their true labels."""
-    if rows.max() >= len(y):
+def _digest(values, rows):
+    """Return a digest of some rows of the samples or of their true labels."""
+    if rows.max() >= n_rows(values):
         return ""
-    return joblib.hash((take_rows(X, rows), y[rows].tolist()))
+    return joblib.hash(take_rows(values, rows))
 
 
 def _take(fit_params, rows):

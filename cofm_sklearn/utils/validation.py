@@ -5,7 +5,10 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
@@ -18,6 +21,9 @@ from sklearn.utils.validation import (
 
 from cofm_sklearn.utils.images import check_images, is_images
 from cofm_sklearn.utils.texts import check_texts, is_frame, is_text
+
+# Rows of a table that are read at a time where one number is made of all of them.
+_BLOCK = 2**15
 
 __all__ = [
     "allows_nan",
@@ -92,11 +98,17 @@ def stack_rows(first, second):
                 united[k] = _unite(first.iloc[:, k], second.iloc[:, k])
                 for part in parts:  # pandas 2 warns about others without any value
                     part.isetitem(k, part.iloc[:, k].astype(object))
+            elif _is_bool(dtype) and not _is_bool(other):  # else a column of objects
+                kind = float if isinstance(dtype, np.dtype) else "Float64"
+                parts[0].isetitem(k, first.iloc[:, k].astype(kind))
         both = pd.concat(parts, ignore_index=True)
         for k, column in united.items():
             both.isetitem(k, column)
         return both
     return np.concatenate([first, second])
+
+
+_is_bool = pd.api.types.is_bool_dtype
 
 
 def _unite(first, second):
@@ -233,7 +245,8 @@ def is_mixed_frame(X):
         return False
     if all(pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes):
         return False
-    return X.shape[1] > 1 or not is_text(X)
+    categories = isinstance(X.dtypes.iloc[0], pd.CategoricalDtype)
+    return X.shape[1] > 1 or categories or not is_text(X)
 
 
 def _is_mixed_polars(X):
@@ -258,7 +271,12 @@ def is_fitted(estimator):
 
 
 def is_finite(X):
-    """Tell whether all numbers of a table are finite."""
+    """Tell whether all numbers of a table are finite; it is read in blocks."""
+    starts = range(0, n_rows(X), _BLOCK)
+    return all(_is_finite(take_rows(X, slice(i, i + _BLOCK))) for i in starts)
+
+
+def _is_finite(X):
     if hasattr(X, "iloc"):
         X = X.to_numpy(dtype=np.float64, na_value=np.nan)
     values = X.data if sparse.issparse(X) else np.asarray(X)
@@ -267,7 +285,13 @@ def is_finite(X):
 
 
 def allows_nan(estimator):
-    """Tell whether an estimator declares that it accepts NaN."""
+    """Tell whether an estimator may accept NaN."""
+    if isinstance(estimator, ColumnTransformer | FeatureUnion):
+        return True  # they do not say; the parts that do not accept it raise errors
+    if isinstance(estimator, Pipeline):
+        return allows_nan(estimator.steps[0][1])
+    if isinstance(estimator, CalibratedClassifierCV):
+        return allows_nan(estimator.estimator)
     if not hasattr(estimator, "__sklearn_tags__"):
         return False
     return estimator.__sklearn_tags__().input_tags.allow_nan

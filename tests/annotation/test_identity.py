@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,46 @@ def test_wide_rows_have_one_name_too():
     X[1, 7] = X[2, 8] = 1
     assert len(set(ids(X))) == 3
     assert ids(X) == ids(sparse.csr_array(X)) == ids(pd.DataFrame(X))
+
+
+def sparse_rows(values, width=2**18):
+    """Make 4 rows: one unsorted with a repeated place, one with -0.0, one empty."""
+    entries = np.array(values), [9, 3, 3, 70_000, 5], [0, 3, 4, 5, 5]
+    return sparse.csr_matrix(entries, shape=(4, width))
+
+
+@pytest.mark.parametrize(
+    ("values", "first_two"),
+    [
+        (
+            np.float32([0.1, 0.2, 0.3, np.nan, -0.0]),
+            ["4fc7a93f2540574e9930d46264177cb5", "9b913cdb4052b479b85c8b21ec1c4bdb"],
+        ),
+        (
+            np.int64([1, 2, 3, 2**53 + 1, 0]),
+            ["2d74ae5ca46fd1389db9cd70b9f3d3bc", "48b53d745b926d0be700d224d3b9b836"],
+        ),
+    ],
+)
+def test_wide_sparse_rows_keep_the_names_that_files_have(values, first_two):
+    """Compare with names that were computed before rows were read in small blocks."""
+    empty = "bfe5177f17bffbcddd7bfe9f2fc7f1a5"
+    X = sparse_rows(values)
+    assert sample_ids(X) == [*first_two, empty, empty]
+    assert sample_ids(X.toarray()) == sample_ids(X)
+    many = sparse.vstack([X] * 10, format="csr")  # several blocks
+    assert sample_ids(many) == sample_ids(X) * 10
+
+
+def test_a_wide_sparse_pool_is_not_made_dense_as_a_whole():
+    X = sparse.vstack([sparse_rows(np.ones(5))] * 60, format="csr")
+    tracemalloc.start()
+    try:
+        sample_ids(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**27 < 8 * np.prod(X.shape) / 3
 
 
 def test_times_are_not_rounded():
@@ -183,6 +224,26 @@ def test_pictures_are_known_by_what_is_seen():
     reordered = Image.fromarray(1 - pixels, "L")
     reordered.putpalette([0, 0, 0, 255, 0, 0])
     assert sample_ids([reordered]) == sample_ids([red])
+
+
+def test_an_unreadable_picture_is_named_by_its_row(tmp_path):
+    path = tmp_path / "a.png"
+    noise = np.random.RandomState(0).randint(256, size=(32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:700])
+    pool = [Image.new("RGB", (4, 4), (i, 0, 0)) for i in range(5)]
+    with Image.open(path) as damaged:
+        pool[3] = damaged
+        with pytest.raises(ValueError, match=r"^X\[3\] cannot be read as an image"):
+            AnnotationSession(pool, GaussianNB(), classes=[0, 1], background=False)
+    # One image alone has no row.
+    good = [pool[0], pool[1]]
+    with (
+        AnnotationSession(good, GaussianNB(), classes=[0, 1]) as session,
+        Image.open(path) as damaged,
+        pytest.raises(ValueError, match=r"^an image cannot be read"),
+    ):
+        session.id_of(damaged)
 
 
 def test_pictures_as_arrays():

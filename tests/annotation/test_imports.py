@@ -1,6 +1,8 @@
 """Labels from elsewhere: on the right sample, once, and after corrections."""
 
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -387,6 +389,34 @@ def test_a_file_has_the_samples_that_its_frame_has(tmp_path, dtype):
         assert session.import_labels(tmp_path / "a.csv") == 4
 
 
+@pytest.mark.parametrize("every", ["15min", "1234567us"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_times_with_a_zone_are_found_in_a_file(tmp_path, zone, every):
+    # In Berlin, clocks are put back twenty seconds later.
+    start = pd.Timestamp("2026-10-25 00:59:40", tz="UTC")
+    times = pd.date_range(start, periods=40, freq=every).tz_convert(zone)
+    pool = pd.DataFrame({"day": times, "price": 1.0})
+    pool.loc[3, "day"] = pd.NaT
+    labels = [CLASSES[i % 3] for i in range(40)]
+    pool.assign(label=labels).to_csv(tmp_path / "a.csv", index=False)
+    with open_session(pool) as session:
+        assert session.import_labels(tmp_path / "a.csv") == 40
+        found = session.export().sort_values("index")["label"]
+        assert found.tolist() == labels
+
+
+def test_a_time_without_its_offset_is_not_taken_for_that_of_another_row(tmp_path):
+    times = pd.date_range("2026-01-01", periods=24, freq="h", tz="Europe/Berlin")
+    pool = pd.DataFrame({"day": times, "price": 1.0})
+    local = pool.assign(day=times.tz_localize(None), label="x")
+    local.to_csv(tmp_path / "a.csv", index=False)
+    with (
+        open_session(pool) as session,
+        pytest.raises(ValueError, match="None of the 24 samples"),
+    ):
+        session.import_labels(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_texts_of_digits_and_marks_are_found(tmp_path, ending):
     texts = pd.Series(["123", "0456", "1.0", "NA", "'-quoted'", "-5", "=1", "'"])
@@ -474,3 +504,41 @@ def test_a_class_without_a_name_comes_back(tmp_path):
         session.export(tmp_path / "a.csv")
     with open_session(classes=["", "a"]) as session:
         assert session.import_labels(tmp_path / "a.csv") == 3
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_images_given_as_paths_go_out_and_come_in_by_their_names(tmp_path, ending):
+    odd = Path(os.fsdecode(b"caf\xe9.png"))  # not UTF-8
+    paths = [Path("imgs") / "a.png", Path("b.png"), Path("-c.png"), Path("'-c.png")]
+    pool, labels = [*paths, odd], ["x", "y", "z", "y", "x"]
+    path = tmp_path / f"a.{ending}"
+    with open_session(pool) as session:
+        ids = [session.id_of(p) for p in pool]
+        session.import_labels([(*said, "ann") for said in zip(ids, labels)])
+        names = session.export(path)["sample"].tolist()
+        assert names[:4] == [os.fspath(p) for p in paths]
+    with open_session(pool) as session:
+        assert session.import_labels(path) == 5  # by `id`
+        assert session.export()["label"].tolist() == labels
+    frame = pd.DataFrame({"sample": names[:4], "label": labels[:4]})
+    sheet = tmp_path / "sheet.csv"
+    frame.to_csv(sheet, index=False)
+    for given in (frame, frame.assign(sample=paths), sheet):
+        with open_session(pool) as session:
+            assert session.import_labels(given) == 4
+            assert session.export()["index"].tolist() == [0, 1, 2, 3]
+            assert session.export()["label"].tolist() == labels[:4]
+
+
+def test_a_series_of_paths_is_found_by_its_name_and_not_by_notes():
+    pool = pd.Series([Path("a.png"), Path("b.png")], name="image")
+    notes = pd.DataFrame({"text": ["blurred", "dark"], "label": ["x", "y"]})
+    for given in (
+        notes.assign(image=["a.png", "b.png"]),
+        notes.assign(position=[0, 1]),
+        notes.assign(position=[0, 1]).rename(columns={"text": "remark"}),
+    ):
+        with open_session(pool) as session:
+            assert session.import_labels(given) == 2
+            assert session.export()["index"].tolist() == [0, 1]
+            assert session.export()["label"].tolist() == ["x", "y"]

@@ -185,6 +185,41 @@ def test_progress_counts_and_measures(session):
     assert found.should_stop is False
 
 
+@pytest.mark.parametrize("names", [["good", "bad"], ["bad", "good"]])
+@pytest.mark.parametrize(
+    ("model", "n_others"),
+    [
+        (LogisticRegression(), 0),
+        (LogisticRegression(), 1),  # the fold of that label has one class
+        (CoDecisionClassifier(LogisticRegression()), 0),
+    ],
+)
+def test_accuracy_is_that_of_a_constant_while_labels_are_of_one_class(
+    model, n_others, names
+):
+    said = [names[0]] * (30 - n_others) + [names[1]] * n_others
+    with make_session(estimator=model, classes=names, check_share=0) as session:
+        session.import_labels(pd.DataFrame({"position": range(30), "label": said}))
+        session.progress()
+        session.wait()
+        assert session.progress().accuracy == 1 - n_others / 30
+
+
+def test_accuracy_is_that_of_the_prior_while_labels_are_of_one_class():
+    alpha = np.linspace(0.1, 0.9, 100)
+    proba = np.column_stack([alpha, 1 - alpha])
+    prior = PrecomputedPrior(["alpha", "beta"])
+    model = CoDecisionClassifier(LogisticRegression(), prior, neighbors=None)
+    rows = np.arange(0, 100, 4)
+    with AnnotationSession(proba, model, check_share=0) as session:
+        session.import_labels(pd.DataFrame({"position": rows, "label": "alpha"}))
+        session.progress()
+        session.wait()
+        accuracy = session.progress().accuracy
+        assert accuracy == (session.predict()[rows] == "alpha").mean()
+        assert 0.4 < accuracy < 0.6
+
+
 class StopAtTwenty(BaseEstimator):
     """Says to stop at 20 labels."""
 

@@ -142,3 +142,59 @@ def test_bad_files_are_named(tmp_path):
     pd.DataFrame({"e": [[1.0, 2.0], None]}).to_parquet(path)
     with pytest.raises(ValueError, match="missing values"):
         ParquetEmbeddings(path)[:]
+
+
+@pytest.mark.parametrize("other", [[7.0], [7.0, 8.0, 9.0], []])
+def test_lists_that_differ_between_batches_are_an_error(tmp_path, monkeypatch, other):
+    """Each batch for itself has one width, so nothing in it is wrong."""
+    monkeypatch.setattr(module, "_BATCH", 8)
+    path = tmp_path / "pool.parquet"
+    pq.write_table(pa.table({"e": [[1.0, 2.0]] * 8 + [other] * 8}), path)
+    pool = ParquetEmbeddings(path)
+    assert pool.shape == (16, 2)
+    for rows in (9, [9], [9, 1], slice(8, 10), slice(None)):
+        with pytest.raises(ValueError, match=r"pool\.parquet.*different lengths.*'e'"):
+            pool[rows]
+        np.testing.assert_array_equal(pool[:8], [[1, 2]] * 8)
+
+
+VIEW = pa.list_view(pa.float32())
+DECIMALS = pa.list_(pa.decimal128(3, 1))
+TENSOR = pa.fixed_shape_tensor(pa.float32(), [2])
+
+
+@pytest.mark.parametrize(
+    "kind", [VIEW, pa.large_list(pa.float16()), pa.list_(pa.int8()), DECIMALS, TENSOR]
+)
+@pytest.mark.parametrize("column", [None, "e"])
+def test_any_list_of_numbers_is_read(tmp_path, kind, column):
+    path = tmp_path / "pool.parquet"
+    storage = pa.array([[1, 2], [3, 4], [5, 6]], getattr(kind, "storage_type", kind))
+    if kind is TENSOR:
+        storage = pa.ExtensionArray.from_storage(kind, storage)
+    tags = pa.array([["a"], [], ["b", "c"]])
+    pq.write_table(pa.table({"tags": tags, "e": storage}), path)
+    pool = ParquetEmbeddings(path, column)
+    assert pool.shape == (3, 2)
+    np.testing.assert_array_equal(pool[1:], [[3, 4], [5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["[0.1, 0.2]"] * 3, "string"),
+        ([{"v": [1.0, 2.0]}] * 3, "struct<v"),
+        ([["a", "b"]] * 3, "list<.*string"),
+        ([[[1.0], [2.0]]] * 3, "list<.*list<.*double"),
+        ([True] * 3, "bool"),
+    ],
+)
+def test_a_column_of_no_numbers_is_named_with_its_type(tmp_path, values, kind):
+    path = tmp_path / "pool.parquet"
+    pq.write_table(pa.table({"e": values, "f": [1.0] * 3}), path)
+    with pytest.raises(
+        ValueError, match=rf"column='e' of .*pool\.parquet has the type {kind}.*number"
+    ):
+        ParquetEmbeddings(path, column="e")
+    with pytest.raises(ValueError, match=rf"pool\.parquet .* 'e' of type {kind}"):
+        ParquetEmbeddings(path)

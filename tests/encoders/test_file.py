@@ -271,6 +271,52 @@ def test_a_folder_that_was_there_is_not_deleted(encoder, tmp_path):
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_call(
+    encoder, tmp_path, monkeypatch
+):
+    """It died when the file was complete and its cache was not removed yet."""
+    path, folder = tmp_path / "pool.npy", tmp_path / "pool.npy.cache"
+
+    def killed(folder):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_module, "_remove_store", killed)
+        with pytest.raises(SystemExit):
+            encoder.transform_to_file(TEXTS[:3], path)
+    assert path.exists()
+    (store,) = folder.iterdir()
+    # A folder that the user named is the user's, whatever its name.
+    encoder.set_params(cache_dir=folder).transform_to_file(TEXTS[:3], path)
+    assert store.exists()
+    encoder.set_params(cache_dir=None).transform_to_file(TEXTS[:3], path)
+    assert not folder.exists()
+
+
+def test_a_cache_that_cannot_be_removed_does_not_hide_the_file(
+    encoder, tmp_path, monkeypatch
+):
+    path, unlink = tmp_path / "pool.npy", Path.unlink
+
+    def refuse(self, missing_ok=False):
+        if self.parent.name == "pool.npy.cache":
+            raise PermissionError(errno.EACCES, "read-only", str(self))
+        unlink(self, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert len(encoder.transform_to_file(TEXTS[:3], path)) == 3
+        assert len(encoder.transform_to_file(TEXTS[:3], path)) == 3
+    assert list((tmp_path / "pool.npy.cache").iterdir())
+
+
+def test_the_output_container_does_not_matter(encoder, tmp_path):
+    expected = encoder.transform(TEXTS[:3])
+    encoder.set_output(transform="pandas")
+    Z = encoder.transform_to_file(TEXTS[:3], tmp_path / "pool.npy", block_size=2)
+    np.testing.assert_allclose(Z, expected, atol=1e-6)
+
+
 def test_a_race_for_the_lock_leaves_the_finished_file(tmp_path, monkeypatch):
     """The other process ends between opening the partial file and locking it."""
     path, part = tmp_path / "pool.npy", tmp_path / "pool.npy.part"

@@ -291,6 +291,26 @@ def test_truncated_file_gives_no_row(encoder, paths):
     assert encoder.cache_info().n_items == 2  # of the batch before
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_bad_image_of_a_later_block_is_named_by_its_position(
+    encoder, by_hand, pixels, paths, tmp_path, num_workers
+):
+    encoder.set_params(num_workers=num_workers, batch_size=2, cache=False)
+    target = tmp_path / "pool.npy"
+    # The first fails when it is identified, the second when the model needs it.
+    floats = [*pixels[:5], pixels[5] * 3.0, pixels[6]]
+    with pytest.raises(ValueError, match=r"^X\[5\] has floats"):
+        encoder.transform_to_file(floats, target, block_size=2)
+    content = paths[5].read_bytes()
+    paths[5].write_bytes(content[:-50])
+    with pytest.raises(ValueError, match=r"^X\[5\] .*5\.png.* cannot be read"):
+        encoder.transform_to_file(paths, target, block_size=2)
+    assert not target.exists()
+    paths[5].write_bytes(content)
+    Z = encoder.transform_to_file(paths, target, block_size=2)
+    np.testing.assert_allclose(Z, by_hand[0], atol=1e-5)
+
+
 def test_readable_knows_all_that_transform_refuses(encoder, pixels):
     X = [pixels[0], pixels[1] / 255, pixels[2].astype(float), pixels[3].astype(int)]
     with pytest.warns(UserWarning, match="2 of 4"):

@@ -213,6 +213,15 @@ def test_other_dtypes(dtype):
             use(np.zeros((2, 2), dtype=dtype))
 
 
+def test_the_cure_for_a_mask_is_white_where_it_is_true():
+    mask = np.array([[True, False]])
+    with pytest.raises(TypeError, match=r"with X\.astype\(np\.uint8\) \* 255\.$"):
+        read(mask)
+    assert read(mask.astype(np.uint8) * 255)[0, :, 0].tolist() == [255, 0]
+    with pytest.raises(TypeError, match=r"with X\.astype\(np\.uint8\)\.$"):
+        read(mask.astype(np.int64) * 255)
+
+
 images = arrays(
     np.uint8,
     st.tuples(st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 4])),

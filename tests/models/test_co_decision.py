@@ -15,7 +15,11 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -37,10 +41,10 @@ from cofm_sklearn.models import fit_to_pool
 from cofm_sklearn.models.small_model import (
     class_proba,
     fit_small_model,
-    reflects_shares,
+    is_balanced,
 )
 from cofm_sklearn.models.training import train_co_decision
-from cofm_sklearn.models.training_set import TrainingSet
+from cofm_sklearn.models.training_set import TrainingSet, learned_shares
 from cofm_sklearn.noise.estimate import centre_logits
 
 LABELS = np.array(["common", "rare", "scarce"])
@@ -676,8 +680,13 @@ def test_counts_give_the_same_model_as_floats(data):
 
 @pytest.mark.parametrize(
     "small",
-    [LogisticRegression(), RandomForestClassifier(50, random_state=0)],
-    ids=["logistic", "forest"],
+    [
+        LogisticRegression(),
+        RandomForestClassifier(50, random_state=0),
+        HistGradientBoostingClassifier(max_iter=30, class_weight="balanced"),
+        CalibratedClassifierCV(LogisticRegression(class_weight="balanced"), cv=3),
+    ],
+    ids=["logistic", "forest", "boosting with class weights", "calibrated"],
 )
 def test_right_labels_of_a_rare_class_look_right_to_an_unbalanced_model(small):
     X, y = make_classification(
@@ -701,9 +710,41 @@ def test_right_labels_of_a_rare_class_look_right_to_an_unbalanced_model(small):
 
 def test_a_balanced_model_is_judged_by_its_own_probabilities():
     small = LogisticRegression(class_weight="balanced")
-    assert not reflects_shares(make_pipeline(StandardScaler(), small))
-    assert not reflects_shares(CalibratedClassifierCV(small))
-    assert not reflects_shares(LinearSVC())
-    assert not reflects_shares(make_sampling_pipeline(SMOTE(), LogisticRegression()))
-    assert reflects_shares(make_pipeline(StandardScaler(), LogisticRegression()))
-    assert reflects_shares(KNeighborsClassifier())
+    assert is_balanced(make_pipeline(StandardScaler(), small))
+    assert is_balanced(LinearSVC())
+    assert is_balanced(make_sampling_pipeline(SMOTE(), LogisticRegression()))
+    assert not is_balanced(make_pipeline(StandardScaler(), LogisticRegression()))
+    assert not is_balanced(KNeighborsClassifier())
+    assert not is_balanced(CalibratedClassifierCV(small))
+    assert not is_balanced(RandomForestClassifier(class_weight="balanced"))
+
+
+@pytest.mark.parametrize("contained", [(0.5, 0.3, 0.2), (1, 1, 1), (0.1, 0.1, 0.8)])
+@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.1), (0.2, 0.2, 0.6)])
+def test_the_shares_that_probabilities_contain_are_found(contained, shares):
+    contained, shares = (np.divide(s, np.sum(s)) for s in (contained, shares))
+    rng = np.random.RandomState(0)
+    codes = rng.choice(3, size=6000, p=shares)
+    x = rng.normal(loc=1.5 * codes)
+    density = np.exp(-((x[:, None] - 1.5 * np.arange(3)) ** 2) / 2)
+    proba = density * contained
+    proba /= proba.sum(axis=1, keepdims=True)
+    found = learned_shares(proba, codes, np.ones(6000))
+    assert_allclose(found, contained, atol=0.03)
+    # Samples of weight 0 do not count; others count by their weight.
+    weight = np.repeat([0.0, 0.5], 3000)
+    half = learned_shares(proba[3000:], codes[3000:], np.full(3000, 0.5))
+    assert_allclose(learned_shares(proba, codes, weight), half)
+
+
+def test_a_sparse_pool_gives_the_same_model_as_a_dense_one(data):
+    X, y = data
+    X = X.copy()
+    X[:, 3:][np.abs(X[:, 3:]) < 0.3] = 0
+    models = [
+        fit_to_pool(co_decision(), pool).fit(pool[:20], y[:20])
+        for pool in (X, sparse.csr_matrix(X))
+    ]
+    dense, of_sparse = (model.predict_proba(X) for model in models)
+    assert_allclose(of_sparse, dense, atol=1e-4)
+    assert models[0].trust_ == pytest.approx(models[1].trust_, abs=1e-4)

@@ -283,3 +283,20 @@ def test_a_model_of_other_answers_is_refused(data, model):
     machine = LinearSVC().fit(X[asked], y[asked])
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
         label_pool(machine, X, y[asked], asked)
+
+
+@pytest.mark.parametrize("kind", ["co-decision", "other"])
+def test_a_class_may_have_answers_in_the_check_set_only(data, kind):
+    X, y, asked, checked = data
+    asked = asked[y[asked] != "spam"]
+    assert "spam" in y[checked]
+    model = CoDecisionClassifier(SMALL) if kind == "co-decision" else clone(SMALL)
+    model.fit(X[asked], y[asked])
+    rows = np.concatenate([asked, checked])
+    table = label_pool(model, X, y[rows], rows, check=checked, target_precision=0.8)
+    assert list(table["label"][rows]) == list(y[rows])
+    assert "spam" not in set(table["label"].drop(index=rows))
+    # The model is never right about spam, and the check set shows it.
+    assert table.attrs["precision_interval"][0] < 0.9
+    with pytest.raises(ValueError, match="unknown label 'spam'"):
+        label_pool(model, X, y[rows], rows, check=checked[y[checked] != "spam"])

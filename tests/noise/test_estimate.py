@@ -38,6 +38,15 @@ def test_columns_of_a_frame_are_found_by_name(classes):
     assert_allclose(label_quality(NAMES[y], frame, classes=classes), expected)
 
 
+@pytest.mark.parametrize("to", [list, np.array, lambda y: np.array(y, dtype=object)])
+def test_a_class_may_be_longer_than_every_label(to):
+    y, proba = to(["ok", "ok", "bad"]), np.tile([0.5, 0.3, 0.2], (3, 1))
+    found = label_quality(y, proba, classes=["fraudulent", "ok", "bad"])
+    assert_array_equal(found, label_quality([1, 1, 2], proba, classes=[0, 1, 2]))
+    noise = estimate_noise(y, proba, classes=["fraudulent", "ok", "bad"])
+    assert noise.noise_matrix.shape == (3, 3)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
 def test_finds_the_planted_rate(rate):
     off, inside = [], []

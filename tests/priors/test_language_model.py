@@ -667,3 +667,15 @@ def test_bad_samples_are_named(make):
     assert prior.description_rows(np.eye(2)) is None
     rows = prior.description_rows(["text"])
     assert rows.tolist() == ["a message from a friend", "a report", "an advertisement"]
+
+
+def test_numbers_are_refused_with_the_cure():
+    prior = LanguageModelPrior({"a": "one", "b": "two"}, "model").fit()
+    with pytest.raises(
+        TypeError, match=r"LanguageModelPrior reads texts.*make_pipeline"
+    ):
+        prior.predict_proba(np.ones((2, 4), dtype=np.float32))
+    with pytest.raises(
+        TypeError, match=r"LanguageModelPrior reads texts.*make_pipeline"
+    ):
+        prior.fit(np.ones((2, 4), dtype=np.float32))

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
 from cofm_sklearn import SentenceTransformerEncoder, ZeroShotPrior
+from cofm_sklearn.utils.validation import is_finite
 
 TEXTS = [
     "the striker scored twice before half time",
@@ -205,3 +206,31 @@ def test_bad_parameters_are_named(encoder, options, error, message):
 def test_bad_samples_are_named(prior, Z, spoil, error, message, method):
     with pytest.raises(error, match=message):
         getattr(clone(prior).fit(Z), method)(spoil(Z))
+
+
+class InBlocks:
+    """A pool on disk, too large to be an array."""
+
+    def __init__(self, Z):
+        self.Z, self.shape, self.dtype, self.ndim = Z, Z.shape, Z.dtype, 2
+
+    def __len__(self):
+        return len(self.Z)
+
+    def __getitem__(self, rows):
+        return self.Z[rows]
+
+    def __array__(self, dtype=None, copy=None):
+        raise MemoryError("the whole pool was read at once")
+
+
+def test_a_pool_of_embeddings_is_read_in_blocks(encoder, Z):
+    Z = np.tile(Z, (40_000 // len(Z), 1))
+    prior = ZeroShotPrior(DESCRIPTIONS, encoder=encoder)
+    center = prior.fit(Z).center_
+    assert_allclose(prior.fit(InBlocks(Z)).center_, center, rtol=1e-6)
+    assert is_finite(InBlocks(Z))
+    for row in (0, len(Z) - 1):
+        gaps = Z.copy()
+        gaps[row, 3] = np.nan
+        assert not is_finite(InBlocks(gaps))

@@ -357,3 +357,8 @@ def test_sample_of_a_large_pool_has_no_repeats():
     assert rows[-1] < 17_000
     assert (np.diff(rows) > 0).all()
     assert _sample_rows(16_384, np.random.RandomState(0)) is None
+
+
+def test_a_number_is_no_prior():
+    with pytest.raises(TypeError, match=r"prior must be .* got 10\. .* n_instances"):
+        CoDecisionQuery(10)(LogisticRegression(), np.eye(12))

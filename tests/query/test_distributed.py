@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from dask.distributed import Client, LocalCluster
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery
+from cofm_sklearn import CoDecisionClassifier, CoDecisionQuery, NeighborGraph
 from cofm_sklearn.query import co_decision
 
 N, D = 12_000, 8
@@ -165,3 +166,17 @@ def test_the_query_works_without_dask(tmp_path):
         check=True,
     )
     assert out.stdout.strip() == "3"
+
+
+def test_blocks_of_csr_give_the_picks_of_one_matrix():
+    rng = np.random.RandomState(0)
+    dense = np.abs(rng.normal(size=(17_000, 6))) * (rng.uniform(size=(17_000, 6)) < 0.5)
+    dense[:, 0] += 0.1
+    rows = sparse.csr_matrix(dense)
+    blocks = da.from_array(dense, chunks=(5_000, 6)).map_blocks(sparse.csr_matrix)
+    fitted = LogisticRegression().fit(rows[:90], np.arange(90) % 3)
+    query = CoDecisionQuery(random_state=0)
+    assert list(query(fitted, blocks, 5)) == list(query(fitted, rows, 5))
+    graph = NeighborGraph(max_samples=300, random_state=0)
+    drawn = graph.fit(blocks).sample_indices_
+    assert list(drawn) == list(graph.fit(rows).sample_indices_)

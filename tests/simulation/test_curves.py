@@ -466,3 +466,9 @@ def test_matplotlib_missing_is_said_with_the_cure(records, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(ImportError, match=r'pip install "cofm_sklearn\[demo\]"'):
         LearningCurveDisplay.from_records(records)
+
+
+def test_a_class_may_be_longer_than_every_label():
+    pair = ["ok", "bad"], ["ok", "ok"]
+    longer = score_predictions(*pair, classes=["ok", "bad", "fraud"])
+    assert longer == score_predictions(*pair)

@@ -44,8 +44,9 @@ def test_the_loop_keeps_what_the_oracle_said(looped):
     left = free[~free["look"]]
     assert len(left) / len(free) == table.attrs["coverage"] > 0.3
     assert np.mean(left["label"] == y[left.index]) >= 0.9
-    with pytest.raises(ValueError, match="labeled must hold rows of the pool"):
-        loop.label_pool(X[:3])
+    for other in (X[:3], X[::-1], X + 1):
+        with pytest.raises(ValueError, match="the pool of fit, in the same order"):
+            loop.label_pool(other)
 
 
 def test_the_picture_shows_promise_truth_and_choice(looped):
