@@ -235,7 +235,8 @@ class Results(SessionPart):
         -------
         DataFrame
             A row per sample and annotator: `id`, `index` in X (missing if the sample is
-            not in this pool), `label`, `annotator`, `time` (UTC), and `sample` if it is a text or path.
+            not in this pool), `label`, `annotator`, `time` (UTC), and `sample` if it is
+            a text or path.
         """
         self._check(None)
         frame = labels_frame(self._answers.refresh(), self._rows, self.X)
