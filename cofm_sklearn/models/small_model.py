@@ -50,6 +50,8 @@ __all__ = [
 _ABOUT_OWN_SPLITS = re.compile(
     "n_splits|-fold|members in each class|least populated class|test_size"
 )
+# Modules of models whose predictions follow the weights of their loss.
+_LINEAR_AND_NETS = "sklearn.linear_model", "cofm_sklearn.models.net"
 # What libraries say about columns that are not numbers.
 _ABOUT_TYPES = re.compile("convert|dtype|string", re.IGNORECASE)
 
@@ -291,8 +293,8 @@ def is_balanced(estimator):
     if not hasattr(estimator, "predict_proba"):
         return True
     final = split_pipeline(estimator)[1]
-    is_linear = type(final).__module__.startswith("sklearn.linear_model")
-    if not is_linear and _skorch_step(estimator) is None:
+    of_loss = type(final).__module__.startswith(_LINEAR_AND_NETS)
+    if not of_loss and _skorch_step(estimator) is None:
         return False
     weights = params_named(estimator, "class_weight").values()
     return resamples(estimator) or any(weight is not None for weight in weights)

@@ -34,6 +34,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from cofm_sklearn import (
     CoDecisionClassifier,
     NeighborGraph,
+    NetClassifier,
     PrecomputedPrior,
     SafeSampler,
 )
@@ -711,6 +712,8 @@ def test_right_labels_of_a_rare_class_look_right_to_an_unbalanced_model(small):
 def test_a_balanced_model_is_judged_by_its_own_probabilities():
     small = LogisticRegression(class_weight="balanced")
     assert is_balanced(make_pipeline(StandardScaler(), small))
+    assert is_balanced(NetClassifier(class_weight="balanced"))
+    assert not is_balanced(NetClassifier())
     assert is_balanced(LinearSVC())
     assert is_balanced(make_sampling_pipeline(SMOTE(), LogisticRegression()))
     assert not is_balanced(make_pipeline(StandardScaler(), LogisticRegression()))
