@@ -148,10 +148,7 @@ class ParquetEmbeddings:
 
         def is_list(kind):
             kind = getattr(kind, "storage_type", kind)  # a tensor is stored as a list
-            tests = (
-                *(types.is_list, types.is_large_list, types.is_fixed_size_list),
-                *(types.is_list_view, types.is_large_list_view),
-            )
+            tests = types.is_list, types.is_large_list, types.is_fixed_size_list
             return any(test(kind) for test in tests) and is_number(kind.value_type)
 
         lists = [field.name for field in schema if is_list(field.type)]
