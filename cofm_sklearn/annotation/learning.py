@@ -11,7 +11,6 @@ import numpy as np
 from pandas.api.types import is_list_like
 from scipy.stats import binomtest
 from sklearn.base import clone
-from sklearn.model_selection import KFold
 
 from cofm_sklearn.annotation.class_changes import classes_after, prior_of, recast
 from cofm_sklearn.annotation.surroundings import Surroundings
@@ -20,7 +19,7 @@ from cofm_sklearn.models import fit_to_pool, label_pool, review_descriptions
 from cofm_sklearn.models.base import BasePriorClassifier
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.noise import combine_annotators
-from cofm_sklearn.noise.annotators import out_of_fold_proba
+from cofm_sklearn.noise.annotators import label_folds, out_of_fold_proba
 from cofm_sklearn.query import BaseQueryStrategy
 from cofm_sklearn.utils.labels import align_proba, encode_labels
 from cofm_sklearn.utils.pipelines import needs_labels, resamples, split_pipeline
@@ -31,7 +30,7 @@ __all__ = ["Learning", "Taught", "classes_of", "label_of"]
 
 # With fewer labels, accuracy is not reported.
 _ENOUGH_LABELS = 10
-# Folds of that accuracy; at most _ENOUGH_LABELS.
+# Folds of that accuracy.
 _N_FOLDS = 5
 
 
@@ -453,8 +452,7 @@ class Learning:
         right = self._out_of_fold(taught.rows, codes).argmax(axis=1) == codes
         # Above, a fold with training labels of one class has no opinion, but its model
         # predicts that class, or what the prior says.
-        folds = KFold(_N_FOLDS, shuffle=True, random_state=self.seed)
-        for train, test in folds.split(codes):
+        for train, test in label_folds(codes, _N_FOLDS, self.seed):
             if len(set(codes[train])) == 1:
                 learner = Learner(self.estimator, self.strategy)
                 learner.fit(take_rows(X, train), labels[train])

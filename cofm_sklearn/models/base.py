@@ -11,9 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from cofm_sklearn.models.small_model import class_proba
 from cofm_sklearn.priors.base import features_for_small_model, fitted_prior
 from cofm_sklearn.utils.labels import check_targets, encode_labels
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import allows_nan, split_pipeline
 from cofm_sklearn.utils.validation import (
-    allows_nan,
     check_proba,
     check_samples,
     is_numeric,
@@ -160,8 +159,7 @@ class BasePriorClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return checked if names is None else pd.DataFrame(checked, columns=names)
 
     def _takes_gaps(self):
-        steps, model = split_pipeline(self.estimator)
-        return self.prior is None and allows_nan(steps[0] if steps else model)
+        return self.prior is None and allows_nan(self.estimator)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

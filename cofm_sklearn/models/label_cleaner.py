@@ -8,9 +8,8 @@ from sklearn.utils import check_random_state, get_tags
 from cofm_sklearn.models.co_decision import CoDecisionClassifier
 from cofm_sklearn.models.resampling import BaseLabelSampler
 from cofm_sklearn.noise.suspects import check_cleaning, find_suspects
-from cofm_sklearn.utils.pipelines import split_pipeline
+from cofm_sklearn.utils.pipelines import allows_nan, split_pipeline
 from cofm_sklearn.utils.validation import (
-    allows_nan,
     check_option,
     check_samples,
     take_rows,

@@ -398,6 +398,12 @@ def _crowdlab(codes, proba):
     )
 
 
+def label_folds(codes, n_folds, random_state):
+    """Return the positions of training and test labels of each fold."""
+    folds = KFold(min(n_folds, len(codes)), shuffle=True, random_state=random_state)
+    return folds.split(codes)
+
+
 def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     """Return out-of-fold probabilities of every sample.
 
@@ -413,8 +419,7 @@ def out_of_fold_proba(estimator, X, classes, codes, n_folds, random_state):
     proba = np.full((len(codes), len(classes)), 1 / len(classes))
     if len(codes) < 2:
         return proba
-    folds = KFold(min(n_folds, len(codes)), shuffle=True, random_state=random_state)
-    for train, test in folds.split(codes):
+    for train, test in label_folds(codes, n_folds, random_state):
         known = np.isin(np.arange(len(classes)), codes[train])
         if known.sum() == 1:
             continue

@@ -215,9 +215,7 @@ def estimate_noise(
 def _checked(y, proba, classes, label_noise, sample_weight):
     """Return labels as positions, probabilities and weights."""
     y = check_labels(column_or_1d(y, warn=True))
-    if y.dtype.kind in "SU":
-        y = y.astype(object)  # a class may be longer than every label
-    sorted_classes, codes = check_classes(classes, y)
+    sorted_classes, codes = check_classes(classes, y, only_codes=True)
     if classes is None:
         classes = sorted_classes
     else:

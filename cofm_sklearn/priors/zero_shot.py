@@ -18,13 +18,11 @@ from cofm_sklearn.utils.validation import (
     check_unit_embeddings,
     is_numeric,
     n_rows,
-    take_rows,
+    row_blocks,
 )
 
 __all__ = ["ZeroShotPrior"]
 
-# Rows of embeddings that are read at a time.
-_BLOCK = 2**15
 # The mean of few samples says little about the pool, so the default centre counts as
 # this many extra samples.
 _CENTER_SAMPLES = 10
@@ -258,11 +256,8 @@ default=None
 
     def _mean(self, X, n_samples):
         """Return the mean embedding; numbers are read in blocks."""
-        size = _BLOCK if is_numeric(X) else max(n_samples, 1)
-        total = 0.0
-        for start in range(0, max(n_samples, 1), size):
-            Z = self.embed(take_rows(X, slice(start, start + size)))
-            total = total + Z.sum(axis=0, dtype=np.float64)
+        blocks = row_blocks(X) if n_samples and is_numeric(X) else [X]
+        total = sum(self.embed(Z).sum(axis=0, dtype=np.float64) for Z in blocks)
         return total / n_samples
 
     def _embed_descriptions(self):

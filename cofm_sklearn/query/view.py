@@ -18,13 +18,13 @@ from cofm_sklearn.models.small_model import ConstantModel, class_proba
 from cofm_sklearn.priors.base import features_for_small_model, is_package_prior
 from cofm_sklearn.utils.labels import align_proba, encode_labels, ravel_labels
 from cofm_sklearn.utils.pipelines import (
+    allows_nan,
     check_takes,
     fit_without_labels,
     pipeline_example,
     split_pipeline,
 )
 from cofm_sklearn.utils.validation import (
-    allows_nan,
     check_pool,
     check_unit_embeddings,
     is_finite,
@@ -316,8 +316,7 @@ def view_learner(learner, X_pool, prior=None, *, embeds=True):
 
 def may_have_gaps(learner):
     """Tell whether the first step of a learner accepts NaN."""
-    steps, model = split_pipeline(parts_of(learner)[3])
-    return allows_nan(steps[0] if steps else model)
+    return allows_nan(parts_of(learner)[3])
 
 
 def count_labels(learner):

@@ -36,9 +36,8 @@ from cofm_sklearn.utils.labels import (
     encode_labels,
     ravel_labels,
 )
-from cofm_sklearn.utils.pipelines import check_takes, split_pipeline
+from cofm_sklearn.utils.pipelines import allows_nan, check_takes, split_pipeline
 from cofm_sklearn.utils.validation import (
-    allows_nan,
     check_integer,
     check_n_instances,
     check_samples,

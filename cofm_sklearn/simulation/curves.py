@@ -84,9 +84,7 @@ def score_predictions(y_true, y_pred, *, classes=None):
             "as str or both as numbers."
         )
     both = np.concatenate([true, predicted])
-    if both.dtype.kind in "SU":  # a class may be longer than every label
-        both = both.astype(object)
-    names, codes = check_classes(classes, both, "y_true or y_pred")
+    names, codes = check_classes(classes, both, "y_true or y_pred", only_codes=True)
     true_codes, predicted_codes = np.split(codes, 2)
     size = len(names)
     support = np.bincount(true_codes, minlength=size)

@@ -116,7 +116,7 @@ def check_targets(X, y):
     return y
 
 
-def check_classes(classes, y, name="y"):
+def check_classes(classes, y, name="y", *, only_codes=False):
     """Return the sorted classes and the position of each label in them.
 
     Parameters
@@ -130,10 +130,13 @@ def check_classes(classes, y, name="y"):
     name : str, default="y"
         Name of the labels, used in errors.
 
+    only_codes : bool, default=False
+        Whether classes may be longer than every label, as no label is returned.
+
     Returns
     -------
     classes : ndarray of shape (n_classes,)
-        Sorted, of the dtype of `y`.
+        Sorted, of the dtype of `y`; objects instead of text if `only_codes`.
 
     codes : ndarray of shape (n_samples,) and dtype int
         The position of each label in `classes`.
@@ -151,6 +154,8 @@ def check_classes(classes, y, name="y"):
     >>> check_classes([2, 0, 1], np.array([1, 2, 1]))
     (array([0, 1, 2]), array([1, 2, 1]))
     """
+    if only_codes and y.dtype.kind in "SU":
+        y = y.astype(object)
     if classes is None:
         return np.unique(y, return_inverse=True)
     given = check_labels(classes, "classes")

@@ -5,12 +5,16 @@ import warnings
 from inspect import Parameter, signature
 
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import FeatureUnion
 
 from cofm_sklearn.utils.texts import is_text
 from cofm_sklearn.utils.validation import is_mixed_frame, is_numeric
 
 __all__ = [
+    "allows_nan",
     "can_freeze",
     "check_takes",
     "encodes_categories",
@@ -23,6 +27,19 @@ __all__ = [
 ]
 
 _SPEAKS_OF_LABELS = re.compile(r"\b(y|labels?|targets?|None|NoneType)\b")
+
+
+def allows_nan(estimator):
+    """Tell whether an estimator, or the first step of a pipeline, may accept NaN."""
+    steps, model = split_pipeline(estimator)
+    first = steps[0] if steps else model
+    if isinstance(first, ColumnTransformer | FeatureUnion):
+        return True  # they do not say; the parts that do not accept it raise errors
+    if isinstance(first, CalibratedClassifierCV):
+        return allows_nan(first.estimator)
+    if not hasattr(first, "__sklearn_tags__"):
+        return False
+    return first.__sklearn_tags__().input_tags.allow_nan
 
 
 def split_pipeline(estimator):

@@ -5,10 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils.extmath import row_norms
@@ -22,11 +19,10 @@ from sklearn.utils.validation import (
 from cofm_sklearn.utils.images import check_images, is_images
 from cofm_sklearn.utils.texts import check_texts, is_frame, is_text
 
-# Rows of a table that are read at a time where one number is made of all of them.
+# Rows of a block of a table.
 _BLOCK = 2**15
 
 __all__ = [
-    "allows_nan",
     "check_integer",
     "check_n_instances",
     "check_not_empty",
@@ -44,6 +40,7 @@ __all__ = [
     "is_mixed_frame",
     "is_numeric",
     "n_rows",
+    "row_blocks",
     "set_features",
     "stack_rows",
     "table_like",
@@ -270,10 +267,15 @@ def is_fitted(estimator):
     return True
 
 
+def row_blocks(X):
+    """Yield a table of numbers in blocks, as all of it may not fit into memory."""
+    for start in range(0, n_rows(X), _BLOCK):
+        yield take_rows(X, slice(start, start + _BLOCK))
+
+
 def is_finite(X):
-    """Tell whether all numbers of a table are finite; it is read in blocks."""
-    starts = range(0, n_rows(X), _BLOCK)
-    return all(_is_finite(take_rows(X, slice(i, i + _BLOCK))) for i in starts)
+    """Tell whether all numbers of a table are finite."""
+    return all(map(_is_finite, row_blocks(X)))
 
 
 def _is_finite(X):
@@ -282,19 +284,6 @@ def _is_finite(X):
     values = X.data if sparse.issparse(X) else np.asarray(X)
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
-
-
-def allows_nan(estimator):
-    """Tell whether an estimator may accept NaN."""
-    if isinstance(estimator, ColumnTransformer | FeatureUnion):
-        return True  # they do not say; the parts that do not accept it raise errors
-    if isinstance(estimator, Pipeline):
-        return allows_nan(estimator.steps[0][1])
-    if isinstance(estimator, CalibratedClassifierCV):
-        return allows_nan(estimator.estimator)
-    if not hasattr(estimator, "__sklearn_tags__"):
-        return False
-    return estimator.__sklearn_tags__().input_tags.allow_nan
 
 
 def check_unit_embeddings(X, name="X", n_features=None):

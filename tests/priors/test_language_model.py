@@ -671,11 +671,7 @@ def test_bad_samples_are_named(make):
 
 def test_numbers_are_refused_with_the_cure():
     prior = LanguageModelPrior({"a": "one", "b": "two"}, "model").fit()
-    with pytest.raises(
-        TypeError, match=r"LanguageModelPrior reads texts.*make_pipeline"
-    ):
-        prior.predict_proba(np.ones((2, 4), dtype=np.float32))
-    with pytest.raises(
-        TypeError, match=r"LanguageModelPrior reads texts.*make_pipeline"
-    ):
-        prior.fit(np.ones((2, 4), dtype=np.float32))
+    message = r"LanguageModelPrior reads texts.*make_pipeline"
+    for method in (prior.predict_proba, prior.fit):
+        with pytest.raises(TypeError, match=message):
+            method(np.ones((2, 4), dtype=np.float32))
